@@ -1,0 +1,1 @@
+//! The loop: queue, tick, execute, probe, publish.

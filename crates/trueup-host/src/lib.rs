@@ -1,0 +1,1 @@
+//! Runs a command, moves a file: here, or later over SSH.

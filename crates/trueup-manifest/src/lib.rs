@@ -1,0 +1,1 @@
+//! Text to desired apps, or a diagnostic that points into the text.

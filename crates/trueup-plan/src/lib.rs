@@ -1,0 +1,1 @@
+//! Decides: plan, absorb, command, audit, explain. Pure.

@@ -1,0 +1,128 @@
+//! What a runtime and an ingress promise.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use trueup_types::observed::Sighting;
+use trueup_types::route::{RouteTable, TableSight};
+use trueup_types::step::{StepOutcome, TargetStep};
+use trueup_types::{AppName, InstanceId, Place, Timestamp};
+
+use crate::BoxFuture;
+
+/// A place where instances live.
+pub trait Runtime: Send + Sync {
+    /// Everything on this target that carries our owner label, place by place.
+    ///
+    /// Partial sight of a place is that place's error: a listing cut short is never a shorter listing.
+    fn survey(&self) -> BoxFuture<'_, Survey>;
+
+    /// Does one step, or finds it already done. Safe to repeat, at any moment, by a daemon that has forgotten all.
+    ///
+    /// Does not wait for health, nor for a stop to end. A timeout is [`StepOutcome::Unknown`].
+    fn apply<'a>(&'a self, step: &'a TargetStep) -> BoxFuture<'a, StepOutcome>;
+}
+
+/// What a survey saw, place by place.
+pub type Survey = BTreeMap<Place, Result<Sight, ObserveError>>;
+
+/// What is in one place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// All instances of ours, in any order.
+    pub instances: Vec<Sighting>,
+}
+
+/// Why a place could not be seen, or not wholly: one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObserveError {
+    /// What went wrong.
+    pub detail: String,
+}
+
+impl std::fmt::Display for ObserveError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for ObserveError {}
+
+/// What brings requests to instances.
+pub trait Ingress: Send + Sync {
+    /// The live table, and what is in flight.
+    fn observe(&self) -> BoxFuture<'_, Result<TableSight, ObserveError>>;
+
+    /// Makes a whole table true; an older generation than the live one is `Refused(Superseded)`.
+    fn apply<'a>(&'a self, table: &'a RouteTable) -> BoxFuture<'a, StepOutcome>;
+}
+
+/// A look inside, for people and for exec probes.
+pub trait Inspect: Send + Sync {
+    /// Lines that an instance wrote, oldest first.
+    fn logs<'a>(&'a self, query: &'a LogQuery) -> BoxFuture<'a, Result<Vec<LogLine>, ObserveError>>;
+
+    /// Runs a command as the instance's user, in its directory and environment; killed after `timeout`.
+    fn exec<'a>(
+        &'a self,
+        instance: &'a InstanceId,
+        command: &'a [String],
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<ExecOutput, ObserveError>>;
+}
+
+/// Which log lines.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogQuery {
+    /// Of which instance.
+    pub instance: InstanceId,
+    /// Not before this moment.
+    pub since: Option<Timestamp>,
+    /// At most so many, the newest.
+    pub lines_max: usize,
+    /// Of the incarnation before this one.
+    pub previous: bool,
+    /// Only what lies behind this position, for following; positions come with each line.
+    pub after: Option<u64>,
+}
+
+/// One line that an instance wrote.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogLine {
+    /// When, where it is known to a second or better.
+    pub at: Option<Timestamp>,
+    /// Its position: grows within one incarnation.
+    pub position: u64,
+    /// The text, without its line end; bytes that are not UTF-8 are replaced.
+    pub text: String,
+}
+
+/// What a command answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// Its exit code; 128 + signal for a signal; `None` when it was killed at its timeout.
+    pub code: Option<i32>,
+    /// Standard output and standard error, at most 64 KiB together.
+    pub output: String,
+}
+
+/// Hints that something may have changed. Correctness never depends on them.
+pub trait Nudges: Send + Sync {
+    /// Calls `sink` with each hint from here on, until the runtime is dropped.
+    fn listen(&self, sink: NudgeSink);
+}
+
+/// Where hints go; cheap, and never blocks.
+pub type NudgeSink = Arc<dyn Fn(Nudge) + Send + Sync>;
+
+/// What may have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Nudge {
+    /// Something of this app.
+    App(AppName),
+    /// Anything.
+    All,
+}

@@ -1,0 +1,1 @@
+//! Hands out complete snapshots of a directory of manifests.

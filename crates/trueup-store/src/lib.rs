@@ -1,0 +1,1 @@
+//! Remembers records, releases and events, and guards against its own engine.

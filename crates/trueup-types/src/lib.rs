@@ -1,0 +1,45 @@
+//! The nouns of trueup, and how they are spelled.
+//!
+//! Everything else speaks in these words. Read in this order: [`name`] and [`number`] (what things are called),
+//! [`time`], [`desired`] with [`template`], [`policy`] and [`exposure`] (what is wanted), [`release`] (what one
+//! rollout carries), [`observed`] (what is there), [`record`] (what only memory knows), [`step`] and [`verdict`]
+//! (what is decided), [`route`] (what the ingress is told), and [`status`] (what people are shown).
+//!
+//! Knows nothing of async, files, YAML or HTTP.
+
+pub mod desired;
+pub mod digest;
+pub mod exposure;
+pub mod name;
+pub mod number;
+pub mod observed;
+pub mod order;
+pub mod policy;
+pub mod record;
+pub mod release;
+pub mod route;
+pub mod status;
+pub mod step;
+pub mod target;
+pub mod template;
+pub mod time;
+pub mod verdict;
+
+pub use desired::{Cause, DesiredApp, Doubt, Hold, Inputs, Permits, Placement, Prune, Readiness, Wanted};
+pub use digest::{IntentDigest, ReleaseDigest, TemplateDigest};
+pub use exposure::{Exposure, Route, Tls};
+pub use name::{AppName, InstanceId, Label, NameError, OwnerId, Place, PortName, TargetName};
+pub use number::{Generation, Ordinal, Percent, Quantity, Revision, TableGeneration};
+pub use observed::{
+    ExitWhy, Health, Incarnation, Instance, Observed, Phase, ProbeFailure, RouteSeen, RouteSight, Sighting,
+};
+pub use order::{Denial, Order};
+pub use policy::{Policy, RevertMode, Strategy};
+pub use record::AppRecord;
+pub use release::Release;
+pub use route::{AppRoutes, Backend, RouteEntry, RouteTable};
+pub use step::{InstanceStep, Refusal, Step, StepAction, StepOutcome, StepResult, TargetStep, Why};
+pub use target::{TargetKind, TargetSpec};
+pub use template::Template;
+pub use time::Timestamp;
+pub use verdict::{Plan, Verdict, Violation, Wake, WakeReason};

@@ -1,0 +1,80 @@
+//! A person's word to one app, and why it may be denied.
+
+use serde::{Deserialize, Serialize};
+
+use crate::number::Revision;
+
+/// What a person asks of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "order")]
+pub enum Order {
+    /// Go back to a release, and stay there.
+    Rollback {
+        /// Which; the last good one before the current when left out.
+        #[serde(default)]
+        to: Option<Revision>,
+    },
+    /// Try a rejected digest again.
+    Retry,
+    /// End a pin or a person's suspend.
+    Resume,
+    /// Observe and report, change nothing.
+    Suspend,
+    /// Replace every instance with a fresh one, as a rollout.
+    Restart,
+    /// End the bake at once.
+    Promote,
+    /// Fail the rollout at once.
+    Abort,
+    /// Look now.
+    Reconcile,
+}
+
+impl Order {
+    /// The verb, as on the command line.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Rollback { .. } => "rollback",
+            Self::Retry => "retry",
+            Self::Resume => "resume",
+            Self::Suspend => "suspend",
+            Self::Restart => "restart",
+            Self::Promote => "promote",
+            Self::Abort => "abort",
+            Self::Reconcile => "reconcile",
+        }
+    }
+}
+
+/// Why an order is denied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// The release is not in the history.
+    #[error("release {0} is not in the history; `trueup get releases` lists what is")]
+    NoSuchRelease(Revision),
+    /// The release never met its gate.
+    #[error("release {0} never met its gate; a rollback goes only to a release that was once good")]
+    NeverGood(Revision),
+    /// There is nothing before the current release.
+    #[error("there is no earlier good release to go back to")]
+    NothingEarlier,
+    /// Nothing is rejected.
+    #[error("nothing is rejected; there is nothing to retry")]
+    NothingRejected,
+    /// Neither pinned nor suspended by a person.
+    #[error("it is neither pinned nor suspended by a person; there is nothing to resume")]
+    NothingToResume,
+    /// Already suspended.
+    #[error("it is suspended already")]
+    AlreadySuspended,
+    /// No rollout is under way or baking.
+    #[error("no rollout is under way")]
+    NoRollout,
+    /// Promotion is for a baking release.
+    #[error("the rollout has not met its gate yet; `promote` ends a bake")]
+    NotBaking,
+    /// It has never run.
+    #[error("it has no release yet")]
+    NoRelease,
+}

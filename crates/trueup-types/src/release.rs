@@ -1,0 +1,56 @@
+//! A release: what one rollout carries, and what a revert goes back to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::desired::Inputs;
+use crate::digest::{ReleaseDigest, TemplateDigest};
+use crate::exposure::Exposure;
+use crate::name::{AppName, TargetName};
+use crate::number::Revision;
+use crate::template::Template;
+
+/// A revision with all that it takes to make its instances again, without a byte of a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// The app.
+    pub app: AppName,
+    /// Its number.
+    pub revision: Revision,
+    /// What it is: template and inputs.
+    pub digest: ReleaseDigest,
+    /// Where its instances live.
+    pub target: TargetName,
+    /// What an instance is.
+    pub template: Template,
+    /// The routes that were wanted with it; not part of the digest.
+    pub exposure: Exposure,
+    /// What was resolved for it.
+    pub inputs: Inputs,
+    /// Where it came from.
+    #[serde(default)]
+    pub origin: Origin,
+}
+
+impl Release {
+    /// The digest of a template with its inputs.
+    #[must_use]
+    pub fn digest_of(template: TemplateDigest, inputs: &Inputs) -> ReleaseDigest {
+        ReleaseDigest::of(&(template, inputs))
+    }
+}
+
+/// Where a manifest came from, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Origin {
+    /// The file, relative to the source root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The commit, where the source knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Its author.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+}

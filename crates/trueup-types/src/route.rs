@@ -1,0 +1,79 @@
+//! What an ingress is told: whole tables, stamped with a generation, merged from the apps' shares.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{AppName, InstanceId, OwnerId};
+use crate::number::TableGeneration;
+
+/// One app's share of a route table, in route order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppRoutes {
+    /// Whose.
+    pub app: AppName,
+    /// Its ways in.
+    pub entries: Vec<RouteEntry>,
+}
+
+impl AppRoutes {
+    /// A share that routes nothing.
+    #[must_use]
+    pub fn none(app: &AppName) -> Self {
+        Self { app: app.clone(), entries: Vec::new() }
+    }
+
+    /// Whether any entry sends anything to `instance`.
+    #[must_use]
+    pub fn routes_to(&self, instance: &InstanceId) -> bool {
+        self.entries.iter().any(|entry| entry.backends.iter().any(|b| b.instance == *instance && b.weight > 0))
+    }
+}
+
+/// One way in, and who answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteEntry {
+    /// The host, in lower case, without a port.
+    pub host: String,
+    /// The path prefix, beginning with `/`; a prefix of whole segments.
+    pub path: String,
+    /// Who answers; empty answers 503.
+    pub backends: Vec<Backend>,
+}
+
+/// One instance that answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
+    /// Which.
+    pub instance: InstanceId,
+    /// Where, on ingresses that dial; a platform's own needs only the instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddr>,
+    /// Its share relative to the other backends' weights; 0 gets nothing new.
+    pub weight: u32,
+}
+
+/// A whole route table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteTable {
+    /// Whose table.
+    pub owner: OwnerId,
+    /// Older ones are refused.
+    pub generation: TableGeneration,
+    /// The apps' shares, in name order.
+    pub apps: Vec<AppRoutes>,
+}
+
+/// What an ingress answers when it is observed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TableSight {
+    /// The live table.
+    pub table: RouteTable,
+    /// Requests and tunnels in flight by instance, over all live processes of the ingress; zeros are left out.
+    pub in_flight: Vec<(InstanceId, u32)>,
+}

@@ -1,0 +1,85 @@
+//! A target: a runtime somewhere, and what it can serve.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::desired::DesiredApp;
+use crate::name::TargetName;
+use crate::policy::Strategy;
+
+/// One runtime somewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetSpec {
+    /// Its name.
+    pub name: TargetName,
+    /// What runs there.
+    pub kind: TargetKind,
+    /// Who routes to it.
+    pub ingress: IngressKind,
+}
+
+impl TargetSpec {
+    /// The target of apps that name none.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { name: TargetName::local(), kind: TargetKind::Process, ingress: IngressKind::Edge }
+    }
+}
+
+/// What runs on a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TargetKind {
+    /// Processes on this host.
+    Process,
+}
+
+impl fmt::Display for TargetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process => f.write_str("process"),
+        }
+    }
+}
+
+/// Who routes to a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum IngressKind {
+    /// The built-in edge proxy.
+    Edge,
+    /// Nobody: routes are an error.
+    None,
+}
+
+impl TargetKind {
+    /// The manifest fields of `app` that this kind does not serve, as paths below `spec`.
+    ///
+    /// A field that is not served is an error by name, never ignored.
+    #[must_use]
+    pub fn unserved(self, app: &DesiredApp) -> Vec<&'static str> {
+        let template = &app.template;
+        match self {
+            Self::Process => {
+                let asked = [
+                    (template.image.is_some(), "image"),
+                    (template.build.is_some(), "build"),
+                    (template.source.is_some(), "source"),
+                    (!template.env_from.is_empty(), "envFrom"),
+                    (template.resources.cpu_kind.is_some(), "resources.cpuKind"),
+                    (template.resources.cpus.is_some(), "resources.cpus"),
+                    (template.concurrency.is_some(), "concurrency"),
+                    (template.autostop.is_some(), "autostop"),
+                    (!template.volumes.is_empty(), "volumes"),
+                    (!template.hooks.pre_deploy.is_empty(), "hooks.preDeploy"),
+                    (!template.hooks.post_deploy.is_empty(), "hooks.postDeploy"),
+                    (app.policy.strategy == Strategy::Canary, "rollout.strategy: canary"),
+                    (app.placement.spread.keys().any(|place| place.as_str() != "here"), "regions"),
+                ];
+                asked.into_iter().filter_map(|(there, path)| there.then_some(path)).collect()
+            }
+        }
+    }
+}
