@@ -1,0 +1,119 @@
+//! What goes wrong, and when: scripted by a test, or drawn from a seed with one random stream for each thing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// What goes wrong with one call that changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallFault {
+    /// Nothing happens, and the answer is an error that says so.
+    RefusedForNow,
+    /// Nothing happens, and nobody knows.
+    LostBefore,
+    /// It happens, and nobody knows.
+    LostAfter,
+    /// Nobody knows, and it happens so much later.
+    Late(Duration),
+    /// It never answers.
+    Hangs,
+}
+
+/// What goes wrong with one survey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SightFault {
+    /// It fails.
+    Dark,
+    /// It shows the world as it was at the survey before.
+    Stale,
+    /// It shows every other instance only, and says so.
+    CutShort,
+    /// It shows everything twice, in reverse order.
+    Doubled,
+}
+
+/// The faults of one world: a script first, then chance.
+#[derive(Debug, Default)]
+pub struct Faults {
+    calls: VecDeque<Option<CallFault>>,
+    sights: VecDeque<Option<SightFault>>,
+    odds: Odds,
+    streams: BTreeMap<&'static str, fastrand::Rng>,
+    seed: u64,
+}
+
+/// How likely each fault is, in a thousand calls.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Odds {
+    /// For calls that change something.
+    pub call_permille: u16,
+    /// For surveys.
+    pub sight_permille: u16,
+}
+
+impl Faults {
+    /// Faults by chance.
+    #[must_use]
+    pub fn seeded(seed: u64, odds: Odds) -> Self {
+        Self { odds, seed, ..Self::default() }
+    }
+
+    /// What happens to the next calls, in order; `None` goes well.
+    pub fn script_calls(&mut self, faults: impl IntoIterator<Item = Option<CallFault>>) {
+        self.calls.extend(faults);
+    }
+
+    /// What happens to the next surveys, in order; `None` goes well.
+    pub fn script_sights(&mut self, faults: impl IntoIterator<Item = Option<SightFault>>) {
+        self.sights.extend(faults);
+    }
+
+    /// Ends all faults, scripted or by chance.
+    pub fn heal(&mut self) {
+        self.calls.clear();
+        self.sights.clear();
+        self.odds = Odds::default();
+    }
+
+    pub(crate) fn next_call(&mut self) -> Option<CallFault> {
+        if let Some(scripted) = self.calls.pop_front() {
+            return scripted;
+        }
+        let permille = self.odds.call_permille;
+        let dice = self.stream("calls");
+        if dice.u16(0..1_000) >= permille {
+            return None;
+        }
+        Some(match dice.u8(0..5) {
+            0 => CallFault::RefusedForNow,
+            1 => CallFault::LostBefore,
+            2 => CallFault::LostAfter,
+            3 => CallFault::Late(Duration::from_millis(dice.u64(1..20_000))),
+            _ => CallFault::Hangs,
+        })
+    }
+
+    pub(crate) fn next_sight(&mut self) -> Option<SightFault> {
+        if let Some(scripted) = self.sights.pop_front() {
+            return scripted;
+        }
+        let permille = self.odds.sight_permille;
+        let dice = self.stream("sights");
+        if dice.u16(0..1_000) >= permille {
+            return None;
+        }
+        Some(match dice.u8(0..4) {
+            0 => SightFault::Dark,
+            1 => SightFault::Stale,
+            2 => SightFault::CutShort,
+            _ => SightFault::Doubled,
+        })
+    }
+
+    /// One stream for each thing, so that one more draw of one shifts no other.
+    fn stream(&mut self, name: &'static str) -> &mut fastrand::Rng {
+        let seed = name.bytes().fold(self.seed ^ 0x9e37_79b9_7f4a_7c15, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        self.streams.entry(name).or_insert_with(|| fastrand::Rng::with_seed(seed))
+    }
+}

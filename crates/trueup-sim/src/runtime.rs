@@ -1,0 +1,288 @@
+//! A runtime over the world: surveys and steps, with whatever goes wrong in between.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use trueup_seams::{
+    BoxFuture, ExecOutput, Inspect, LogLine, LogQuery, Nudge, NudgeSink, Nudges, ObserveError, Runtime, Sight, Survey,
+};
+use trueup_types::desired::Doubt;
+use trueup_types::observed::{ExitWhy, Incarnation, Phase};
+use trueup_types::step::{InstanceStep, Refusal, StepOutcome, TargetStep};
+use trueup_types::{InstanceId, Place, Release, TargetName, Timestamp};
+
+use crate::behaviour::Behaviour;
+use crate::faults::{CallFault, SightFault};
+use crate::laws;
+use crate::world::{SimInstance, World};
+
+/// How long a call that hangs takes, which is longer than any deadline of the driver.
+const HANG: Duration = Duration::from_secs(3_600);
+
+/// How long a simulated instance takes to go once it is told to.
+pub const STOP_TAKES: Duration = Duration::from_millis(50);
+
+/// One target of the world.
+pub struct SimRuntime {
+    world: World,
+    target: TargetName,
+    sinks: Arc<Mutex<Vec<NudgeSink>>>,
+    before: Mutex<Option<Survey>>,
+}
+
+impl SimRuntime {
+    /// A runtime over one target, which is made when it is not there.
+    #[must_use]
+    pub fn new(world: &World, target: &TargetName) -> Self {
+        world.lock().instances.entry(target.clone()).or_default();
+        Self { world: world.clone(), target: target.clone(), sinks: Arc::default(), before: Mutex::new(None) }
+    }
+
+    fn look(&self) -> Survey {
+        let now = self.world.now();
+        let mut state = self.world.lock();
+        let dark = || ObserveError { detail: "the target does not answer".to_owned() };
+        if state.dark.contains(&self.target) {
+            return BTreeMap::from([(Place::here(), Err(dark()))]);
+        }
+        let seen = state.instances.get(&self.target).into_iter().flatten();
+        let mut places = BTreeMap::from([(Place::here(), Sight::default())]);
+        for (id, instance) in seen {
+            places.entry(instance.place.clone()).or_default().instances.push(instance.sighting(id, now));
+        }
+        let truth: Survey = places.into_iter().map(|(place, sight)| (place, Ok(sight))).collect();
+        let fault = state.faults.next_sight();
+        drop(state);
+        let mut before = self.before.lock().expect("no holder panics");
+        let stale = before.replace(truth.clone());
+        match fault {
+            None => truth,
+            Some(SightFault::Dark) => BTreeMap::from([(Place::here(), Err(dark()))]),
+            Some(SightFault::Stale) => stale.unwrap_or(truth),
+            Some(SightFault::CutShort) => {
+                let cut = ObserveError { detail: "the listing was cut short".to_owned() };
+                truth.into_keys().map(|place| (place, Err(cut.clone()))).collect()
+            }
+            Some(SightFault::Doubled) => doubled(truth),
+        }
+    }
+
+    async fn perform(&self, step: &TargetStep) -> StepOutcome {
+        let TargetStep::Instance(step) = step;
+        let fault = self.world.lock().faults.next_call();
+        let unknown = |why: &str| StepOutcome::Unknown { why: Doubt::OutcomeUnknown(why.to_owned()) };
+        match fault {
+            None => self.effect(step),
+            Some(CallFault::RefusedForNow) => {
+                StepOutcome::Retry { after: Duration::from_millis(500), why: "the platform is busy".to_owned() }
+            }
+            Some(CallFault::LostBefore) => unknown("connection refused"),
+            Some(CallFault::LostAfter) => {
+                let _ = self.effect(step);
+                unknown("connection reset")
+            }
+            Some(CallFault::Late(wait)) => {
+                let late = Self::new(&self.world, &self.target);
+                let step = step.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    let _ = late.effect(&step);
+                });
+                unknown("timed out")
+            }
+            Some(CallFault::Hangs) => {
+                tokio::time::sleep(HANG).await;
+                unknown("timed out")
+            }
+        }
+    }
+
+    fn effect(&self, step: &InstanceStep) -> StepOutcome {
+        let outcome = match step {
+            InstanceStep::Create { id, place, release } => self.create(id, place, release),
+            InstanceStep::Start { id, ended } => self.start(id, ended),
+            InstanceStep::Stop { id, incarnation, .. } => self.stop(id, incarnation),
+            InstanceStep::Remove { id, incarnation } => self.remove(id, incarnation),
+        };
+        if outcome == StepOutcome::Done {
+            let now = self.world.now();
+            self.world.lock().note(now, &format!("{} {}", step.verb(), step.id()));
+        }
+        outcome
+    }
+
+    fn create(&self, id: &InstanceId, place: &Place, release: &Arc<Release>) -> StepOutcome {
+        let now = self.world.now();
+        let mut state = self.world.lock();
+        if let Some(there) = state.instances.get(&self.target).and_then(|target| target.get(id)) {
+            let same = there.release.digest == release.digest;
+            return if same { StepOutcome::AlreadyTrue } else { StepOutcome::Refused { why: Refusal::NameTaken } };
+        }
+        let instance = SimInstance {
+            release: Arc::clone(release),
+            place: place.clone(),
+            life: 0,
+            lives: 0,
+            behaviour: Behaviour::of(&release.template),
+            started: now,
+            created: now,
+            end: None,
+            asked: None,
+            address: state.address_next(),
+            sick: false,
+        };
+        *state.creates.entry(id.app.clone()).or_default() += 1;
+        state.instances.entry(self.target.clone()).or_default().insert(id.clone(), instance);
+        drop(state);
+        self.begin_life(id, now);
+        StepOutcome::Done
+    }
+
+    fn start(&self, id: &InstanceId, ended: &Incarnation) -> StepOutcome {
+        let now = self.world.now();
+        {
+            let state = self.world.lock();
+            let Some(there) = state.instances.get(&self.target).and_then(|target| target.get(id)) else {
+                let why = "there is nothing of that name to start".to_owned();
+                return StepOutcome::Retry { after: Duration::ZERO, why };
+            };
+            if there.incarnation() != *ended || !matches!(there.phase(now), Phase::Exited { .. }) {
+                return StepOutcome::AlreadyTrue;
+            }
+        }
+        self.begin_life(id, now);
+        StepOutcome::Done
+    }
+
+    fn begin_life(&self, id: &InstanceId, now: Timestamp) {
+        let mut state = self.world.lock();
+        let life = state.life_next;
+        state.life_next += 1;
+        let address = state.address_next();
+        let Some(instance) = state.instances.get_mut(&self.target).and_then(|target| target.get_mut(id)) else {
+            return;
+        };
+        instance.life = life;
+        instance.lives += 1;
+        instance.started = now;
+        instance.asked = None;
+        instance.address = address;
+        instance.end = if instance.behaviour.cannot_start {
+            let why = ExitWhy::CannotStart { detail: "no such command".to_owned() };
+            Some((now, None, why))
+        } else {
+            let exit = instance.behaviour.exit_in_life(instance.lives);
+            exit.map(|after| (now.after(after), Some(instance.behaviour.exit_code), ExitWhy::ByItself))
+        };
+        let end = instance.end.as_ref().map(|(at, ..)| *at);
+        drop(state);
+        self.nudge_at(id, end);
+    }
+
+    /// Nudges when the life ends, as a pidfd or an event stream would.
+    fn nudge_at(&self, id: &InstanceId, end: Option<Timestamp>) {
+        let Some(end) = end else { return };
+        let (sinks, app, wait) = (Arc::clone(&self.sinks), id.app.clone(), end.since(self.world.now()));
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let sinks = sinks.lock().expect("no holder panics").clone();
+            for sink in sinks {
+                sink(Nudge::App(app.clone()));
+            }
+        });
+    }
+
+    fn stop(&self, id: &InstanceId, incarnation: &Incarnation) -> StepOutcome {
+        let now = self.world.now();
+        let mut state = self.world.lock();
+        laws::before_stop(&mut state, &self.target, id, now);
+        let Some(instance) = state.instances.get_mut(&self.target).and_then(|target| target.get_mut(id)) else {
+            return StepOutcome::AlreadyTrue;
+        };
+        if instance.incarnation() != *incarnation || !matches!(instance.phase(now), Phase::Running { .. }) {
+            return StepOutcome::AlreadyTrue;
+        }
+        let gone = now.after(STOP_TAKES);
+        instance.asked = Some(now);
+        instance.end = Some((gone, Some(0), ExitWhy::Asked));
+        drop(state);
+        self.nudge_at(id, Some(gone));
+        StepOutcome::Done
+    }
+
+    fn remove(&self, id: &InstanceId, incarnation: &Incarnation) -> StepOutcome {
+        let now = self.world.now();
+        let mut state = self.world.lock();
+        let target = state.instances.entry(self.target.clone()).or_default();
+        let Some(instance) = target.get(id) else { return StepOutcome::AlreadyTrue };
+        if instance.incarnation() != *incarnation {
+            return StepOutcome::AlreadyTrue;
+        }
+        if !matches!(instance.phase(now), Phase::Exited { .. }) {
+            return StepOutcome::Refused { why: Refusal::StillRunning };
+        }
+        target.remove(id);
+        *state.removes.entry(id.app.clone()).or_default() += 1;
+        StepOutcome::Done
+    }
+}
+
+fn doubled(truth: Survey) -> Survey {
+    let twice = |sight: Sight| {
+        let mut instances = sight.instances.clone();
+        instances.extend(sight.instances);
+        instances.reverse();
+        Sight { instances }
+    };
+    truth.into_iter().map(|(place, sight)| (place, sight.map(twice))).collect()
+}
+
+impl Runtime for SimRuntime {
+    fn survey(&self) -> BoxFuture<'_, Survey> {
+        Box::pin(async { self.look() })
+    }
+
+    fn apply<'a>(&'a self, step: &'a TargetStep) -> BoxFuture<'a, StepOutcome> {
+        Box::pin(self.perform(step))
+    }
+}
+
+impl Inspect for SimRuntime {
+    fn logs<'a>(&'a self, query: &'a LogQuery) -> BoxFuture<'a, Result<Vec<LogLine>, ObserveError>> {
+        Box::pin(async {
+            let state = self.world.lock();
+            let instance = state.instances.get(&self.target).and_then(|target| target.get(&query.instance));
+            let line = |instance: &SimInstance| LogLine {
+                at: Some(instance.started),
+                position: instance.life,
+                text: format!("life {} began", instance.life),
+            };
+            instance
+                .map(|found| vec![line(found)])
+                .ok_or_else(|| ObserveError { detail: "no such instance".to_owned() })
+        })
+    }
+
+    fn exec<'a>(
+        &'a self,
+        instance: &'a InstanceId,
+        _command: &'a [String],
+        _timeout: Duration,
+    ) -> BoxFuture<'a, Result<ExecOutput, ObserveError>> {
+        Box::pin(async move {
+            let now = self.world.now();
+            let state = self.world.lock();
+            let found = state.instances.get(&self.target).and_then(|target| target.get(instance));
+            let found = found.ok_or_else(|| ObserveError { detail: "no such instance".to_owned() })?;
+            let code = i32::from(!found.passing(now));
+            Ok(ExecOutput { code: Some(code), output: String::new() })
+        })
+    }
+}
+
+impl Nudges for SimRuntime {
+    fn listen(&self, sink: NudgeSink) {
+        self.sinks.lock().expect("no holder panics").push(sink);
+    }
+}

@@ -1,0 +1,218 @@
+//! The world itself: targets with instances, one live route table, and what happened so far.
+//!
+//! Everything here is synchronous and under one lock; the traits over it are in `runtime` and `ingress`. The laws that
+//! concern effects are checked as each effect lands, by [`crate::laws`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use trueup_types::observed::{ExitWhy, Incarnation, Phase, Sighting};
+use trueup_types::route::RouteTable;
+use trueup_types::{AppName, InstanceId, OwnerId, Place, Release, TableGeneration, TargetName, Timestamp};
+
+use crate::behaviour::Behaviour;
+use crate::clock::SimClock;
+use crate::faults::Faults;
+
+/// A world that the traits' implementations share.
+#[derive(Clone)]
+pub struct World {
+    state: Arc<Mutex<State>>,
+    /// Its time.
+    pub clock: SimClock,
+}
+
+/// What is in the world.
+pub struct State {
+    /// By target, then by name; other owners' things lie beside ours.
+    pub instances: BTreeMap<TargetName, BTreeMap<InstanceId, SimInstance>>,
+    /// The live route table.
+    pub table: RouteTable,
+    /// Requests in flight, by instance, as a test sets them.
+    pub in_flight: BTreeMap<InstanceId, u32>,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// Targets that do not answer.
+    pub dark: BTreeSet<TargetName>,
+    /// Whether the ingress answers.
+    pub ingress_dark: bool,
+    /// Every effect, in order: `+1200ms create web-r1-0`.
+    pub journal: Vec<String>,
+    /// Laws that an effect broke.
+    pub violations: Vec<String>,
+    /// Apps whose capacity may fall: gone, scaled to 0, recreate.
+    pub exempt: BTreeSet<AppName>,
+    pub(crate) port_next: u16,
+    pub(crate) life_next: u64,
+    /// Counts of creates and removes by app, for the oracle that compares with an undisturbed run.
+    pub creates: BTreeMap<AppName, u32>,
+    /// See `creates`.
+    pub removes: BTreeMap<AppName, u32>,
+}
+
+/// One simulated instance.
+#[derive(Debug, Clone)]
+pub struct SimInstance {
+    /// What it is.
+    pub release: Arc<Release>,
+    /// Where.
+    pub place: Place,
+    /// Which life, over the whole world.
+    pub life: u64,
+    /// How many lives under this name.
+    pub lives: u32,
+    /// How it behaves.
+    pub behaviour: Behaviour,
+    /// When this life began.
+    pub started: Timestamp,
+    /// When this name was created.
+    pub created: Timestamp,
+    /// How this life ended, and when; a moment ahead is an end to come.
+    pub end: Option<(Timestamp, Option<i32>, ExitWhy)>,
+    /// When it was told to go.
+    pub asked: Option<Timestamp>,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// Turned bad by a test.
+    pub sick: bool,
+}
+
+impl SimInstance {
+    /// Its phase at `now`.
+    #[must_use]
+    pub fn phase(&self, now: Timestamp) -> Phase {
+        if let Some((at, code, why)) = &self.end
+            && *at <= now
+        {
+            return Phase::Exited { code: *code, at: *at, why: why.clone() };
+        }
+        match self.asked {
+            Some(since) => Phase::Vanishing { since },
+            None => Phase::Running { since: self.started },
+        }
+    }
+
+    /// Whether it runs and would answer a probe well at `now`.
+    #[must_use]
+    pub fn passing(&self, now: Timestamp) -> bool {
+        let up = matches!(self.phase(now), Phase::Running { .. });
+        up && !self.sick && self.behaviour.healthy_at(now.since(self.started))
+    }
+
+    /// Its incarnation.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        Incarnation(format!("life-{}", self.life).into())
+    }
+
+    /// What a survey says of it.
+    #[must_use]
+    pub fn sighting(&self, id: &InstanceId, now: Timestamp) -> Sighting {
+        let addresses = self.release.template.ports.iter().map(|port| (port.name.clone(), self.address)).collect();
+        Sighting {
+            id: id.clone(),
+            incarnation: self.incarnation(),
+            release: self.release.digest,
+            place: self.place.clone(),
+            phase: self.phase(now),
+            addresses,
+            created: self.created,
+            template: Some(Arc::clone(&self.release)),
+        }
+    }
+}
+
+impl World {
+    /// An empty world with the target `local`; needs a tokio runtime.
+    #[must_use]
+    pub fn new(owner: OwnerId) -> Self {
+        let state = State {
+            instances: BTreeMap::from([(TargetName::local(), BTreeMap::new())]),
+            table: RouteTable { owner, generation: TableGeneration(0), apps: Vec::new() },
+            in_flight: BTreeMap::new(),
+            faults: Faults::default(),
+            dark: BTreeSet::new(),
+            ingress_dark: false,
+            journal: Vec::new(),
+            violations: Vec::new(),
+            exempt: BTreeSet::new(),
+            port_next: 20_000,
+            life_next: 1,
+            creates: BTreeMap::new(),
+            removes: BTreeMap::new(),
+        };
+        Self { state: Arc::new(Mutex::new(state)), clock: SimClock::start() }
+    }
+
+    /// The state, locked; never held across an await.
+    ///
+    /// # Panics
+    /// When a holder panicked.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of the world panics")
+    }
+
+    /// The moment it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Ends the life of an instance now, as if it had crashed; `None` when it does not run.
+    pub fn crash(&self, id: &InstanceId, code: i32) -> Option<()> {
+        let now = self.now();
+        let mut state = self.lock();
+        let instance = state.instances.values_mut().find_map(|target| target.get_mut(id))?;
+        if !matches!(instance.phase(now), Phase::Running { .. }) {
+            return None;
+        }
+        instance.end = Some((now, Some(code), ExitWhy::ByItself));
+        state.note(now, &format!("crash {id}"));
+        Some(())
+    }
+
+    /// Takes an instance away, as a third party would.
+    pub fn steal(&self, id: &InstanceId) {
+        let now = self.now();
+        let mut state = self.lock();
+        for target in state.instances.values_mut() {
+            target.remove(id);
+        }
+        state.note(now, &format!("steal {id}"));
+    }
+
+    /// The instances of one app that run, with their lives, in name order.
+    #[must_use]
+    pub fn running(&self, app: &AppName) -> Vec<(InstanceId, u64)> {
+        let now = self.now();
+        let state = self.lock();
+        let all = state.instances.values().flatten();
+        let running = all.filter(|(id, instance)| {
+            id.app == *app && matches!(instance.phase(now), Phase::Running { .. } | Phase::Vanishing { .. })
+        });
+        running.map(|(id, instance)| (id.clone(), instance.life)).collect()
+    }
+
+    /// The instances that the live table routes one app to.
+    #[must_use]
+    pub fn routed(&self, app: &AppName) -> BTreeSet<InstanceId> {
+        let state = self.lock();
+        let share = state.table.apps.iter().filter(|share| share.app == *app);
+        let backends = share.flat_map(|share| &share.entries).flat_map(|entry| &entry.backends);
+        backends.filter(|backend| backend.weight > 0).map(|backend| backend.instance.clone()).collect()
+    }
+}
+
+impl State {
+    pub(crate) fn address_next(&mut self) -> SocketAddr {
+        let port = self.port_next;
+        self.port_next = if port == 29_999 { 20_000 } else { port + 1 };
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
+
+    pub(crate) fn note(&mut self, now: Timestamp, what: &str) {
+        let at = now.since(crate::clock::EPOCH).as_millis();
+        self.journal.push(format!("+{at}ms {what}"));
+    }
+}
