@@ -1,1 +1,26 @@
-fn main() {}
+//! The project's own chores: `cargo xtask test`, `cargo xtask bench`, `cargo xtask schema`.
+
+mod components;
+mod shell;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own chores")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Installs what the tests need, builds, and runs everything
+    Test(test::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().chore {
+        Chore::Test(options) => test::run(&options),
+    }
+}

@@ -15,6 +15,7 @@ pub mod number;
 pub mod observed;
 pub mod order;
 pub mod policy;
+pub mod probe;
 pub mod record;
 pub mod release;
 pub mod route;

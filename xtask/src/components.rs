@@ -1,0 +1,55 @@
+//! The real components that tests need beyond Rust, and where Debian has them.
+
+use std::process::Command;
+
+use anyhow::bail;
+
+use crate::shell::{has, run, say};
+
+/// A program, and the Debian package that brings it.
+pub struct Component {
+    /// The program, as it is called.
+    pub program: &'static str,
+    /// The package.
+    pub package: &'static str,
+    /// Which tests need it.
+    pub needed_for: &'static str,
+}
+
+/// What the tests need.
+pub const FOR_TESTS: &[Component] = &[
+    Component { program: "cc", package: "gcc", needed_for: "linking" },
+    Component { program: "mount", package: "mount", needed_for: "tests of a full disk on a small tmpfs" },
+];
+
+/// Installs what is missing, as root; else says what is left out, which under `CI=true` is an error.
+///
+/// # Errors
+/// When apt-get fails, or when something is missing under `CI=true` and cannot be installed.
+pub fn install(components: &[Component], ci: bool) -> anyhow::Result<()> {
+    let missing: Vec<_> = components.iter().filter(|component| !has(component.program)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<_> = missing.iter().map(|component| component.package).collect();
+    if has("apt-get") && is_root() {
+        let apt = |words: &[&str]| {
+            let mut command = Command::new("apt-get");
+            command.env("DEBIAN_FRONTEND", "noninteractive").args(words);
+            command
+        };
+        run(&mut apt(&["update", "-qq"]))?;
+        return run(apt(&["install", "-y", "-qq", "--no-install-recommends"]).args(&packages));
+    }
+    for component in &missing {
+        say(&format!("LEFT OUT: {} is not installed; needed for {}", component.program, component.needed_for));
+    }
+    if ci {
+        bail!("install these and run again: {}", packages.join(" "));
+    }
+    Ok(())
+}
+
+fn is_root() -> bool {
+    crate::shell::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}

@@ -1,0 +1,42 @@
+//! `cargo xtask test`: installs what the tests need, builds everything once, and runs everything.
+
+use clap::Args;
+
+use crate::components::{self, FOR_TESTS};
+use crate::shell::{self, cargo, say};
+
+#[derive(Args)]
+pub struct Options {
+    /// Only the tests of this crate
+    #[arg(long, short)]
+    package: Option<String>,
+}
+
+/// Runs the tests.
+///
+/// # Errors
+/// When a component cannot be installed under `CI=true`, or when anything fails.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let ci = ci();
+    components::install(FOR_TESTS, ci)?;
+    if !ci {
+        say("CI is not set: a test that lacks a component says LEFT OUT and passes");
+    }
+    if let Some(package) = &options.package {
+        return run_cargo(&["test", "--locked", "--package", package]);
+    }
+    // The binary first: the end-to-end tests start it.
+    run_cargo(&["build", "--locked", "--package", "trueup"])?;
+    run_cargo(&["test", "--locked", "--workspace", "--exclude", "trueup-tests"])?;
+    // One at a time: they load both cores, and count failed requests.
+    run_cargo(&["test", "--locked", "--package", "trueup-tests", "--", "--test-threads=1", "--nocapture"])
+}
+
+fn run_cargo(words: &[&str]) -> anyhow::Result<()> {
+    shell::run(cargo().args(words))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place of the chores that reads the environment")]
+fn ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
+}
