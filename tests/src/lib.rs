@@ -1,1 +1,16 @@
-//! Helpers of the end-to-end tests.
+//! Helpers of the end-to-end tests: a real daemon on real processes, a load that counts every failure, and a census of
+//! what runs.
+//!
+//! A test writes manifests into a [`Bench`], starts a [`daemon::Daemon`] on it, keeps a [`load::Load`] on its edge, and
+//! then asks the status file, the process table and the load what happened.
+
+pub mod bench;
+pub mod daemon;
+pub mod load;
+pub mod manifest;
+pub mod processes;
+
+pub use bench::Bench;
+pub use daemon::Daemon;
+pub use load::{Load, Mix};
+pub use manifest::DemoApp;
