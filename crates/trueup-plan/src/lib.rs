@@ -1,1 +1,97 @@
-//! Decides: plan, absorb, command, audit, explain. Pure.
+//! Decides: what is wanted, what is seen and what is remembered go in; a plan comes out.
+//!
+//! [`plan`] is a pipeline of pure steps, a file each: `rollout` (which release are we heading for), with `passage` and
+//! `judge` (is the new one bad, and what follows) → `census` (every instance in exactly one bucket) → `routes` (who
+//! serves) → `drain` (who leaves, since when) → `steps` (what closes the gap, within `surge`) → `verdict` (how it stands,
+//! when to look again). [`absorb`] takes in what came of the steps, [`command`] a person's word; [`adopt`] makes a record
+//! from labels when memory is lost. [`audit`] checks the laws by other means, and [`explain`] says it all in words.
+//!
+//! Pure: no I/O, no clock, no dice, and nothing to fail at.
+
+mod absorb;
+mod adopt;
+mod audit;
+mod census;
+mod command;
+mod drain;
+mod explain;
+mod gone;
+mod judge;
+pub mod limits;
+mod notes;
+mod passage;
+mod rollout;
+mod routes;
+mod steps;
+mod surge;
+mod verdict;
+
+use trueup_types::desired::{DesiredApp, Permits};
+use trueup_types::{AppRecord, Observed, Plan, Timestamp, Wake, WakeReason, Wanted};
+
+pub use absorb::absorb;
+pub use adopt::adopt;
+pub use audit::audit;
+pub use command::command;
+pub use explain::explain;
+pub use judge::sentence;
+
+use crate::census::Census;
+use crate::rollout::Scene;
+use crate::steps::Gap;
+
+/// Decides for one app: the next record, the steps that close the gap, how it stands, and when to look again.
+pub fn plan(wanted: &Wanted, observed: &Observed, permits: &Permits, record: &AppRecord, now: Timestamp) -> Plan {
+    match wanted {
+        Wanted::Present(desired) => present(desired, observed, permits, record, now),
+        Wanted::Gone { prune, .. } => gone::plan(*prune, observed, permits, record, now),
+        Wanted::Held { why } => gone::held(why, observed, record, now),
+    }
+}
+
+fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, record: &AppRecord, now: Timestamp) -> Plan {
+    let mut record = record.clone();
+    if desired.policy.suspend || record.suspended.is_some() {
+        return gone::suspended(desired, observed, record, now);
+    }
+    let scene = Scene { desired, observed, permits, now };
+    let heading = rollout::advance(&mut record, &scene);
+    let min_healthy = desired.policy.min_healthy;
+    let census = Census::take(observed, heading.release.as_deref(), heading.good.as_deref(), min_healthy, now);
+    let serving = routes::serving(desired, &heading, &census);
+    let share = routes::share(desired, &heading, &census, &serving);
+    let (extra, extra_wake) = steps::extra(&scene, &heading, &census, &serving);
+    let leaving = drain::leaving(desired, &heading, &census, &serving, extra);
+    drain::mark(&mut record, &census, &leaving, now);
+    let gap =
+        Gap { scene: &scene, heading: &heading, census: &census, serving: &serving, leaving: &leaving, share, extra };
+    let (steps, step_wake) = gap.close(&mut record);
+    notes::trim(&mut record, observed, &desired.policy.history, now);
+    forget_homes(&mut record, observed, desired);
+    let verdict = verdict::of(&record, &scene, &heading, &census, &serving, !steps.is_empty());
+    let wake = extra_wake
+        .or(step_wake)
+        .or(steps::gates(&scene, &census))
+        .or(verdict::deadlines(&record, &scene, &heading))
+        .or(soon(&heading, &census, &steps, now));
+    Plan { record, steps, verdict, wake }
+}
+
+/// When to look though nothing is due: at what steps did, at what goes, and for a permit.
+fn soon(heading: &rollout::Heading, census: &Census<'_>, steps: &[trueup_types::Step], now: Timestamp) -> Wake {
+    let going = census.members.iter().any(|member| member.vigour == census::Vigour::Going);
+    let mut wake = Wake::OnChange;
+    if !steps.is_empty() || going {
+        wake = Wake::At(now.after(limits::LOOK_AGAIN), WakeReason::LookAgain);
+    }
+    if heading.hold.is_some() {
+        wake = wake.or(Wake::At(now.after(limits::PERMIT_AGAIN), WakeReason::Permit));
+    }
+    wake
+}
+
+/// Keeps in mind only the targets where something of the app still is, or is wanted.
+fn forget_homes(record: &mut AppRecord, observed: &Observed, desired: &DesiredApp) {
+    let there = |target: &_| observed.instances.iter().any(|one| one.target == *target);
+    record.homes.retain(|target| *target == desired.placement.target || there(target));
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::desired::Prune;
 use crate::digest::{IntentDigest, ReleaseDigest, TemplateDigest};
 use crate::name::{InstanceId, TargetName};
 use crate::number::{Generation, Revision};
@@ -39,6 +40,10 @@ pub struct AppRecord {
     pub draining: BTreeMap<InstanceId, Timestamp>,
     /// When failing things are tried again.
     pub backoff: Backoff,
+    /// A create that its target refused for good: the rollout's evidence.
+    pub refused: Option<RefusedCreate>,
+    /// What becomes of it when its manifest goes, as the manifest last said.
+    pub prune: Prune,
     /// Where its instances may still be.
     pub homes: BTreeSet<TargetName>,
     /// A person's rollback.
@@ -54,6 +59,18 @@ pub struct AppRecord {
     /// The releases in use and in the history; stored under their own keys, not in the record.
     #[serde(skip)]
     pub releases: BTreeMap<Revision, Arc<Release>>,
+}
+
+/// A create that its target refused for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedCreate {
+    /// Of which release.
+    pub revision: Revision,
+    /// Which instance.
+    pub instance: InstanceId,
+    /// What the target said.
+    pub why: String,
 }
 
 /// The passage to a release.

@@ -1,0 +1,64 @@
+//! Takes in what came of the steps: only what memory alone can know.
+//!
+//! What a step changed in the world is seen by the next look; here stays what the next look cannot tell: that a target
+//! refused a release for good, and how long to wait before trying again.
+
+use trueup_types::Timestamp;
+use trueup_types::record::{AppRecord, RefusedCreate};
+use trueup_types::step::{InstanceStep, Refusal, StepAction, StepOutcome, StepResult, TargetStep};
+
+use crate::limits;
+
+/// The record after the steps of a plan.
+#[must_use]
+pub fn absorb(mut record: AppRecord, outcomes: &[StepResult], now: Timestamp) -> AppRecord {
+    let mut settled = true;
+    for result in outcomes {
+        match &result.outcome {
+            StepOutcome::Done | StepOutcome::AlreadyTrue | StepOutcome::Unknown { .. } => {}
+            StepOutcome::Retry { after, why } => {
+                settled = false;
+                let failures = record.backoff.failures.saturating_add(1);
+                let wait = limits::doubled(limits::RETRY_FIRST, failures, limits::BACKOFF_MAX).max(*after);
+                record.backoff.failures = failures;
+                record.backoff.until = Some(now.after(wait));
+                record.backoff.why = Some(why.clone());
+            }
+            StepOutcome::Refused { why } => {
+                settled = false;
+                refuse(&mut record, result, why, now);
+            }
+        }
+    }
+    let acted = outcomes.iter().any(|result| result.outcome == StepOutcome::Done);
+    if settled && acted && record.backoff.failures > 0 {
+        record.backoff.failures = 0;
+        record.backoff.until = None;
+        record.backoff.why = None;
+    }
+    record
+}
+
+fn refuse(record: &mut AppRecord, result: &StepResult, why: &Refusal, now: Timestamp) {
+    let StepAction::Target { step: TargetStep::Instance(step), .. } = &result.step.action else { return };
+    let creating = match step {
+        InstanceStep::Create { release, .. } => Some(release.revision),
+        InstanceStep::Start { .. } | InstanceStep::Stop { .. } | InstanceStep::Remove { .. } => None,
+    };
+    let blames_release = match why {
+        Refusal::Invalid(_) | Refusal::NotServed(_) => true,
+        Refusal::NameTaken | Refusal::Foreign | Refusal::StillRunning | Refusal::Superseded => false,
+    };
+    match creating {
+        Some(revision) if blames_release => {
+            let instance = step.id().clone();
+            record.refused = Some(RefusedCreate { revision, instance, why: why.to_string() });
+        }
+        Some(_) | None => {
+            let failures = record.backoff.failures.saturating_add(1);
+            record.backoff.failures = failures;
+            record.backoff.until = Some(now.after(limits::doubled(limits::RETRY_FIRST, failures, limits::BACKOFF_MAX)));
+            record.backoff.why = Some(format!("{} {}: {why}", step.verb(), step.id()));
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Checks a plan against the laws, by other means than those that made it.
+//!
+//! Reads the sightings and the steps directly, and shares no code with the pipeline. A violation is a bug: the driver
+//! acts on nothing of the plan.
+
+use std::collections::BTreeSet;
+
+use trueup_types::desired::{Permits, Wanted};
+use trueup_types::observed::{Health, Phase};
+use trueup_types::policy::Strategy;
+use trueup_types::record::{AppRecord, Rollout};
+use trueup_types::route::AppRoutes;
+use trueup_types::step::{InstanceStep, StepAction, TargetStep};
+use trueup_types::{Instance, InstanceId, Observed, Plan, RouteSight, Violation};
+
+/// The laws that this plan would break; empty when it may be carried out.
+#[must_use]
+pub fn audit(
+    before: &AppRecord,
+    wanted: &Wanted,
+    observed: &Observed,
+    permits: &Permits,
+    plan: &Plan,
+) -> Vec<Violation> {
+    let scene = Scene { before, wanted, observed, permits, plan, routed: routed(observed) };
+    let mut found = Vec::new();
+    scene.capacity(&mut found);
+    scene.routing(&mut found);
+    scene.departures(&mut found);
+    scene.ownership(&mut found);
+    scene.releases(&mut found);
+    scene.doubt(&mut found);
+    scene.memory(&mut found);
+    found
+}
+
+struct Scene<'a> {
+    before: &'a AppRecord,
+    wanted: &'a Wanted,
+    observed: &'a Observed,
+    permits: &'a Permits,
+    plan: &'a Plan,
+    routed: BTreeSet<InstanceId>,
+}
+
+fn routed(observed: &Observed) -> BTreeSet<InstanceId> {
+    match &observed.routes {
+        RouteSight::Seen(seen) => backends(&seen.share),
+        RouteSight::Unknown(_) => BTreeSet::new(),
+    }
+}
+
+fn backends(share: &AppRoutes) -> BTreeSet<InstanceId> {
+    let all = share.entries.iter().flat_map(|entry| &entry.backends);
+    all.filter(|backend| backend.weight > 0).map(|backend| backend.instance.clone()).collect()
+}
+
+fn up(one: &Instance) -> bool {
+    match one.sighting.phase {
+        Phase::Running { .. } | Phase::Asleep => true,
+        Phase::Created | Phase::Starting | Phase::Exited { .. } | Phase::Vanishing { .. } => false,
+    }
+}
+
+fn passing(one: &Instance) -> bool {
+    up(one) && matches!(one.health, Health::Passing { .. })
+}
+
+impl Scene<'_> {
+    fn instance_steps(&self) -> impl Iterator<Item = &InstanceStep> {
+        self.plan.steps.iter().filter_map(|step| match &step.action {
+            StepAction::Target { step: TargetStep::Instance(step), .. } => Some(step),
+            StepAction::Route { .. } => None,
+        })
+    }
+
+    fn route_step(&self) -> Option<&AppRoutes> {
+        self.plan.steps.iter().find_map(|step| match &step.action {
+            StepAction::Route { share } => Some(share),
+            StepAction::Target { .. } => None,
+        })
+    }
+
+    fn find(&self, id: &InstanceId) -> Option<&Instance> {
+        self.observed.instances.iter().find(|one| one.sighting.id == *id)
+    }
+
+    /// Whether laws 3 and 4 do not bind: nothing is wanted, or the order is to stop first.
+    fn exempt(&self) -> bool {
+        match self.wanted {
+            Wanted::Gone { .. } => true,
+            Wanted::Held { .. } => false,
+            Wanted::Present(desired) => {
+                let policy = &desired.policy;
+                desired.replicas() == 0 || policy.strategy == Strategy::Recreate || policy.stop_first.is_some()
+            }
+        }
+    }
+
+    /// Law 3: no step lowers passing, routed capacity below wanted − maxUnavailable, nor raises the total above
+    /// wanted + maxSurge + 1.
+    fn capacity(&self, found: &mut Vec<Violation>) {
+        let Wanted::Present(desired) = self.wanted else { return };
+        let (replicas, policy) = (desired.replicas(), &desired.policy);
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let creates = count(self.instance_steps().filter(|step| matches!(step, InstanceStep::Create { .. })).count());
+        let total = count(self.observed.instances.iter().filter(|one| up(one)).count());
+        let most = replicas + policy.max_surge.of_rounded_up(replicas) + 1;
+        if creates > 0 && total + creates > most {
+            found.push(law(3, format!("{creates} creates beside {total} running exceed {most}")));
+        }
+        let Some(share) = self.route_step() else { return };
+        if self.exempt() {
+            return;
+        }
+        let serves = |ids: &BTreeSet<InstanceId>| {
+            count(self.observed.instances.iter().filter(|one| passing(one) && ids.contains(&one.sighting.id)).count())
+        };
+        let (before, after) = (serves(&self.routed), serves(&backends(share)));
+        let least = replicas.saturating_sub(policy.max_unavailable.of_rounded_down(replicas));
+        if after < before && after < least {
+            found.push(law(3, format!("routing goes from {before} passing to {after}, below {least}")));
+        }
+    }
+
+    /// Law 4: the last passing instance is never unrouted.
+    fn routing(&self, found: &mut Vec<Violation>) {
+        let Some(share) = self.route_step() else { return };
+        if self.exempt() {
+            return;
+        }
+        let serves = |ids: &BTreeSet<InstanceId>| {
+            self.observed.instances.iter().any(|one| passing(one) && ids.contains(&one.sighting.id))
+        };
+        if serves(&self.routed) && !serves(&backends(share)) {
+            found.push(law(4, "the last passing instance would be unrouted".to_owned()));
+        }
+    }
+
+    /// Laws 4 and 5: nothing routed is stopped or removed, and no passing one before others that pass can stand in.
+    fn departures(&self, found: &mut Vec<Violation>) {
+        let mut stopped = BTreeSet::new();
+        for step in self.instance_steps() {
+            let (id, removes) = match step {
+                InstanceStep::Stop { id, .. } => (id, false),
+                InstanceStep::Remove { id, .. } => (id, true),
+                InstanceStep::Create { .. } | InstanceStep::Start { .. } => continue,
+            };
+            if self.routed.contains(id) {
+                found.push(law(5, format!("{id} would go while it is routed")));
+            }
+            let runs = self.find(id).is_some_and(|one| !matches!(one.sighting.phase, Phase::Exited { .. }));
+            if removes && runs {
+                found.push(law(5, format!("{id} would be removed while it runs")));
+            }
+            stopped.insert(id);
+        }
+        let Wanted::Present(desired) = self.wanted else { return };
+        if self.exempt() {
+            return;
+        }
+        let left = self.observed.instances.iter().filter(|one| passing(one) && !stopped.contains(&one.sighting.id));
+        let goes = self.observed.instances.iter().any(|one| passing(one) && stopped.contains(&one.sighting.id));
+        let least =
+            desired.replicas().saturating_sub(desired.policy.max_unavailable.of_rounded_down(desired.replicas()));
+        let before = self.observed.instances.iter().filter(|one| passing(one)).count();
+        let left = u32::try_from(left.count()).unwrap_or(u32::MAX);
+        if goes && left < least && u32::try_from(before).unwrap_or(u32::MAX) > left && !self.unserving(&stopped) {
+            found.push(law(4, format!("{left} passing would be left, below {least}")));
+        }
+    }
+
+    /// Whether all that go were never promoted: a rollout that is left takes its unrouted instances with it.
+    fn unserving(&self, stopped: &BTreeSet<&InstanceId>) -> bool {
+        let good = self.before.current;
+        stopped.iter().all(|id| good.is_some_and(|good| id.revision != good) && !self.routed.contains(*id))
+    }
+
+    /// Law 6: what is touched was seen under our label, or is created under our own name.
+    fn ownership(&self, found: &mut Vec<Violation>) {
+        for step in self.instance_steps() {
+            let seen = self.find(step.id()).is_some();
+            match step {
+                InstanceStep::Create { id, release, .. } => {
+                    let named = id.app == release.app && id.revision == release.revision;
+                    if seen || !named {
+                        found.push(law(6, format!("{id} would be created over what is there")));
+                    }
+                }
+                InstanceStep::Start { id, .. } | InstanceStep::Stop { id, .. } | InstanceStep::Remove { id, .. } => {
+                    if !seen {
+                        found.push(law(6, format!("{id} was not seen and would be touched")));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Law 7: a rejected digest is not created again, and a generation is reverted once.
+    fn releases(&self, found: &mut Vec<Violation>) {
+        let record = &self.plan.record;
+        for step in self.instance_steps() {
+            let InstanceStep::Create { id, release, .. } = step else { continue };
+            if record.rejected.contains_key(&(release.digest, release.target.clone())) {
+                found.push(law(7, format!("{id} is of a rejected digest")));
+            }
+        }
+        let was = matches!(self.before.rollout, Rollout::Reverting { .. });
+        let is = matches!(record.rollout, Rollout::Reverting { .. });
+        if is && !was && self.before.reverted_generation == Some(record.generation) {
+            found.push(law(7, format!("{} would be reverted twice", record.generation)));
+        }
+        if is && record.current.is_none() {
+            found.push(law(7, "a revert to nothing that was ever good".to_owned()));
+        }
+    }
+
+    /// Law 9: while anything is in doubt nothing is destroyed.
+    fn doubt(&self, found: &mut Vec<Violation>) {
+        let held = matches!(self.wanted, Wanted::Held { .. });
+        if held && !self.plan.steps.is_empty() {
+            found.push(law(9, "steps are taken though nobody knows what is wanted".to_owned()));
+        }
+        if self.permits.destroy.is_ok() {
+            return;
+        }
+        for step in self.instance_steps() {
+            match step {
+                InstanceStep::Stop { id, .. } | InstanceStep::Remove { id, .. } => {
+                    found.push(law(9, format!("{id} would go though nothing may be destroyed")));
+                }
+                InstanceStep::Create { .. } | InstanceStep::Start { .. } => {}
+            }
+        }
+    }
+
+    /// Law 10: generation, revision and the last good release never go back.
+    fn memory(&self, found: &mut Vec<Violation>) {
+        let record = &self.plan.record;
+        if record.generation < self.before.generation || record.highest < self.before.highest {
+            found.push(law(10, "generation or revision would go back".to_owned()));
+        }
+        if self.before.current.is_some() && record.current.is_none() {
+            found.push(law(10, "the last good release would be forgotten".to_owned()));
+        }
+    }
+}
+
+fn law(law: u8, detail: String) -> Violation {
+    Violation { law, detail }
+}

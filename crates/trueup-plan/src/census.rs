@@ -1,0 +1,194 @@
+//! Puts every instance in exactly one bucket, once.
+//!
+//! Given what was seen and which release the app heads for, says of each instance what it is to that heading
+//! ([`Role`]) and how it does ([`Vigour`]). Everything later asks the census, never the sightings again. Knows nothing
+//! of routes, drains or surges.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use trueup_types::observed::{ExitWhy, Health, Instance, Phase};
+use trueup_types::template::RestartPolicy;
+use trueup_types::{InstanceId, Observed, Release, RouteSight, Timestamp};
+
+/// What an instance is to the release that the app heads for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// Of the release that the app heads for.
+    Fresh,
+    /// Of the last good release, while another is rolled out: the way back.
+    Kept,
+    /// Of any other release.
+    Stale,
+}
+
+/// How an instance does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Vigour {
+    /// Passes, and has for `minHealthy`.
+    Steady,
+    /// Passes, not yet for `minHealthy`.
+    Passing,
+    /// Runs; nobody knows its health.
+    Unknown,
+    /// Runs, or comes up, and has not passed yet.
+    Waiting,
+    /// Runs and fails its probes.
+    Failing,
+    /// Has done its work.
+    Completed,
+    /// Down.
+    Down,
+    /// Told to go.
+    Going,
+}
+
+impl Vigour {
+    /// Whether it answers well.
+    pub(crate) fn passes(self) -> bool {
+        match self {
+            Self::Steady | Self::Passing => true,
+            Self::Unknown | Self::Waiting | Self::Failing | Self::Completed | Self::Down | Self::Going => false,
+        }
+    }
+
+    /// Whether it takes the place of a running instance.
+    pub(crate) fn runs(self) -> bool {
+        match self {
+            Self::Steady | Self::Passing | Self::Unknown | Self::Waiting | Self::Failing => true,
+            Self::Completed | Self::Down | Self::Going => false,
+        }
+    }
+}
+
+/// One instance in its bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct Member<'a> {
+    /// As seen.
+    pub seen: &'a Instance,
+    /// What it is.
+    pub role: Role,
+    /// How it does.
+    pub vigour: Vigour,
+    /// Whether the live table sends it anything.
+    pub routed: bool,
+    /// Requests in flight.
+    pub in_flight: u32,
+}
+
+impl Member<'_> {
+    /// Its name.
+    pub(crate) fn id(&self) -> &InstanceId {
+        &self.seen.sighting.id
+    }
+
+    /// When it went down, if it is down.
+    pub(crate) fn exited(&self) -> Option<(Option<i32>, Timestamp, &ExitWhy)> {
+        match &self.seen.sighting.phase {
+            Phase::Exited { code, at, why } => Some((*code, *at, why)),
+            Phase::Created | Phase::Starting | Phase::Running { .. } | Phase::Asleep | Phase::Vanishing { .. } => None,
+        }
+    }
+}
+
+/// All instances of an app, each in one bucket, in name order.
+#[derive(Debug, Clone)]
+pub(crate) struct Census<'a> {
+    pub members: Vec<Member<'a>>,
+}
+
+impl<'a> Census<'a> {
+    /// Takes the census for a heading; `good` is the last good release, if another is rolled out.
+    pub(crate) fn take(
+        observed: &'a Observed,
+        heading: Option<&Release>,
+        good: Option<&Release>,
+        min_healthy: Duration,
+        now: Timestamp,
+    ) -> Self {
+        let is = |one: &Instance, release: Option<&Release>| release.is_some_and(|release| belongs(one, release));
+        let role = |one: &Instance| match () {
+            () if is(one, heading) => Role::Fresh,
+            () if is(one, good) => Role::Kept,
+            () => Role::Stale,
+        };
+        let mut seen = BTreeSet::new();
+        let mut members: Vec<_> = observed
+            .instances
+            .iter()
+            // A listing may name a thing twice.
+            .filter(|one| seen.insert((&one.target, &one.sighting.id)))
+            .map(|one| {
+                let (routed, in_flight) = traffic(&observed.routes, &one.sighting.id);
+                let since = observed.sighted_since;
+                let role = role(one);
+                let release = match role {
+                    Role::Fresh => heading,
+                    Role::Kept => good,
+                    Role::Stale => one.sighting.template.as_deref(),
+                };
+                let vigour = vigour(one, release, min_healthy, since, now);
+                Member { seen: one, role, vigour, routed, in_flight }
+            })
+            .collect();
+        members.sort_by(|a, b| a.id().cmp(b.id()).then_with(|| a.seen.target.cmp(&b.seen.target)));
+        Self { members }
+    }
+
+    /// Those of one role.
+    pub(crate) fn of(&self, role: Role) -> impl Iterator<Item = &Member<'a>> + Clone {
+        self.members.iter().filter(move |member| member.role == role)
+    }
+
+    /// How many of one role there are whose vigour is asked for.
+    pub(crate) fn count(&self, role: Role, wanted: impl Fn(Vigour) -> bool) -> u32 {
+        u32::try_from(self.of(role).filter(|member| wanted(member.vigour)).count()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Whether an instance is of a release: its name, its label and its place all say so.
+pub(crate) fn belongs(one: &Instance, release: &Release) -> bool {
+    one.sighting.id.revision == release.revision
+        && one.sighting.release == release.digest
+        && one.target == release.target
+}
+
+fn traffic(routes: &RouteSight, id: &InstanceId) -> (bool, u32) {
+    match routes {
+        RouteSight::Seen(seen) => (seen.share.routes_to(id), seen.in_flight.get(id).copied().unwrap_or(0)),
+        RouteSight::Unknown(_) => (false, 0),
+    }
+}
+
+fn vigour(
+    one: &Instance,
+    release: Option<&Release>,
+    min_healthy: Duration,
+    sighted_since: Timestamp,
+    now: Timestamp,
+) -> Vigour {
+    match &one.sighting.phase {
+        Phase::Vanishing { .. } => Vigour::Going,
+        Phase::Exited { code, why, .. } => match why {
+            ExitWhy::ByItself if completed(*code, release) => Vigour::Completed,
+            ExitWhy::ByItself | ExitWhy::Asked | ExitWhy::HostLost | ExitWhy::CannotStart { .. } => Vigour::Down,
+        },
+        Phase::Created | Phase::Starting => Vigour::Waiting,
+        Phase::Asleep => Vigour::Steady,
+        Phase::Running { .. } => match &one.health {
+            Health::Passing { since } if now.since((*since).max(sighted_since)) >= min_healthy => Vigour::Steady,
+            Health::Passing { .. } => Vigour::Passing,
+            Health::Failed { .. } => Vigour::Failing,
+            Health::Waiting => Vigour::Waiting,
+            Health::Unknown => Vigour::Unknown,
+        },
+    }
+}
+
+fn completed(code: Option<i32>, release: Option<&Release>) -> bool {
+    let policy = release.map_or(RestartPolicy::Always, |release| release.template.restart.policy);
+    match policy {
+        RestartPolicy::Always => false,
+        RestartPolicy::OnFailure | RestartPolicy::Never => code == Some(0),
+    }
+}

@@ -1,0 +1,133 @@
+//! Takes in a person's word: the record that holds it, or why it is denied.
+
+use trueup_types::desired::DesiredApp;
+use trueup_types::order::{Denial, Order};
+use trueup_types::record::{AppRecord, Evidence, Outcome, Pin, Rejection, Rollout, Word};
+use trueup_types::time::Stopwatch;
+use trueup_types::{Revision, Timestamp};
+
+use crate::{judge, notes};
+
+/// The record after a person's word; `desired` is the manifest's app, where there is one.
+///
+/// # Errors
+/// [`Denial`] says why the app cannot do that now; the record stays as it was.
+pub fn command(
+    record: &AppRecord,
+    desired: Option<&DesiredApp>,
+    order: &Order,
+    by: &str,
+    now: Timestamp,
+) -> Result<AppRecord, Denial> {
+    let mut next = record.clone();
+    let word = Word { by: by.to_owned(), at: now };
+    match order {
+        Order::Rollback { to } => rollback(&mut next, desired, *to, word)?,
+        Order::Retry => retry(&mut next, desired)?,
+        Order::Resume => resume(&mut next)?,
+        Order::Suspend => {
+            if next.suspended.is_some() {
+                return Err(Denial::AlreadySuspended);
+            }
+            next.suspended = Some(word);
+        }
+        Order::Restart => {
+            if next.current.is_none() {
+                return Err(Denial::NoRelease);
+            }
+            next.restarts = next.restarts.saturating_add(1);
+        }
+        Order::Promote => promote(&mut next, now)?,
+        Order::Abort => abort(&mut next, by, now)?,
+        Order::Reconcile => next.backoff.until = None,
+    }
+    Ok(next)
+}
+
+fn rollback(
+    record: &mut AppRecord,
+    desired: Option<&DesiredApp>,
+    to: Option<Revision>,
+    word: Word,
+) -> Result<(), Denial> {
+    let good = |revision: Revision| {
+        let live = record
+            .history
+            .iter()
+            .any(|note| note.revision == revision && matches!(note.outcome, Some(Outcome::Live | Outcome::RolledBack)));
+        live || record.current == Some(revision)
+    };
+    let to = match to {
+        Some(to) => to,
+        None => {
+            let current = record.current.ok_or(Denial::NoRelease)?;
+            let earlier = record.releases.keys().rev().copied().find(|one| *one < current && good(*one));
+            earlier.ok_or(Denial::NothingEarlier)?
+        }
+    };
+    if record.release(to).is_none() {
+        return Err(Denial::NoSuchRelease(to));
+    }
+    if !good(to) {
+        return Err(Denial::NeverGood(to));
+    }
+    let left = record.current.filter(|current| *current != to);
+    let at = word.at;
+    record.pin = Some(Pin { to, template: desired.map(|desired| desired.template_digest), word });
+    if let Some(left) = left {
+        notes::close(record, left, Outcome::RolledBack, None, at);
+    }
+    Ok(())
+}
+
+fn retry(record: &mut AppRecord, desired: Option<&DesiredApp>) -> Result<(), Denial> {
+    let wanted = desired.map(|desired| (desired.release_digest(record.restarts), desired.placement.target.clone()));
+    let there = wanted.and_then(|key| record.rejected.remove(&key));
+    if there.is_none() {
+        return Err(Denial::NothingRejected);
+    }
+    // A person's word makes it a new try, which may be reverted again.
+    record.reverted_generation = None;
+    record.refused = None;
+    Ok(())
+}
+
+fn resume(record: &mut AppRecord) -> Result<(), Denial> {
+    if record.suspended.take().is_none() && record.pin.take().is_none() {
+        return Err(Denial::NothingToResume);
+    }
+    Ok(())
+}
+
+fn promote(record: &mut AppRecord, now: Timestamp) -> Result<(), Denial> {
+    match &record.rollout {
+        Rollout::Baking { to, .. } => {
+            let to = *to;
+            record.current = Some(to);
+            record.rollout = Rollout::Idle;
+            notes::close(record, to, Outcome::Live, None, now);
+            Ok(())
+        }
+        Rollout::Underway { .. } => Err(Denial::NotBaking),
+        Rollout::Idle | Rollout::Reverting { .. } => Err(Denial::NoRollout),
+    }
+}
+
+fn abort(record: &mut AppRecord, by: &str, now: Timestamp) -> Result<(), Denial> {
+    let to = match &record.rollout {
+        Rollout::Underway { to, .. } | Rollout::Baking { to, .. } => *to,
+        Rollout::Idle | Rollout::Reverting { .. } => return Err(Denial::NoRollout),
+    };
+    let Some(release) = record.release(to).cloned() else { return Err(Denial::NoRollout) };
+    let evidence = Evidence::Aborted { by: by.to_owned() };
+    let cause = Some(judge::sentence(&evidence));
+    record.rejected.insert((release.digest, release.target.clone()), Rejection { revision: to, at: now, evidence });
+    if record.current.is_some() {
+        notes::close(record, to, Outcome::Reverted, cause, now);
+        record.rollout = Rollout::Reverting { from: to, since: now, spent: Stopwatch::started(now) };
+    } else {
+        notes::close(record, to, Outcome::Failed, cause, now);
+        record.rollout = Rollout::Idle;
+    }
+    Ok(())
+}

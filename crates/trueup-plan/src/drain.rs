@@ -1,0 +1,99 @@
+//! Who is leaving, and whether it may go.
+//!
+//! Reads who serves, and says who leaves; keeps in the record since when each has been out of the live table. One that
+//! leaves goes when nothing is in flight to it, or when its drain time is over.
+
+use std::collections::BTreeSet;
+
+use trueup_types::desired::DesiredApp;
+use trueup_types::record::AppRecord;
+use trueup_types::{RouteSight, Timestamp};
+
+use crate::census::{Census, Member, Role, Vigour};
+use crate::rollout::{Heading, Mode};
+use crate::routes::{Key, key};
+use crate::surge::Surge;
+
+/// Who leaves, in name order.
+pub(crate) fn leaving(
+    desired: &DesiredApp,
+    heading: &Heading,
+    census: &Census<'_>,
+    serving: &BTreeSet<Key>,
+    extra: u32,
+) -> BTreeSet<Key> {
+    let stays = |member: &&Member<'_>| !serving.contains(&key(member));
+    let mut leaving: BTreeSet<_> = census
+        .members
+        .iter()
+        .filter(stays)
+        .filter(|member| leaves_by_role(desired, heading, census, member))
+        .map(key)
+        .collect();
+    let slots = census.of(Role::Fresh).filter(|member| member.vigour != Vigour::Going).count();
+    let wanted = usize::try_from(desired.replicas() + extra).unwrap_or(usize::MAX);
+    if heading.mode != Mode::Fallen {
+        let mut spare: Vec<_> = census.of(Role::Fresh).filter(stays).collect();
+        // Those that do least go first; among equals the highest ordinal.
+        spare.sort_by_key(|member| {
+            (member.vigour.passes(), member.vigour.runs(), std::cmp::Reverse(member.id().ordinal))
+        });
+        let going = spare.iter().filter(|member| member.vigour == Vigour::Going).map(|member| key(member));
+        leaving.extend(going);
+        let surplus = spare.into_iter().filter(|member| member.vigour != Vigour::Going);
+        leaving.extend(surplus.take(slots.saturating_sub(wanted)).map(key));
+    }
+    leaving
+}
+
+fn leaves_by_role(desired: &DesiredApp, heading: &Heading, census: &Census<'_>, member: &Member<'_>) -> bool {
+    match (member.role, heading.mode) {
+        (Role::Fresh, Mode::Fallen) => true,
+        (Role::Fresh, _) => false,
+        (Role::Kept, Mode::Rolling) => gives_way(desired, census, member),
+        (Role::Kept, Mode::Baking) => !Surge::of(desired).keeps_old,
+        // A held rollout keeps what failed, for a person to look at.
+        (Role::Stale, Mode::Held) => false,
+        (Role::Kept | Role::Stale, _) => true,
+    }
+}
+
+/// Whether an old one that does not serve any more makes room while the rollout goes on.
+fn gives_way(desired: &DesiredApp, census: &Census<'_>, member: &Member<'_>) -> bool {
+    let surge = Surge::of(desired);
+    if surge.keeps_old {
+        return false;
+    }
+    // A dead old one is started again rather than given up, while its place has not been taken.
+    let steady = census.count(Role::Fresh, |vigour| matches!(vigour, Vigour::Steady | Vigour::Completed));
+    member.vigour.runs() || member.vigour == Vigour::Going || surge.recreates || steady >= desired.replicas()
+}
+
+/// Notes since when each leaving one has been out of the live table.
+pub(crate) fn mark(record: &mut AppRecord, census: &Census<'_>, leaving: &BTreeSet<Key>, now: Timestamp) {
+    let gone: Vec<_> = census.members.iter().filter(|one| leaving.contains(&key(one)) && !one.routed).collect();
+    record.draining.retain(|id, _| gone.iter().any(|member| member.id() == id));
+    for member in gone {
+        record.draining.entry(member.id().clone()).or_insert(now);
+    }
+}
+
+/// Whether a leaving one may be stopped; else when its drain is over.
+pub(crate) fn drained(
+    record: &AppRecord,
+    desired: &DesiredApp,
+    routes: &RouteSight,
+    member: &Member<'_>,
+    now: Timestamp,
+) -> Result<(), Option<Timestamp>> {
+    match routes {
+        RouteSight::Unknown(_) => Err(None),
+        RouteSight::Seen(_) if member.routed => Err(None),
+        RouteSight::Seen(_) if member.in_flight == 0 => Ok(()),
+        RouteSight::Seen(_) => {
+            let since = record.draining.get(member.id()).copied().unwrap_or(now);
+            let due = since.after(desired.policy.drain);
+            if due <= now { Ok(()) } else { Err(Some(due)) }
+        }
+    }
+}

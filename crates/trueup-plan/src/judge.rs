@@ -1,0 +1,138 @@
+//! Is the new release bad?
+//!
+//! Reads what was seen of its instances and answers with evidence, or nothing. Knows nothing of what follows from it:
+//! `passage` decides whether to revert.
+
+use std::collections::BTreeMap;
+
+use trueup_types::observed::{ExitWhy, Health, Instance, Phase};
+use trueup_types::record::{AppRecord, Evidence};
+use trueup_types::template::RestartPolicy;
+use trueup_types::time::Stopwatch;
+use trueup_types::{InstanceId, Release};
+
+use crate::census::belongs;
+use crate::rollout::Scene;
+
+/// The instances of a release, in the order they were seen.
+pub(crate) fn of_release<'a>(scene: &Scene<'a>, release: &Release) -> Vec<&'a Instance> {
+    scene.observed.instances.iter().filter(|one| belongs(one, release)).collect()
+}
+
+/// Whether a release that is not promoted yet has failed, short of its deadlines.
+pub(crate) fn fails_fast(record: &AppRecord, scene: &Scene<'_>, release: &Release) -> Option<Evidence> {
+    if let Some(refused) = &record.refused
+        && refused.revision == release.revision
+    {
+        let instance = refused.instance.clone();
+        return Some(Evidence::CannotStart { instance, detail: refused.why.clone() });
+    }
+    let ours = of_release(scene, release);
+    if let Some(evidence) = ours.iter().find_map(|one| cannot_start(one)) {
+        return Some(evidence);
+    }
+    let exits = ours.iter().filter_map(|one| record.exits.get(&one.sighting.id).map(|exits| (one, exits)));
+    let (mut times, mut newest) = (0, None);
+    for (one, exits) in exits {
+        times += exits.count;
+        if newest.as_ref().is_none_or(|(_, at, _)| *at <= exits.at) {
+            newest = Some((one.sighting.id.clone(), exits.at, exits.code));
+        }
+    }
+    let (instance, _, code) = newest?;
+    let restart = &release.template.restart;
+    let allowed = if restart.policy == RestartPolicy::Never { 0 } else { restart.max_retries };
+    (times > allowed).then_some(Evidence::Exited { instance, code, times })
+}
+
+fn cannot_start(one: &Instance) -> Option<Evidence> {
+    let Phase::Exited { why: ExitWhy::CannotStart { detail }, .. } = &one.sighting.phase else { return None };
+    Some(Evidence::CannotStart { instance: one.sighting.id.clone(), detail: detail.clone() })
+}
+
+/// Advances the wait of each instance that is not healthy yet; answers the one that has waited too long.
+pub(crate) fn waits_too_long(
+    waits: &mut BTreeMap<InstanceId, Stopwatch>,
+    scene: &Scene<'_>,
+    release: &Release,
+) -> Option<Evidence> {
+    let ours = of_release(scene, release);
+    waits.retain(|id, _| ours.iter().any(|one| one.sighting.id == *id));
+    let mut late = None;
+    for one in ours {
+        let passes = matches!(one.health, Health::Passing { .. });
+        let up = matches!(one.sighting.phase, Phase::Running { .. } | Phase::Starting | Phase::Exited { .. });
+        let watch = waits.entry(one.sighting.id.clone()).or_insert_with(|| Stopwatch::started(scene.now));
+        if passes || !up {
+            *watch = Stopwatch::started(scene.now);
+            continue;
+        }
+        watch.advance(scene.observed.sighted_since, scene.now);
+        if late.is_none() && watch.reached(scene.desired.policy.healthy_deadline) {
+            let last = match &one.health {
+                Health::Failed { last, .. } => Some(last.clone()),
+                Health::Waiting | Health::Passing { .. } | Health::Unknown => None,
+            };
+            late = Some(Evidence::NotHealthyInTime { instance: one.sighting.id.clone(), last });
+        }
+    }
+    late
+}
+
+/// What a bake found.
+pub(crate) enum Bake {
+    /// Nothing wrong.
+    Good,
+    /// The new release is bad.
+    Bad(Evidence),
+    /// The new one fails, and the old one with it: evidence of something else.
+    BothFail,
+}
+
+/// Whether a promoted release has failed within its bake; `crashed` is the newest exit by itself of any instance.
+pub(crate) fn bakes(scene: &Scene<'_>, release: &Release, good: Option<&Release>, crashed: Option<&Instance>) -> Bake {
+    let ours = of_release(scene, release);
+    if let Some(evidence) = ours.iter().find_map(|one| cannot_start(one)) {
+        return Bake::Bad(evidence);
+    }
+    let failing = ours.iter().find_map(|one| match &one.health {
+        Health::Failed { last, .. } if matches!(one.sighting.phase, Phase::Running { .. }) => {
+            Some(Evidence::FailedInBake { instance: one.sighting.id.clone(), last: last.clone() })
+        }
+        Health::Failed { .. } | Health::Waiting | Health::Passing { .. } | Health::Unknown => None,
+    });
+    let crash = crashed.filter(|one| belongs(one, release));
+    let crash = crash.and_then(|one| match &one.sighting.phase {
+        Phase::Exited { code, .. } => {
+            Some(Evidence::Exited { instance: one.sighting.id.clone(), code: *code, times: 1 })
+        }
+        Phase::Created | Phase::Starting | Phase::Running { .. } | Phase::Asleep | Phase::Vanishing { .. } => None,
+    });
+    let Some(evidence) = crash.or(failing) else { return Bake::Good };
+    let old = good.map(|release| of_release(scene, release)).unwrap_or_default();
+    let running: Vec<_> = old.iter().filter(|one| matches!(one.sighting.phase, Phase::Running { .. })).collect();
+    let control_fails = running.iter().all(|one| matches!(one.health, Health::Failed { .. }));
+    if !running.is_empty() && control_fails { Bake::BothFail } else { Bake::Bad(evidence) }
+}
+
+/// One line of evidence, for people: no body, no log.
+#[must_use]
+pub fn sentence(evidence: &Evidence) -> String {
+    let coded = |code: &Option<i32>| code.map_or_else(|| "an unknown code".to_owned(), |code| format!("code {code}"));
+    match evidence {
+        Evidence::Exited { instance, code, times: 1 } => format!("{instance} exited with {}", coded(code)),
+        Evidence::Exited { instance, code, times } => {
+            format!("its instances exited {times} times, last {instance} with {}", coded(code))
+        }
+        Evidence::CannotStart { instance, detail } => format!("{instance} cannot start: {detail}"),
+        Evidence::NotHealthyInTime { instance, last: Some(last) } => {
+            format!("{instance} was not healthy in time: probe {}: {}", last.probe, last.detail)
+        }
+        Evidence::NotHealthyInTime { instance, last: None } => format!("{instance} was not healthy in time"),
+        Evidence::FailedInBake { instance, last } => {
+            format!("{instance} failed within its bake: probe {}: {}", last.probe, last.detail)
+        }
+        Evidence::NoProgress => "it made no progress in time".to_owned(),
+        Evidence::Aborted { by } => format!("aborted by {by}"),
+    }
+}

@@ -1,0 +1,91 @@
+//! Keeps the history of releases: what began when, what came of it, and what may be forgotten.
+
+use std::collections::BTreeSet;
+
+use trueup_types::policy::History;
+use trueup_types::record::{AppRecord, DeployPhase, Outcome, PhaseNote, ReleaseNote, Rollout};
+use trueup_types::{Observed, Release, Revision, Timestamp};
+
+/// Notes that a release begins, in its first phase.
+pub(crate) fn open(record: &mut AppRecord, release: &Release, now: Timestamp) {
+    record.history.push(ReleaseNote {
+        revision: release.revision,
+        digest: release.digest,
+        started: now,
+        ended: None,
+        outcome: None,
+        phases: vec![PhaseNote { phase: DeployPhase::Start, started: now, ended: None }],
+        cause: None,
+    });
+}
+
+/// Notes that a release enters a phase, once.
+pub(crate) fn enter(record: &mut AppRecord, revision: Revision, phase: DeployPhase, now: Timestamp) {
+    let Some(note) = find(record, revision) else { return };
+    if note.phases.iter().any(|one| one.phase == phase) {
+        return;
+    }
+    end_phase(note, now);
+    note.phases.push(PhaseNote { phase, started: now, ended: None });
+}
+
+/// Notes what came of a release; the first word stands, but for a later rollback.
+pub(crate) fn close(
+    record: &mut AppRecord,
+    revision: Revision,
+    outcome: Outcome,
+    cause: Option<String>,
+    now: Timestamp,
+) {
+    let Some(note) = find(record, revision) else { return };
+    if note.outcome.is_some() && outcome != Outcome::RolledBack {
+        return;
+    }
+    end_phase(note, now);
+    note.ended = Some(now);
+    note.outcome = Some(outcome);
+    note.cause = cause.or(note.cause.take());
+}
+
+fn find(record: &mut AppRecord, revision: Revision) -> Option<&mut ReleaseNote> {
+    record.history.iter_mut().find(|note| note.revision == revision)
+}
+
+fn end_phase(note: &mut ReleaseNote, now: Timestamp) {
+    if let Some(last) = note.phases.last_mut()
+        && last.ended.is_none()
+    {
+        last.ended = Some(now);
+    }
+}
+
+/// Forgets releases beyond the limits, but never one that is in use.
+pub(crate) fn trim(record: &mut AppRecord, observed: &Observed, history: &History, now: Timestamp) {
+    let limit = usize::try_from(history.limit).unwrap_or(usize::MAX).max(1);
+    if record.history.len() <= limit && record.releases.len() <= limit {
+        return;
+    }
+    let used = in_use(record, observed);
+    let surplus = record.history.len().saturating_sub(limit);
+    let mut index = 0;
+    record.history.retain(|note| {
+        let old = note.ended.is_some_and(|ended| now.since(ended) >= history.keep_for);
+        let goes = (index < surplus || old) && !used.contains(&note.revision);
+        index += 1;
+        !goes
+    });
+    let noted: BTreeSet<_> = record.history.iter().map(|note| note.revision).collect();
+    record.releases.retain(|revision, _| used.contains(revision) || noted.contains(revision));
+}
+
+fn in_use(record: &AppRecord, observed: &Observed) -> BTreeSet<Revision> {
+    let mut used: BTreeSet<_> = observed.instances.iter().map(|one| one.sighting.id.revision).collect();
+    used.extend(record.current);
+    used.extend(record.pin.as_ref().map(|pin| pin.to));
+    match &record.rollout {
+        Rollout::Idle => {}
+        Rollout::Underway { to, .. } | Rollout::Baking { to, .. } => drop(used.insert(*to)),
+        Rollout::Reverting { from, .. } => drop(used.insert(*from)),
+    }
+    used
+}

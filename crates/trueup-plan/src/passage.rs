@@ -1,0 +1,194 @@
+//! The passage to a release, one transition at a time: forward, into the bake, to the end, or back.
+//!
+//! `rollout` hands each state here with what was seen; `judge` says whether the new release is bad. What follows from
+//! it is decided here, and nowhere else: this is where a probe result becomes a revert.
+
+use trueup_types::policy::RevertMode;
+use trueup_types::record::{AppRecord, DeployPhase, Evidence, Outcome, REJECTED_MAX, Rejection, Rollout, Stage};
+use trueup_types::time::Stopwatch;
+use trueup_types::verdict::Stall;
+use trueup_types::{Release, Revision, RouteSight, Timestamp};
+
+use std::sync::Arc;
+
+use crate::census::{Census, Role, Vigour};
+use crate::judge::{self, Bake};
+use crate::notes;
+use crate::rollout::{Heading, Mode, Scene, answers, begin, idle, is_rejected, refresh_exposure, rolling, steady};
+
+/// A rollout under way: superseded, failed, promoted, or further on.
+pub(crate) fn underway(record: &mut AppRecord, scene: &Scene<'_>, rollout: Rollout) -> Heading {
+    let Rollout::Underway { to, stage, began, mut progress, mut passed, mut waits } = rollout else {
+        return idle(record, scene);
+    };
+    let Some(release) = record.release(to).cloned() else { return idle(record, scene) };
+    if !answers(record, scene.desired, &release) {
+        return superseded(record, scene, &release);
+    }
+    let release = refresh_exposure(record, scene.desired, &release);
+    let policy = &scene.desired.policy;
+    progress.advance(scene.observed.sighted_since, scene.now);
+    let late = judge::waits_too_long(&mut waits, scene, &release);
+    let stuck = progress.reached(policy.progress_deadline).then_some(Evidence::NoProgress);
+    if let Some(evidence) = judge::fails_fast(record, scene, &release).or(late).or(stuck) {
+        return fail(record, scene, &release, evidence);
+    }
+    let good = record.current_release().cloned();
+    let census = Census::take(scene.observed, Some(&release), good.as_deref(), policy.min_healthy, scene.now);
+    let met = census.count(Role::Fresh, |vigour| matches!(vigour, Vigour::Steady | Vigour::Completed));
+    if met > passed {
+        passed = met;
+        progress = Stopwatch::started(scene.now);
+    }
+    let complete = met >= scene.desired.replicas();
+    if complete && fresh_alone_is_routed(scene, &census) && way_is_clear(scene, &census) {
+        notes::enter(record, to, DeployPhase::Bake, scene.now);
+        record.rollout = Rollout::Baking { to, began, bake: Stopwatch::started(scene.now) };
+        return Heading { mode: Mode::Baking, ..rolling(release, good) };
+    }
+    let stage = stage.max(stage_of(&census, complete));
+    note_stage(record, to, stage, scene.now);
+    record.rollout = Rollout::Underway { to, stage, began, progress, passed, waits };
+    rolling(release, good)
+}
+
+fn stage_of(census: &Census<'_>, complete: bool) -> Stage {
+    let started = census.of(Role::Fresh).next().is_some();
+    match (started, complete) {
+        (false, _) => Stage::Start,
+        (true, false) => Stage::Verify,
+        (true, true) => Stage::Shift,
+    }
+}
+
+fn note_stage(record: &mut AppRecord, to: Revision, stage: Stage, now: Timestamp) {
+    match stage {
+        Stage::Prepare | Stage::Start => {}
+        Stage::Verify => notes::enter(record, to, DeployPhase::Verify, now),
+        Stage::Shift => notes::enter(record, to, DeployPhase::Route, now),
+    }
+}
+
+/// Whether the live table sends everything to the new release; true of an app without routes.
+fn fresh_alone_is_routed(scene: &Scene<'_>, census: &Census<'_>) -> bool {
+    if scene.desired.exposure.routes.is_empty() || scene.desired.replicas() == 0 {
+        return true;
+    }
+    let RouteSight::Seen(_) = &scene.observed.routes else { return false };
+    let old_is_routed = census.members.iter().any(|member| member.role != Role::Fresh && member.routed);
+    census.of(Role::Fresh).any(|member| member.routed) && !old_is_routed
+}
+
+/// Strategies that give way one by one are through only when the old ones have gone; blueGreen keeps them.
+fn way_is_clear(scene: &Scene<'_>, census: &Census<'_>) -> bool {
+    crate::steps::keeps_old_through_bake(scene.desired) || census.count(Role::Kept, Vigour::runs) == 0
+}
+
+/// Something else is wanted: whatever came up of this release is left behind at once.
+fn superseded(record: &mut AppRecord, scene: &Scene<'_>, release: &Release) -> Heading {
+    notes::close(record, release.revision, Outcome::Superseded, None, scene.now);
+    record.rollout = Rollout::Idle;
+    record.refused = None;
+    idle(record, scene)
+}
+
+/// The new release is bad: remembered, and left.
+pub(crate) fn fail(record: &mut AppRecord, scene: &Scene<'_>, release: &Arc<Release>, evidence: Evidence) -> Heading {
+    let cause = judge::sentence(&evidence);
+    let rejection = Rejection { revision: release.revision, at: scene.now, evidence };
+    record.rejected.insert((release.digest, release.target.clone()), rejection);
+    while record.rejected.len() > REJECTED_MAX {
+        let oldest = record.rejected.iter().min_by_key(|(_, one)| one.at).map(|(key, _)| key.clone());
+        oldest.map(|key| record.rejected.remove(&key));
+    }
+    record.refused = None;
+    let from = release.revision;
+    let current = record.current_release().filter(|good| good.digest != release.digest).cloned();
+    let once = record.reverted_generation != Some(record.generation);
+    let auto = scene.desired.policy.revert == RevertMode::Auto;
+    match current {
+        Some(good) if auto && once => {
+            notes::close(record, from, Outcome::Reverted, Some(cause), scene.now);
+            record.reverted_generation = Some(record.generation);
+            // The pin that led here has led astray.
+            record.pin = None;
+            record.rollout = Rollout::Reverting { from, since: scene.now, spent: Stopwatch::started(scene.now) };
+            Heading { mode: Mode::Reverting, rejected: true, ..steady(Some(good), true) }
+        }
+        Some(good) => {
+            notes::close(record, from, Outcome::Failed, Some(cause), scene.now);
+            record.rollout = Rollout::Idle;
+            held(good)
+        }
+        None => {
+            notes::close(record, from, Outcome::Failed, Some(cause), scene.now);
+            record.rollout = Rollout::Idle;
+            idle(record, scene)
+        }
+    }
+}
+
+/// The failed rollout waits for a person; traffic is the good release's.
+pub(crate) fn held(good: Arc<Release>) -> Heading {
+    Heading { mode: Mode::Held, stall: Some(Stall::Held), ..steady(Some(good), true) }
+}
+
+/// A promoted release under watch.
+pub(crate) fn baking(
+    record: &mut AppRecord,
+    scene: &Scene<'_>,
+    (to, began, mut bake): (Revision, Timestamp, Stopwatch),
+    crashed: Option<trueup_types::Instance>,
+) -> Heading {
+    let Some(release) = record.release(to).cloned() else { return idle(record, scene) };
+    let good = record.current_release().filter(|good| good.revision != to).cloned();
+    match judge::bakes(scene, &release, good.as_deref(), crashed.as_ref()) {
+        Bake::Good => bake.advance(scene.observed.sighted_since, scene.now),
+        Bake::BothFail => bake.skip(scene.now),
+        Bake::Bad(evidence) => return fail(record, scene, &release, evidence),
+    }
+    let wanted_still = answers(record, scene.desired, &release);
+    let release = if wanted_still { refresh_exposure(record, scene.desired, &release) } else { release };
+    let policy = &scene.desired.policy;
+    let census = Census::take(scene.observed, Some(&release), good.as_deref(), policy.min_healthy, scene.now);
+    let whole = census.count(Role::Fresh, |vigour| vigour.passes() || vigour == Vigour::Completed);
+    let wanted = if wanted_still { scene.desired.replicas() } else { whole.max(1) };
+    if bake.reached(policy.bake) && whole >= wanted {
+        record.current = Some(to);
+        record.rollout = Rollout::Idle;
+        notes::close(record, to, Outcome::Live, None, scene.now);
+        // What is wanted next, if anything, begins at the next tick: one transition each.
+        return steady(Some(release), false);
+    }
+    record.rollout = Rollout::Baking { to, began, bake };
+    Heading { mode: Mode::Baking, ..rolling(release, good) }
+}
+
+/// A revert on its way.
+pub(crate) fn reverting(
+    record: &mut AppRecord,
+    scene: &Scene<'_>,
+    (from, since, mut spent): (Revision, Timestamp, Stopwatch),
+) -> Heading {
+    let Some(good) = record.current_release().cloned() else { return idle(record, scene) };
+    spent.advance(scene.observed.sighted_since, scene.now);
+    let policy = &scene.desired.policy;
+    let census = Census::take(scene.observed, Some(&good), None, policy.min_healthy, scene.now);
+    let back = census.count(Role::Fresh, |vigour| vigour.passes() || vigour == Vigour::Completed);
+    let enough = back >= scene.desired.replicas() && fresh_alone_is_routed(scene, &census);
+    let left = census.of(Role::Stale).any(|member| member.id().revision == from);
+    let failed = spent.reached(policy.progress_deadline);
+    if enough && !left {
+        record.rollout = Rollout::Idle;
+        return steady(Some(good), is_rejected(record, scene.desired));
+    }
+    // A fix need not wait for a revert that does not end, nor for the last of the bad ones to go.
+    let fixed = !answers(record, scene.desired, &good) && !is_rejected(record, scene.desired);
+    if fixed && (enough || failed) {
+        record.rollout = Rollout::Idle;
+        return begin(record, scene, Some(good));
+    }
+    record.rollout = Rollout::Reverting { from, since, spent };
+    let stall = failed.then_some(Stall::RevertFailed);
+    Heading { mode: Mode::Reverting, stall, ..steady(Some(good), true) }
+}

@@ -1,0 +1,138 @@
+//! Chooses who serves, and so who receives traffic.
+//!
+//! Given the census, returns the set that serves and the app's share of the route table: fresh and steady first, others
+//! that serve already to make up the number; when none passes, whoever is routed stays. An app without routes is served
+//! by the same choice, with nothing to tell an ingress. Knows nothing of drains or surges; `drain` reads our answer,
+//! never the reverse.
+
+use std::collections::BTreeSet;
+
+use trueup_types::desired::DesiredApp;
+use trueup_types::exposure::Exposure;
+use trueup_types::route::{AppRoutes, Backend, RouteEntry};
+use trueup_types::{InstanceId, TargetName};
+
+use crate::census::{Census, Member, Role, Vigour};
+use crate::rollout::{Heading, Mode};
+use crate::surge::Surge;
+
+/// Names an instance over all targets.
+pub(crate) type Key = (TargetName, InstanceId);
+
+/// The key of a member.
+pub(crate) fn key(member: &Member<'_>) -> Key {
+    (member.seen.target.clone(), member.id().clone())
+}
+
+/// Who serves.
+pub(crate) fn serving(desired: &DesiredApp, heading: &Heading, census: &Census<'_>) -> BTreeSet<Key> {
+    let wanted = usize::try_from(desired.replicas()).unwrap_or(usize::MAX);
+    let choice = Choice { census, wanted, routed_app: !exposure(desired, heading, census).routes.is_empty() };
+    let chosen = match heading.mode {
+        Mode::Empty | Mode::Fallen => Vec::new(),
+        Mode::Steady | Mode::Reverting | Mode::Held => choice.prefer(Role::Fresh, Eagerness::Passing),
+        Mode::Baking => choice.prefer(Role::Fresh, Eagerness::Steady),
+        Mode::Rolling => choice.while_rolling(desired),
+    };
+    chosen.into_iter().map(key).collect()
+}
+
+/// Whether one that passes, but not yet for `minHealthy`, may serve where nothing better does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Eagerness {
+    Steady,
+    Passing,
+}
+
+struct Choice<'c, 'a> {
+    census: &'c Census<'a>,
+    wanted: usize,
+    routed_app: bool,
+}
+
+impl<'c, 'a> Choice<'c, 'a> {
+    /// Whether it serves at this moment.
+    fn serves(&self, member: &Member<'_>) -> bool {
+        if self.routed_app { member.routed } else { member.vigour.runs() }
+    }
+
+    /// Whether it may serve: steady, or serving already and not known to be bad.
+    fn eligible(&self, member: &Member<'_>) -> bool {
+        let steady = matches!(member.vigour, Vigour::Steady | Vigour::Completed);
+        steady || (self.serves(member) && (member.vigour.passes() || member.vigour == Vigour::Unknown))
+    }
+
+    fn prefer(&self, role: Role, eagerness: Eagerness) -> Vec<&'c Member<'a>> {
+        let mut chosen: Vec<_> = self.census.of(role).filter(|member| self.eligible(member)).collect();
+        // Those that serve stay before those that would have to be brought in.
+        chosen.sort_by_key(|member| !self.serves(member));
+        chosen.truncate(self.wanted);
+        let others = self.census.members.iter().filter(|member| member.role != role && self.serves(member));
+        let missing = self.wanted.saturating_sub(chosen.len());
+        chosen.extend(others.filter(|member| self.eligible(member)).take(missing));
+        if chosen.is_empty() && eagerness == Eagerness::Passing {
+            chosen.extend(self.census.of(role).filter(|member| member.vigour.passes()).take(self.wanted));
+        }
+        if chosen.is_empty() && self.wanted > 0 {
+            let staying = self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs());
+            chosen.extend(staying);
+        }
+        chosen
+    }
+
+    fn while_rolling(&self, desired: &DesiredApp) -> Vec<&'c Member<'a>> {
+        let steady: Vec<_> = self.census.of(Role::Fresh).filter(|member| self.eligible(member)).collect();
+        let surge = Surge::of(desired);
+        let old_serves = self.census.of(Role::Kept).any(|member| self.eligible(member));
+        if surge.keeps_old {
+            let shift = steady.len() >= self.wanted || !old_serves;
+            return self.prefer(if shift { Role::Fresh } else { Role::Kept }, Eagerness::Steady);
+        }
+        let mut chosen = steady;
+        chosen.truncate(self.wanted);
+        let room = if surge.needs_room(self.census, desired.replicas()) { surge.unavailable } else { 0 };
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let old = self.wanted.saturating_sub(chosen.len()).saturating_sub(room);
+        let mut kept: Vec<_> = self.census.of(Role::Kept).filter(|member| self.eligible(member)).collect();
+        // The lowest ordinals stay longest, whatever order they were seen in.
+        kept.sort_by_key(|member| (!member.vigour.passes(), member.id().ordinal));
+        chosen.extend(kept.into_iter().take(old));
+        if chosen.is_empty() && room == 0 {
+            let all = self.census.members.iter();
+            chosen.extend(all.filter(|member| self.serves(member) && member.vigour.runs()));
+        }
+        chosen
+    }
+}
+
+/// Whose routes are in force: a release keeps its own until its successor takes over.
+fn exposure<'d>(desired: &'d DesiredApp, heading: &'d Heading, census: &Census<'_>) -> &'d Exposure {
+    let fresh = census.count(Role::Fresh, |vigour| vigour == Vigour::Steady);
+    match (heading.mode, &heading.good, &heading.release) {
+        (Mode::Rolling, Some(good), _) if fresh < desired.replicas() => &good.exposure,
+        (_, _, Some(release)) => &release.exposure,
+        (_, _, None) => &desired.exposure,
+    }
+}
+
+/// The app's share of the route table.
+pub(crate) fn share(
+    desired: &DesiredApp,
+    heading: &Heading,
+    census: &Census<'_>,
+    serving: &BTreeSet<Key>,
+) -> AppRoutes {
+    let members: Vec<_> = census.members.iter().filter(|member| serving.contains(&key(member))).collect();
+    let entries = exposure(desired, heading, census).routes.iter().map(|route| RouteEntry {
+        host: route.host.clone(),
+        path: route.path.clone(),
+        backends: members
+            .iter()
+            .filter_map(|member| {
+                let address = member.seen.sighting.addresses.get(&route.port)?;
+                Some(Backend { instance: member.id().clone(), address: Some(*address), weight: 1 })
+            })
+            .collect(),
+    });
+    AppRoutes { app: desired.name.clone(), entries: entries.collect() }
+}

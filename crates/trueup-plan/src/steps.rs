@@ -1,0 +1,280 @@
+//! What closes the gap, within surge and limits.
+//!
+//! In this order: what comes up, what is routed, what goes. Something goes only when the *seen* table has let it go:
+//! a plan never rests on its own steps.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use trueup_types::desired::{DesiredApp, Hold};
+use trueup_types::observed::{ExitWhy, Health};
+use trueup_types::record::AppRecord;
+use trueup_types::route::AppRoutes;
+use trueup_types::step::{InstanceStep, Step, StepAction, TargetStep, Why};
+use trueup_types::template::RestartPolicy;
+use trueup_types::{InstanceId, Ordinal, Place, Release, RouteSight, Timestamp, Wake, WakeReason};
+
+use crate::census::{Census, Member, Role, Vigour};
+use crate::rollout::{Heading, Mode, Scene};
+use crate::routes::{Key, key};
+use crate::surge::Surge;
+use crate::{drain, limits};
+
+/// Whether the old ones stay, unrouted, until the bake is over.
+pub(crate) fn keeps_old_through_bake(desired: &DesiredApp) -> bool {
+    Surge::of(desired).keeps_old
+}
+
+/// The steps of one tick, and when waiting ends.
+pub(crate) struct Gap<'s, 'a> {
+    pub scene: &'s Scene<'a>,
+    pub heading: &'s Heading,
+    pub census: &'s Census<'a>,
+    pub leaving: &'s BTreeSet<Key>,
+    pub share: AppRoutes,
+    pub extra: u32,
+}
+
+/// How many more than wanted are needed for a while: one, where one of a baked release has failed too long.
+pub(crate) fn extra(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, serving: &BTreeSet<Key>) -> (u32, Wake) {
+    let wanted = usize::try_from(scene.desired.replicas()).unwrap_or(usize::MAX);
+    let well = census.of(Role::Fresh).filter(|member| member.vigour.passes() && serving.contains(&key(member))).count();
+    if heading.mode != Mode::Steady || well >= wanted || Surge::of(scene.desired).stop_first {
+        return (0, Wake::OnChange);
+    }
+    let failing = census.of(Role::Fresh).filter_map(|member| match &member.seen.health {
+        Health::Failed { since, .. } if member.vigour == Vigour::Failing => {
+            Some((*since).max(scene.observed.sighted_since).after(scene.desired.policy.healthy_deadline))
+        }
+        Health::Failed { .. } | Health::Waiting | Health::Passing { .. } | Health::Unknown => None,
+    });
+    match failing.min() {
+        Some(due) if due <= scene.now => (1, Wake::OnChange),
+        Some(due) => (0, Wake::At(due, WakeReason::Deadline)),
+        None => (0, Wake::OnChange),
+    }
+}
+
+impl Gap<'_, '_> {
+    /// All steps, in order.
+    pub(crate) fn close(&self, record: &mut AppRecord) -> (Vec<Step>, Wake) {
+        let mut wake = Wake::OnChange;
+        let mut steps = self.starts(record, &mut wake);
+        steps.extend(self.creates(record, &mut wake));
+        steps.extend(self.route());
+        steps.extend(self.departures(record, &mut wake));
+        (steps, wake)
+    }
+
+    fn starts(&self, record: &mut AppRecord, wake: &mut Wake) -> Vec<Step> {
+        let doubt = matches!(self.scene.permits.create, Err(Hold::InDoubt(_)));
+        if doubt || matches!(self.heading.mode, Mode::Fallen | Mode::Empty) {
+            return Vec::new();
+        }
+        let mut steps = Vec::new();
+        for member in self.census.members.iter().filter(|member| member.vigour == Vigour::Down) {
+            let Some((_, at, why)) = member.exited() else { continue };
+            if self.leaving.contains(&key(member)) || member.role == Role::Stale || self.never_again(member, why) {
+                continue;
+            }
+            let exits = record.exits.get(member.id()).map_or(0, |exits| exits.count);
+            let wait = match why {
+                ExitWhy::ByItself if exits > 1 => {
+                    limits::doubled(limits::BACKOFF_FIRST, exits - 1, limits::BACKOFF_MAX)
+                }
+                ExitWhy::CannotStart { .. } => limits::BACKOFF_MAX.min(limits::RETRY_FIRST * 100),
+                ExitWhy::ByItself | ExitWhy::Asked | ExitWhy::HostLost => std::time::Duration::ZERO,
+            };
+            let due = at.after(wait);
+            if due > self.scene.now {
+                record.backoff.instances.insert(member.id().clone(), due);
+                *wake = wake.or(Wake::At(due, WakeReason::Backoff));
+                continue;
+            }
+            let step = InstanceStep::Start { id: member.id().clone(), ended: member.seen.sighting.incarnation.clone() };
+            steps.push(on(member, step, Why::Restart));
+        }
+        steps
+    }
+
+    fn never_again(&self, member: &Member<'_>, why: &ExitWhy) -> bool {
+        let release = match member.role {
+            Role::Fresh => self.heading.release.as_ref(),
+            Role::Kept => self.heading.good.as_ref(),
+            Role::Stale => None,
+        };
+        let policy = release.map_or(RestartPolicy::Always, |release| release.template.restart.policy);
+        matches!(why, ExitWhy::ByItself) && policy == RestartPolicy::Never
+    }
+
+    fn creates(&self, record: &AppRecord, wake: &mut Wake) -> Vec<Step> {
+        let Some(release) = &self.heading.release else { return Vec::new() };
+        let missing = self.missing();
+        if missing == 0 || self.scene.permits.create.is_err() || self.heading.mode == Mode::Fallen {
+            return Vec::new();
+        }
+        if let Some(until) = record.backoff.until
+            && until > self.scene.now
+        {
+            *wake = wake.or(Wake::At(until, WakeReason::Backoff));
+            return Vec::new();
+        }
+        let mut used: BTreeSet<_> = self.census.members.iter().map(|member| member.id().clone()).collect();
+        let places = self.places();
+        let mut steps = Vec::new();
+        for place in places.into_iter().take(usize::try_from(missing).unwrap_or(usize::MAX)) {
+            let id = free_name(release, &used);
+            used.insert(id.clone());
+            let step = InstanceStep::Create { id, place, release: Arc::clone(release) };
+            let action = StepAction::Target { target: release.target.clone(), step: TargetStep::Instance(step) };
+            steps.push(Step { action, why: self.why_create() });
+        }
+        steps
+    }
+
+    /// How many fresh ones are to be created in this tick.
+    fn missing(&self) -> u32 {
+        let wanted = self.scene.desired.replicas();
+        let have = self.census.count(Role::Fresh, |vigour| vigour != Vigour::Going);
+        let missing = (wanted + self.extra).saturating_sub(have);
+        let surge = Surge::of(self.scene.desired);
+        let going = self
+            .census
+            .members
+            .iter()
+            .any(|one| one.role != Role::Fresh && (one.vigour.runs() || one.vigour == Vigour::Going));
+        if surge.recreates && going {
+            return 0;
+        }
+        // A replacement that starts first is allowed beyond the surge, unless two cannot stand side by side.
+        let over = u32::from(self.heading.mode != Mode::Rolling && !surge.stop_first && surge.surge == 0);
+        missing.min(surge.free(self.census, wanted) + over)
+    }
+
+    /// A place for each missing instance, the emptiest first.
+    fn places(&self) -> Vec<Place> {
+        let mut places = Vec::new();
+        for (place, wanted) in &self.scene.desired.placement.spread {
+            let there = self.census.of(Role::Fresh).filter(|one| one.seen.sighting.place == *place);
+            let there = u32::try_from(there.filter(|one| one.vigour != Vigour::Going).count()).unwrap_or(u32::MAX);
+            places.extend((there..*wanted).map(|_| place.clone()));
+        }
+        // One that replaces a failing one beside it comes where the app is.
+        let home = self.scene.desired.placement.spread.keys().next().cloned().unwrap_or_else(Place::here);
+        places.extend((0..self.extra).map(|_| home.clone()));
+        places
+    }
+
+    fn why_create(&self) -> Why {
+        match self.heading.mode {
+            Mode::Rolling => Why::Rollout,
+            Mode::Reverting => Why::Revert,
+            Mode::Steady | Mode::Baking | Mode::Held | Mode::Fallen | Mode::Empty if self.extra > 0 => Why::Replace,
+            Mode::Steady | Mode::Baking | Mode::Held | Mode::Fallen | Mode::Empty => Why::ScaleUp,
+        }
+    }
+
+    fn route(&self) -> Option<Step> {
+        let RouteSight::Seen(seen) = &self.scene.observed.routes else { return None };
+        let share = match &self.scene.permits.destroy {
+            Ok(()) => self.share.clone(),
+            Err(_) => self.without_taking_away(&seen.share),
+        };
+        if share.entries == seen.share.entries {
+            return None;
+        }
+        let why = match self.heading.mode {
+            Mode::Rolling | Mode::Baking => Why::Rollout,
+            Mode::Reverting => Why::Revert,
+            Mode::Steady | Mode::Held | Mode::Fallen | Mode::Empty => Why::Reroute,
+        };
+        Some(Step { action: StepAction::Route { share }, why })
+    }
+
+    /// The share, with everything that is routed and runs left in place.
+    fn without_taking_away(&self, seen: &AppRoutes) -> AppRoutes {
+        let runs = |id: &InstanceId| self.census.members.iter().any(|one| one.id() == id && one.vigour.runs());
+        let mut share = self.share.clone();
+        for old in &seen.entries {
+            let kept: Vec<_> = old.backends.iter().filter(|one| runs(&one.instance)).cloned().collect();
+            match share.entries.iter_mut().find(|new| (&new.host, &new.path) == (&old.host, &old.path)) {
+                Some(entry) => {
+                    for backend in kept {
+                        if !entry.backends.iter().any(|one| one.instance == backend.instance) {
+                            entry.backends.push(backend);
+                        }
+                    }
+                    entry.backends.sort_by(|a, b| a.instance.cmp(&b.instance));
+                }
+                None => share.entries.push(old.clone()),
+            }
+        }
+        share
+    }
+
+    fn departures(&self, record: &AppRecord, wake: &mut Wake) -> Vec<Step> {
+        if self.scene.permits.destroy.is_err() {
+            return Vec::new();
+        }
+        let mut steps = Vec::new();
+        for member in self.census.members.iter().filter(|member| self.leaving.contains(&key(member))) {
+            if let Some(step) = self.departure(record, member, wake) {
+                steps.push(step);
+            }
+        }
+        steps
+    }
+
+    fn departure(&self, record: &AppRecord, member: &Member<'_>, wake: &mut Wake) -> Option<Step> {
+        let (now, desired) = (self.scene.now, self.scene.desired);
+        if let Err(due) = drain::drained(record, desired, &self.scene.observed.routes, member, now) {
+            // What is in flight changes without an event.
+            let look = now.after(limits::LOOK_AGAIN);
+            *wake = due.map_or(*wake, |due| wake.or(Wake::At(due.min(look), WakeReason::Drain)));
+            return None;
+        }
+        let (id, incarnation) = (member.id().clone(), member.seen.sighting.incarnation.clone());
+        let why = self.why_leave(member);
+        match member.vigour {
+            Vigour::Going => None,
+            // What is left of a first release that failed is evidence.
+            Vigour::Down | Vigour::Completed if self.heading.mode == Mode::Fallen => None,
+            Vigour::Down | Vigour::Completed => Some(on(member, InstanceStep::Remove { id, incarnation }, why)),
+            Vigour::Steady | Vigour::Passing | Vigour::Unknown | Vigour::Waiting | Vigour::Failing => {
+                let template = member.seen.sighting.template.as_ref().map(|release| &release.template);
+                let stop = template.map_or_else(|| desired.template.stop.clone(), |template| template.stop.clone());
+                Some(on(member, InstanceStep::Stop { id, incarnation, stop }, why))
+            }
+        }
+    }
+
+    fn why_leave(&self, member: &Member<'_>) -> Why {
+        match (member.role, self.heading.mode) {
+            (Role::Fresh, _) if member.vigour.passes() => Why::ScaleDown,
+            (Role::Fresh, _) => Why::Replace,
+            (Role::Stale, Mode::Reverting) => Why::Revert,
+            (Role::Kept | Role::Stale, _) if member.routed || member.in_flight > 0 => Why::Drained,
+            (Role::Kept | Role::Stale, _) => Why::Stale,
+        }
+    }
+}
+
+fn on(member: &Member<'_>, step: InstanceStep, why: Why) -> Step {
+    let target = member.seen.target.clone();
+    Step { action: StepAction::Target { target, step: TargetStep::Instance(step) }, why }
+}
+
+/// The lowest ordinal of a release that nothing uses.
+fn free_name(release: &Release, used: &BTreeSet<InstanceId>) -> InstanceId {
+    let names = (0..).map(|ordinal| InstanceId::new(&release.app, release.revision, Ordinal(ordinal)));
+    names.into_iter().find(|id| !used.contains(id)).expect("ordinals do not run out before instances do")
+}
+
+/// When the gate of something that passes already will be met.
+pub(crate) fn gates(scene: &Scene<'_>, census: &Census<'_>) -> Wake {
+    let due = census.members.iter().filter(|member| member.vigour == Vigour::Passing).filter_map(|member| {
+        let Health::Passing { since } = &member.seen.health else { return None };
+        Some((*since).max(scene.observed.sighted_since).after(scene.desired.policy.min_healthy))
+    });
+    due.min().map_or(Wake::OnChange, |due: Timestamp| Wake::At(due, WakeReason::Gate))
+}

@@ -1,0 +1,57 @@
+//! How many may run at once, and how many may be missing.
+//!
+//! Reads the policy once and answers in instances. Where two cannot stand side by side the surge is nothing and one may
+//! be missing, whatever the manifest says.
+
+use trueup_types::desired::DesiredApp;
+use trueup_types::policy::Strategy;
+
+use crate::census::{Census, Role, Vigour};
+
+/// The room that a policy gives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Surge {
+    /// Above the wanted number while rolling.
+    pub surge: u32,
+    /// Below the wanted number while rolling.
+    pub unavailable: u32,
+    /// Old and new run side by side until the bake has ended.
+    pub keeps_old: bool,
+    /// The old ones are all gone before the first new one starts.
+    pub recreates: bool,
+    /// Two instances cannot stand side by side.
+    pub stop_first: bool,
+}
+
+impl Surge {
+    /// The room of an app's policy.
+    pub(crate) fn of(desired: &DesiredApp) -> Self {
+        let (policy, replicas) = (&desired.policy, desired.replicas());
+        let stop_first = policy.stop_first.is_some();
+        let recreates = policy.strategy == Strategy::Recreate;
+        let surge = if stop_first || recreates { 0 } else { policy.max_surge.of_rounded_up(replicas) };
+        let unavailable = match (recreates, stop_first) {
+            (true, _) => replicas,
+            (false, true) => policy.max_unavailable.of_rounded_down(replicas).max(1),
+            (false, false) => policy.max_unavailable.of_rounded_down(replicas),
+        };
+        let side_by_side = match policy.strategy {
+            Strategy::BlueGreen | Strategy::Canary => true,
+            Strategy::Rolling | Strategy::Recreate => false,
+        };
+        Self { surge, unavailable, keeps_old: side_by_side && surge >= replicas, recreates, stop_first }
+    }
+
+    /// Whether an old one must go before a new one can come.
+    pub(crate) fn needs_room(&self, census: &Census<'_>, replicas: u32) -> bool {
+        let fresh = census.count(Role::Fresh, |vigour| vigour != Vigour::Going);
+        fresh < replicas && self.free(census, replicas) == 0
+    }
+
+    /// How many more may be started at this moment.
+    pub(crate) fn free(&self, census: &Census<'_>, replicas: u32) -> u32 {
+        let running = census.members.iter().filter(|one| one.vigour.runs() || one.vigour == Vigour::Going).count();
+        let running = u32::try_from(running).unwrap_or(u32::MAX);
+        (replicas + self.surge).saturating_sub(running)
+    }
+}

@@ -1,0 +1,177 @@
+//! How the app stands, and which deadline comes next.
+//!
+//! Reads everything that was decided and adds nothing to it: one [`Verdict`], from which conditions are computed at the
+//! edge of the program.
+
+use std::collections::BTreeSet;
+
+use trueup_types::record::{AppRecord, Rollout};
+use trueup_types::verdict::{Counts, Stall, State};
+use trueup_types::{Verdict, Wake, WakeReason};
+
+use crate::census::{Census, Role, Vigour};
+use crate::rollout::{Heading, Mode, Scene};
+use crate::routes::{Key, key};
+
+/// How the app stands.
+pub(crate) fn of(
+    record: &AppRecord,
+    scene: &Scene<'_>,
+    heading: &Heading,
+    census: &Census<'_>,
+    serving: &BTreeSet<Key>,
+    acting: bool,
+) -> Verdict {
+    let desired = scene.desired.replicas();
+    let counts = counts(desired, census, serving);
+    let done = census.count(Role::Fresh, |vigour| vigour == Vigour::Completed);
+    let well = serving_well(scene, census, serving);
+    let state = state(record, scene, heading, &Standing { counts, done, well, acting });
+    let degraded = degraded(scene, heading, census, &state);
+    let message = message(record, heading, &state, &counts, degraded.as_deref());
+    Verdict {
+        state,
+        generation: record.generation,
+        revision: heading.release.as_ref().map(|release| release.revision),
+        counts,
+        serving: well >= desired,
+        reverted: heading.rejected && record.current.is_some(),
+        pinned: record.pin.is_some(),
+        degraded,
+        message,
+    }
+}
+
+struct Standing {
+    counts: Counts,
+    done: u32,
+    well: u32,
+    acting: bool,
+}
+
+fn counts(desired: u32, census: &Census<'_>, serving: &BTreeSet<Key>) -> Counts {
+    let count = |wanted: &dyn Fn(&crate::census::Member<'_>) -> bool| {
+        u32::try_from(census.members.iter().filter(|member| wanted(member)).count()).unwrap_or(u32::MAX)
+    };
+    Counts {
+        desired,
+        updated: census.count(Role::Fresh, Vigour::runs),
+        ready: count(&|member| member.vigour.passes()),
+        available: count(&|member| member.vigour == Vigour::Steady && serving.contains(&key(member))),
+    }
+}
+
+/// How many serve well at this moment: passing, and in the live table where the app has routes.
+fn serving_well(scene: &Scene<'_>, census: &Census<'_>, serving: &BTreeSet<Key>) -> u32 {
+    let routed_app = !scene.desired.exposure.routes.is_empty();
+    let well = census.members.iter().filter(|member| {
+        let there = if routed_app { member.routed } else { serving.contains(&key(member)) };
+        there && (member.vigour.passes() || member.vigour == Vigour::Completed)
+    });
+    u32::try_from(well.count()).unwrap_or(u32::MAX)
+}
+
+fn state(record: &AppRecord, scene: &Scene<'_>, heading: &Heading, standing: &Standing) -> State {
+    if let Some(stall) = &heading.stall {
+        return State::Stalled(stall.clone());
+    }
+    if let Some(hold) = &heading.hold {
+        return State::Waiting(hold.clone());
+    }
+    match heading.mode {
+        Mode::Rolling => State::Progressing,
+        Mode::Baking => State::Baking,
+        Mode::Reverting => State::Reverting,
+        Mode::Fallen => State::Stalled(Stall::NothingToRevertTo),
+        Mode::Held => State::Stalled(Stall::Held),
+        Mode::Empty => State::Progressing,
+        Mode::Steady if standing.done > 0 && standing.done >= standing.counts.desired => State::Completed,
+        Mode::Steady => {
+            let blocked = scene.permits.destroy.clone().or(scene.permits.create.clone()).err();
+            let short = standing.well < standing.counts.desired;
+            match blocked {
+                Some(hold) if short => State::Waiting(hold),
+                Some(_) | None if short || (standing.acting && record.current.is_none()) => State::Progressing,
+                Some(_) | None => State::Ready,
+            }
+        }
+    }
+}
+
+fn degraded(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, state: &State) -> Option<String> {
+    let role = if heading.mode == Mode::Rolling && heading.good.is_some() { Role::Kept } else { Role::Fresh };
+    let failing = census.of(role).find(|member| member.vigour == Vigour::Failing);
+    let down = census.of(role).find(|member| member.vigour == Vigour::Down);
+    match (state, failing, down) {
+        (State::Ready | State::Progressing | State::Baking | State::Reverting, Some(member), _) => {
+            Some(format!("{} fails its probes", member.id()))
+        }
+        (State::Ready | State::Progressing, None, Some(member)) if heading.mode == Mode::Steady => {
+            Some(format!("{} is down and is started again", member.id()))
+        }
+        (State::Ready, None, None) if census.count(role, Vigour::passes) < scene.desired.replicas() => {
+            let unknown = census.of(role).find(|member| member.vigour == Vigour::Unknown);
+            unknown.map(|member| format!("the health of {} is not known", member.id()))
+        }
+        _ => None,
+    }
+}
+
+fn message(record: &AppRecord, heading: &Heading, state: &State, counts: &Counts, degraded: Option<&str>) -> String {
+    let release = heading.release.as_ref().map_or_else(|| "nothing".to_owned(), |release| release.revision.to_string());
+    let cause = rejected_cause(record, heading);
+    match state {
+        State::Ready if heading.rejected => format!("{cause}; {release} serves"),
+        State::Ready => degraded.map_or_else(|| format!("{release} serves"), |why| format!("{why}; {release} serves")),
+        State::Completed => format!("{release} has done its work"),
+        State::Progressing if heading.mode == Mode::Steady => {
+            let why = degraded.unwrap_or("instances are missing");
+            format!("{why}; {release} is being restored, {} of {} pass", counts.ready, counts.desired)
+        }
+        State::Progressing => format!("{release} is rolled out, {} of {} updated", counts.updated, counts.desired),
+        State::Baking => format!("{release} is promoted and watched"),
+        State::Reverting => format!("{cause}; going back to {release}"),
+        State::Waiting(hold) => format!("{hold}; {release} stays"),
+        State::Stalled(Stall::NothingToRevertTo) => format!("{cause}; there is no good release to go back to"),
+        State::Stalled(Stall::RevertFailed) => format!("{cause}; going back to {release} does not end, holding"),
+        State::Stalled(Stall::Held) => {
+            format!("{cause}; reverting is off, {release} serves and the rest waits for you")
+        }
+        State::Stalled(Stall::Bug(why)) => format!("{why}; nothing is done"),
+        State::Stalled(Stall::Refused(why)) => format!("{why}; {release} stays"),
+        State::Suspended => format!("suspended; {release} is left as it is"),
+        State::Removing => "its manifest is gone; it is taken down".to_owned(),
+        State::Gone => "nothing of it is left".to_owned(),
+        State::Orphaned => "its manifest is gone; it is left running and forgotten".to_owned(),
+        State::Unknown(doubt) => format!("{doubt}; nothing is changed"),
+    }
+}
+
+/// One line on the newest rejected release.
+fn rejected_cause(record: &AppRecord, heading: &Heading) -> String {
+    let newest = record.rejected.values().max_by_key(|rejection| (rejection.at, rejection.revision));
+    match newest {
+        Some(one) if heading.rejected || heading.stall.is_some() => {
+            format!("{} failed: {}", one.revision, crate::judge::sentence(&one.evidence))
+        }
+        Some(_) | None => String::new(),
+    }
+}
+
+/// The deadline that comes next.
+pub(crate) fn deadlines(record: &AppRecord, scene: &Scene<'_>, heading: &Heading) -> Wake {
+    let policy = &scene.desired.policy;
+    match &record.rollout {
+        Rollout::Idle => Wake::OnChange,
+        Rollout::Underway { progress, waits, .. } => {
+            let waits = waits.values().map(|watch| watch.due(policy.healthy_deadline));
+            let due = waits.chain([progress.due(policy.progress_deadline)]).min();
+            due.map_or(Wake::OnChange, |due| Wake::At(due, WakeReason::Deadline))
+        }
+        // Past its end the bake waits for health, which is an event.
+        Rollout::Baking { bake, .. } if bake.reached(policy.bake) => Wake::OnChange,
+        Rollout::Baking { bake, .. } => Wake::At(bake.due(policy.bake), WakeReason::Bake),
+        Rollout::Reverting { .. } if heading.stall.is_some() => Wake::OnChange,
+        Rollout::Reverting { spent, .. } => Wake::At(spent.due(policy.progress_deadline), WakeReason::Deadline),
+    }
+}
