@@ -1,1 +1,35 @@
 //! The loop: queue, tick, execute, probe, publish.
+//!
+//! [`Driver`] takes who is due from the [`queue`] and runs a `tick` for each: what is `wanted`, what a shared
+//! [`survey`], the [`probe_book`] and the [`route_book`] see, what the planner decides, and what came of it. What
+//! happened goes to [`events`], how things stand to the status document (`publish`, [`conditions`], `status_writer`), and
+//! what a failed release left behind to `evidence`. People reach it through `control`.
+//!
+//! Knows the world only through the seams; knows no concrete adapter.
+
+pub mod clock;
+pub mod conditions;
+mod control;
+mod driver;
+mod engine;
+pub mod events;
+mod evidence;
+pub mod guard;
+mod notices;
+pub mod preview;
+pub mod probe;
+pub mod probe_book;
+mod prober;
+mod publish;
+pub mod queue;
+pub mod retry;
+pub mod route_book;
+mod status_writer;
+pub mod survey;
+mod tick;
+mod wanted;
+
+pub use clock::{Clock, SteadyClock};
+pub use driver::{Driver, Settled};
+pub use engine::{DriverParts, Identity, RuntimeFactory, RuntimeParts};
+pub use status_writer::HEARTBEAT;

@@ -7,13 +7,16 @@
 //!
 //! [`contract`] is the suite that runs against every runtime and ingress, real or simulated.
 //!
-//! Knows nothing of the network, of files, or of the planner.
+//! [`House`] puts a whole daemon into it.
+//!
+//! Knows nothing of the network or of files.
 
 pub mod behaviour;
 pub mod clock;
 pub mod contract;
 pub mod desired;
 pub mod faults;
+pub mod house;
 pub mod ingress;
 pub mod laws;
 pub mod runtime;
@@ -25,6 +28,7 @@ pub use behaviour::Behaviour;
 pub use clock::SimClock;
 pub use desired::AppSketch;
 pub use faults::{CallFault, Faults, SightFault};
+pub use house::House;
 pub use ingress::SimIngress;
 pub use runtime::SimRuntime;
 pub use source::SimSource;

@@ -1,0 +1,175 @@
+//! From a verdict to Kubernetes-style conditions and one word for tables: computed here, at the edge, and nowhere else.
+
+use trueup_types::desired::Hold;
+use trueup_types::status::{Condition, ConditionStatus};
+use trueup_types::verdict::{Stall, State};
+use trueup_types::{Timestamp, Verdict};
+
+/// The conditions of an app; a transition time is kept while the status stays.
+#[must_use]
+pub fn conditions(
+    verdict: &Verdict,
+    manifest_error: Option<&str>,
+    before: &[Condition],
+    now: Timestamp,
+) -> Vec<Condition> {
+    let mut all = Vec::new();
+    let mut add = |kind: &str, status: ConditionStatus, reason: &str, message: &str| {
+        let old = before.iter().find(|one| one.kind == kind && one.status == status);
+        all.push(Condition {
+            kind: kind.to_owned(),
+            status,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            last_transition_time: old.map_or(now, |old| old.last_transition_time),
+            observed_generation: verdict.generation,
+        });
+    };
+    let (ready, reconciling) = ready(verdict);
+    let reason = reason(&verdict.state);
+    add("Ready", ready, reason, &verdict.message);
+    if reconciling {
+        add("Reconciling", ConditionStatus::True, reason, &verdict.message);
+    }
+    if let State::Stalled(_) = &verdict.state {
+        add("Stalled", ConditionStatus::True, reason, &verdict.message);
+    }
+    if verdict.reverted {
+        add("Reverted", ConditionStatus::True, "ReleaseRejected", &verdict.message);
+    }
+    if let Some(why) = &verdict.degraded {
+        add("Degraded", ConditionStatus::True, "InstanceUnwell", why);
+    }
+    if verdict.state == State::Suspended {
+        add("Suspended", ConditionStatus::True, "Suspended", &verdict.message);
+    }
+    if verdict.pinned {
+        add("Pinned", ConditionStatus::True, "RolledBack", "a person's rollback holds until the template changes");
+    }
+    if let State::Waiting(Hold::Dependencies(_)) = &verdict.state {
+        add("DependencyNotReady", ConditionStatus::True, reason, &verdict.message);
+    }
+    if let Some(error) = manifest_error {
+        let message = format!("{error}; the last good version stays in force");
+        add("ManifestInvalid", ConditionStatus::True, "ManifestInvalid", &message);
+    }
+    all
+}
+
+/// Whether it is ready, and whether it is on its way.
+fn ready(verdict: &Verdict) -> (ConditionStatus, bool) {
+    let serving = if verdict.serving { ConditionStatus::True } else { ConditionStatus::False };
+    match &verdict.state {
+        State::Ready | State::Waiting(_) | State::Stalled(_) | State::Suspended => (serving, false),
+        State::Completed => (ConditionStatus::True, false),
+        State::Progressing | State::Baking | State::Reverting | State::Removing => (serving, true),
+        State::Gone | State::Orphaned => (ConditionStatus::False, false),
+        State::Unknown(_) => (ConditionStatus::Unknown, false),
+    }
+}
+
+/// One word in CamelCase.
+#[must_use]
+pub fn reason(state: &State) -> &'static str {
+    match state {
+        State::Ready => "Ready",
+        State::Completed => "Completed",
+        State::Progressing => "Progressing",
+        State::Baking => "Baking",
+        State::Reverting => "Reverting",
+        State::Waiting(hold) => match hold {
+            Hold::RolloutCap { .. } => "RolloutCap",
+            Hold::PruneBlocked { .. } => "PruneBlocked",
+            Hold::Dependencies(_) => "DependencyNotReady",
+            Hold::RouteHeld { .. } => "RouteHeld",
+            Hold::StoreDegraded => "StateStoreDegraded",
+            Hold::InDoubt(_) => "InDoubt",
+            Hold::DestroyCap { .. } => "DestroyCap",
+        },
+        State::Stalled(stall) => match stall {
+            Stall::NothingToRevertTo => "NothingToRevertTo",
+            Stall::RevertFailed => "RevertFailed",
+            Stall::Held => "Held",
+            Stall::Bug(_) => "Bug",
+            Stall::Refused(_) => "Refused",
+        },
+        State::Suspended => "Suspended",
+        State::Removing => "Removing",
+        State::Gone => "Gone",
+        State::Orphaned => "Orphaned",
+        State::Unknown(_) => "Unknown",
+    }
+}
+
+/// One word for tables: what an operator should see first.
+#[must_use]
+pub fn word(verdict: &Verdict, manifest_error: Option<&str>) -> String {
+    let word = match &verdict.state {
+        State::Ready if manifest_error.is_some() => "ManifestInvalid",
+        State::Ready if verdict.reverted => "Reverted",
+        State::Ready if verdict.degraded.is_some() => "Degraded",
+        State::Ready if verdict.pinned => "Pinned",
+        State::Stalled(_) => "Stalled",
+        other @ (State::Ready
+        | State::Completed
+        | State::Progressing
+        | State::Baking
+        | State::Reverting
+        | State::Waiting(_)
+        | State::Suspended
+        | State::Removing
+        | State::Gone
+        | State::Orphaned
+        | State::Unknown(_)) => reason(other),
+    };
+    word.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use trueup_types::Generation;
+    use trueup_types::verdict::Counts;
+
+    use super::*;
+
+    fn verdict(state: State) -> Verdict {
+        Verdict {
+            state,
+            generation: Generation(3),
+            revision: None,
+            counts: Counts::default(),
+            serving: true,
+            reverted: false,
+            pinned: false,
+            degraded: None,
+            message: "so".to_owned(),
+        }
+    }
+
+    fn kinds(verdict: &Verdict) -> Vec<String> {
+        let all = conditions(verdict, None, &[], Timestamp::ZERO);
+        all.into_iter().map(|one| format!("{}={:?}", one.kind, one.status)).collect()
+    }
+
+    #[test]
+    fn a_reverted_app_is_ready_and_says_so() {
+        let verdict = Verdict { reverted: true, ..verdict(State::Ready) };
+        assert_eq!(kinds(&verdict), ["Ready=True", "Reverted=True"]);
+        assert_eq!(word(&verdict, None), "Reverted");
+    }
+
+    #[test]
+    fn a_rollout_under_way_is_ready_while_the_old_one_serves() {
+        assert_eq!(kinds(&verdict(State::Progressing)), ["Ready=True", "Reconciling=True"]);
+        let down = Verdict { serving: false, ..verdict(State::Progressing) };
+        assert_eq!(kinds(&down), ["Ready=False", "Reconciling=True"]);
+    }
+
+    #[test]
+    fn a_transition_time_stays_while_the_status_does() {
+        let first = conditions(&verdict(State::Ready), None, &[], Timestamp::from_millis(1));
+        let second = conditions(&verdict(State::Baking), None, &first, Timestamp::from_millis(9));
+        assert_eq!(second[0].last_transition_time, Timestamp::from_millis(1));
+        assert_eq!(second[1].last_transition_time, Timestamp::from_millis(9));
+    }
+}

@@ -1,0 +1,261 @@
+//! The loop itself: takes who is due, runs their ticks, and keeps the routine going.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use trueup_seams::{Control, Nudge, NudgeSink, Snapshot, StoreError, StoreHealth};
+use trueup_types::status::EventKind;
+use trueup_types::verdict::State;
+use trueup_types::{AppName, Timestamp};
+
+use crate::control::Handle;
+use crate::engine::{Cell, DriverParts, Engine};
+use crate::events::Events;
+use crate::queue::Priority;
+use crate::survey::Target;
+use crate::{status_writer, tick, wanted};
+
+/// Ticks under way at once: each may hold a call to a runtime.
+pub const TICKS_MAX: usize = 64;
+/// From one saving of events, clock and owed records to the next.
+const CHORES: Duration = Duration::from_secs(1);
+
+/// A driver, ready to run.
+pub struct Driver {
+    engine: Arc<Engine>,
+}
+
+/// How an app stands when all has settled, for `run --once`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Which.
+    pub app: AppName,
+    /// As in the verdict.
+    pub state: State,
+    /// It went back.
+    pub reverted: bool,
+}
+
+impl Driver {
+    /// Loads what is remembered and makes a driver of the parts.
+    ///
+    /// # Errors
+    /// When the store is held by another process, or cannot be read at all.
+    pub async fn new(parts: DriverParts) -> Result<Self, StoreError> {
+        let memory = parts.store.load().await?;
+        let mut daemon = memory.daemon;
+        // A new run ends what `down` began.
+        daemon.down = None;
+        let approved = std::mem::take(&mut daemon.prune_apps);
+        let events = Events::continued(memory.events);
+        let engine = Arc::new_cyclic(|weak: &Weak<Engine>| {
+            let weak = Weak::clone(weak);
+            let changed = Arc::new(move |app: &AppName| {
+                if let Some(engine) = weak.upgrade() {
+                    engine.ask(app, Priority::Failure, "health changed");
+                }
+            });
+            Engine::new(parts, daemon, events, memory.rebuilt, changed)
+        });
+        engine.prune.lock().expect("no holder panics").approved(approved);
+        let cells = memory.apps.into_iter().map(|(app, record)| (app, Arc::new(Cell::new(record, true))));
+        *engine.cells.lock().expect("no holder panics") = cells.collect();
+        Ok(Self { engine })
+    }
+
+    /// The driver, as people reach it.
+    #[must_use]
+    pub fn handle(&self) -> Arc<dyn Control> {
+        Arc::new(Handle { engine: Arc::clone(&self.engine) })
+    }
+
+    /// How every app stands, if nothing is under way any more.
+    #[must_use]
+    pub fn settled(&self) -> Option<Vec<Settled>> {
+        let engine = &self.engine;
+        let snapshot = engine.snapshot();
+        if snapshot.scans == 0 {
+            return None;
+        }
+        let cells = engine.cells.lock().expect("no holder panics");
+        let mut all = Vec::new();
+        for app in snapshot.apps.keys() {
+            let shown = cells.get(app)?.shown.lock().expect("no holder panics");
+            let status = shown.status.as_ref().filter(|_| shown.settled)?;
+            let verdict = &status.status.verdict;
+            all.push(Settled { app: app.clone(), state: verdict.state.clone(), reverted: verdict.reverted });
+        }
+        Some(all)
+    }
+
+    /// Runs until told to leave; then finishes the ticks in hand. What runs is left as it is.
+    pub async fn run(&self, leave: CancellationToken) {
+        let engine = &self.engine;
+        let ticks = TaskTracker::new();
+        let sink = sink(engine);
+        engine.parts.source.listen(Arc::clone(&sink));
+        self.take_targets(&engine.snapshot(), &sink);
+        wanted::review_guard(engine, &engine.snapshot());
+        engine.ask_all(Priority::Resync, "start");
+        let chores = tokio::spawn(chores(Arc::clone(engine), leave.clone()));
+        let writer = tokio::spawn(status_writer::run(Arc::clone(engine), leave.clone()));
+        let mut resync = tokio::time::interval(engine.parts.resync.max(Duration::from_millis(1)));
+        resync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.take_due(&ticks, &sink);
+            let due = engine.queue.lock().expect("no holder panics").next_due();
+            tokio::select! {
+                () = leave.cancelled() => break,
+                () = engine.wake.notified() => {}
+                () = wait_until(engine, due, ticks.len() >= TICKS_MAX) => {}
+                _ = resync.tick() => self.resync(&ticks, &sink),
+            }
+        }
+        ticks.close();
+        ticks.wait().await;
+        chores.await.expect("chores do not panic");
+        writer.await.expect("the writer does not panic");
+    }
+
+    /// Starts a tick for each app that is due, as many as may run at once.
+    fn take_due(&self, ticks: &TaskTracker, sink: &NudgeSink) {
+        let engine = &self.engine;
+        self.take_targets(&engine.snapshot(), sink);
+        loop {
+            let taken = {
+                let mut queue = engine.queue.lock().expect("no holder panics");
+                if queue.running() >= TICKS_MAX {
+                    return;
+                }
+                queue.take(engine.now())
+            };
+            let Some((app, ask)) = taken else { return };
+            let engine = Arc::clone(engine);
+            ticks.spawn(async move {
+                let ticking = AssertUnwindSafe(tick::run(&engine, &app, &ask)).catch_unwind();
+                if let Err(panic) = ticking.await {
+                    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+                    tick::panicked(&engine, &app, &text);
+                }
+                engine.queue.lock().expect("no holder panics").done(&app);
+                engine.wake.notify_one();
+            });
+        }
+    }
+
+    /// Makes what reaches each target of the manifests; one that is gone from them stays while anything may live on it.
+    fn take_targets(&self, snapshot: &Snapshot, sink: &NudgeSink) {
+        let engine = &self.engine;
+        let mut targets = engine.targets.lock().expect("no holder panics");
+        for (name, spec) in &snapshot.targets {
+            if targets.get(name).is_some_and(|target| target.spec == *spec) {
+                continue;
+            }
+            let parts = (engine.parts.runtimes)(spec);
+            if let Some(nudges) = &parts.nudges {
+                nudges.listen(Arc::clone(sink));
+            }
+            targets.insert(name.clone(), Arc::new(Target::new(spec.clone(), parts.runtime, parts.inspect)));
+        }
+    }
+
+    /// The routine: everything is looked at, and whatever runs without being known is found.
+    fn resync(&self, ticks: &TaskTracker, sink: &NudgeSink) {
+        let engine = Arc::clone(&self.engine);
+        self.take_targets(&engine.snapshot(), sink);
+        ticks.spawn(async move {
+            discover(&engine).await;
+            wanted::review_guard(&engine, &engine.snapshot());
+            engine.ask_all(Priority::Resync, "resync");
+        });
+    }
+}
+
+/// Looks at every target, and makes a cell for each app that runs unknown.
+async fn discover(engine: &Arc<Engine>) {
+    let epoch = engine.epoch.next();
+    let targets: Vec<_> = engine.targets.lock().expect("no holder panics").values().cloned().collect();
+    let mut whole = !targets.is_empty();
+    for target in targets {
+        let sight = target.sight(epoch, &engine.epoch, engine.parts.clock.as_ref()).await;
+        match &sight.apps {
+            Err(_) => whole = false,
+            Ok(apps) => apps.keys().for_each(|app| drop(engine.cell(app))),
+        }
+    }
+    if whole
+        && !engine.surveyed.swap(true, Ordering::SeqCst)
+        && engine.rebuilt.lock().expect("no holder panics").is_some()
+    {
+        let message = "every target has been seen since the store was rebuilt; deletions wait for approval";
+        engine.note(EventKind::Normal, "Surveyed", None, None, message.to_owned());
+    }
+}
+
+/// Where hints go: they wake the queue, and that is all.
+fn sink(engine: &Arc<Engine>) -> NudgeSink {
+    let weak = Arc::downgrade(engine);
+    Arc::new(move |nudge| {
+        let Some(engine) = weak.upgrade() else { return };
+        wanted::review_guard(&engine, &engine.snapshot());
+        match nudge {
+            Nudge::App(app) => engine.ask(&app, Priority::Edit, "something happened"),
+            Nudge::All => engine.ask_all(Priority::Edit, "something happened"),
+        }
+        engine.dirty.notify_one();
+    })
+}
+
+async fn wait_until(engine: &Engine, due: Option<Timestamp>, busy: bool) {
+    match due {
+        // A tick that ends wakes us.
+        Some(_) if busy => std::future::pending().await,
+        Some(due) => tokio::time::sleep(due.since(engine.now())).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Saves what may be saved late: events, the clock, the table's number, and records that are owed.
+async fn chores(engine: Arc<Engine>, leave: CancellationToken) {
+    let mut saved = None;
+    let mut healthy = true;
+    loop {
+        let leaving = tokio::select! {
+            () = tokio::time::sleep(CHORES) => false,
+            () = leave.cancelled() => true,
+        };
+        let unsaved = engine.events.take_unsaved();
+        if !unsaved.is_empty()
+            && let Err(error) = engine.parts.store.append_events(&unsaved).await
+        {
+            tracing::debug!(%error, "events not saved");
+        }
+        let table = engine.routes.generation().await;
+        let record = {
+            let mut daemon = engine.daemon.lock().expect("no holder panics");
+            daemon.table = table;
+            daemon.clone()
+        };
+        if saved.as_ref() != Some(&record) && engine.parts.store.save_daemon(&record).await.is_ok() {
+            saved = Some(record);
+        }
+        let now_healthy = engine.parts.store.health() == StoreHealth::Good;
+        if now_healthy != healthy {
+            healthy = now_healthy;
+            let (kind, reason) =
+                if healthy { (EventKind::Normal, "StoreHealed") } else { (EventKind::Warning, "StateStoreDegraded") };
+            engine.note(kind, reason, None, None, format!("the store: {:?}", engine.parts.store.health()));
+            // What is owed is saved, and what waited may begin.
+            engine.ask_all(Priority::Rollout, "the store turned");
+        }
+        if leaving {
+            return;
+        }
+    }
+}

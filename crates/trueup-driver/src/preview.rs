@@ -1,0 +1,115 @@
+//! What would be done: the planner's own answer on a copy of what is remembered, with nothing carried out.
+
+use std::collections::BTreeMap;
+
+use trueup_seams::{AppPreview, Change};
+use trueup_types::desired::{DesiredApp, Permits, Wanted};
+use trueup_types::record::{AppRecord, Rollout};
+use trueup_types::step::{InstanceStep, StepAction, TargetStep};
+use trueup_types::verdict::State;
+use trueup_types::{AppName, Observed, Plan, Timestamp};
+
+/// What one plan would do; `before` is what is in force.
+#[must_use]
+pub fn of(
+    app: &AppName,
+    before: Option<&DesiredApp>,
+    after: Option<&DesiredApp>,
+    observed: &Observed,
+    record: &AppRecord,
+    now: Timestamp,
+) -> AppPreview {
+    let wanted = after.map_or(Wanted::Gone { cause: trueup_types::Cause::Removed, prune: record.prune }, |after| {
+        Wanted::Present(std::sync::Arc::new(after.clone()))
+    });
+    let plan = trueup_plan::plan(&wanted, observed, &Permits::all(), record, now);
+    let counts = count(&plan);
+    let change = change(before, after, record, &plan);
+    let old = observed.instances.len();
+    let rolls = change == Change::Roll;
+    let wanted_count = after.map_or(0, DesiredApp::replicas);
+    AppPreview {
+        app: app.clone(),
+        change,
+        before: before.cloned(),
+        after: after.cloned(),
+        create: if rolls {
+            wanted_count.saturating_sub(count_of(old))
+        } else {
+            counts.get("create").copied().unwrap_or(0)
+        },
+        replace: if rolls { wanted_count.min(count_of(old)) } else { 0 },
+        restart: counts.get("start").copied().unwrap_or(0),
+        remove: if after.is_none() { count_of(old) } else { leaving(&plan, rolls) },
+        downtime: after.filter(|_| rolls && old > 0).and_then(downtime),
+        notes: notes(&plan),
+        steps: plan.steps.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn count_of(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn count(plan: &Plan) -> BTreeMap<&'static str, u32> {
+    let mut counts = BTreeMap::new();
+    for step in &plan.steps {
+        if let StepAction::Target { step: TargetStep::Instance(step), .. } = &step.action {
+            *counts.entry(step.verb()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+fn leaving(plan: &Plan, rolls: bool) -> u32 {
+    let goes = |step: &&trueup_types::Step| {
+        let StepAction::Target { step: TargetStep::Instance(step), .. } = &step.action else { return false };
+        matches!(step, InstanceStep::Stop { .. } | InstanceStep::Remove { .. })
+    };
+    if rolls { 0 } else { count_of(plan.steps.iter().filter(goes).count()) }
+}
+
+fn change(before: Option<&DesiredApp>, after: Option<&DesiredApp>, record: &AppRecord, plan: &Plan) -> Change {
+    let starts = matches!(plan.record.rollout, Rollout::Underway { .. }) && plan.record.highest > record.highest;
+    match (before, after) {
+        (_, None) => Change::Remove,
+        (None, Some(_)) if record.current.is_none() && starts => Change::Create,
+        (_, Some(_)) if starts => Change::Roll,
+        (Some(before), Some(after)) if before.intent != after.intent => Change::Adjust,
+        (_, Some(_)) if !plan.steps.is_empty() => Change::Repair,
+        (_, Some(_)) => Change::None,
+    }
+}
+
+fn downtime(after: &DesiredApp) -> Option<String> {
+    if let Some(why) = &after.policy.stop_first {
+        return Some(format!("stop-first: {why}"));
+    }
+    (after.policy.strategy == trueup_types::Strategy::Recreate)
+        .then(|| "the strategy is recreate: the old ones stop before the new ones start".to_owned())
+}
+
+fn notes(plan: &Plan) -> Vec<String> {
+    let verdict = &plan.verdict;
+    let mut notes = Vec::new();
+    if verdict.reverted {
+        notes.push(format!("the wanted release is rejected: {}", verdict.message));
+    }
+    if verdict.pinned {
+        notes.push("a person's rollback holds until the template changes".to_owned());
+    }
+    match &verdict.state {
+        State::Waiting(_) | State::Stalled(_) | State::Suspended | State::Unknown(_) => {
+            notes.push(verdict.message.clone())
+        }
+        State::Ready
+        | State::Completed
+        | State::Progressing
+        | State::Baking
+        | State::Reverting
+        | State::Removing
+        | State::Gone
+        | State::Orphaned => {}
+    }
+    notes
+}

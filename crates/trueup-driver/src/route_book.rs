@@ -1,0 +1,186 @@
+//! Ticks are per app, tables are whole: merges the apps' shares, stamps the table, and hands it to the ingress.
+//!
+//! Shares that come within a few milliseconds go out in one table. A table found newer than ours is continued from its
+//! number. Also keeps the last sight of the ingress, shared as surveys are.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use trueup_seams::Ingress;
+use trueup_types::desired::Doubt;
+use trueup_types::observed::RouteSeen;
+use trueup_types::route::{AppRoutes, RouteTable, TableSight};
+use trueup_types::step::Refusal;
+use trueup_types::{AppName, InstanceId, OwnerId, RouteSight, StepOutcome, TableGeneration};
+
+use crate::survey::Epoch;
+
+/// Shares that come within this time go out together.
+pub const COALESCE: Duration = Duration::from_millis(5);
+/// Longest a call of the ingress may take.
+pub const INGRESS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The routes of all apps.
+pub struct RouteBook {
+    owner: OwnerId,
+    ingress: Option<Arc<dyn Ingress>>,
+    pending: Mutex<Pending>,
+    flushed: tokio::sync::Mutex<Flushed>,
+    seen: tokio::sync::Mutex<Option<Arc<Seen>>>,
+}
+
+#[derive(Default)]
+struct Pending {
+    shares: BTreeMap<AppName, AppRoutes>,
+    turn: u64,
+    known: bool,
+}
+
+struct Flushed {
+    turn: u64,
+    generation: TableGeneration,
+    outcome: StepOutcome,
+}
+
+struct Seen {
+    epoch: u64,
+    sight: Result<Index, String>,
+}
+
+/// A table's sight, by app.
+struct Index {
+    shares: BTreeMap<AppName, AppRoutes>,
+    in_flight: BTreeMap<InstanceId, u32>,
+}
+
+impl RouteBook {
+    /// A book over an ingress; without one every app's routes are seen as empty.
+    #[must_use]
+    pub fn new(owner: OwnerId, ingress: Option<Arc<dyn Ingress>>, generation: TableGeneration) -> Self {
+        let flushed = Flushed { turn: 0, generation, outcome: StepOutcome::AlreadyTrue };
+        Self {
+            owner,
+            ingress,
+            pending: Mutex::default(),
+            flushed: tokio::sync::Mutex::new(flushed),
+            seen: tokio::sync::Mutex::new(None),
+        }
+    }
+
+    /// What the ingress does for an app, not older than `epoch`.
+    pub async fn sight(&self, app: &AppName, epoch: u64, counter: &Epoch) -> RouteSight {
+        let Some(ingress) = &self.ingress else {
+            return RouteSight::Seen(RouteSeen { share: AppRoutes::none(app), in_flight: BTreeMap::new() });
+        };
+        let seen = self.look(ingress.as_ref(), epoch, counter).await;
+        match &seen.sight {
+            Err(why) => RouteSight::Unknown(Doubt::TargetDark(why.clone())),
+            Ok(index) => {
+                let share = index.shares.get(app).cloned().unwrap_or_else(|| AppRoutes::none(app));
+                let ours = index.in_flight.iter().filter(|(id, _)| id.app == *app);
+                RouteSight::Seen(RouteSeen { share, in_flight: ours.map(|(id, n)| (id.clone(), *n)).collect() })
+            }
+        }
+    }
+
+    /// Who holds a route in the live table, other than `app`.
+    pub async fn holder(&self, app: &AppName, host: &str, path: &str) -> Option<AppName> {
+        let seen = self.seen.lock().await.clone()?;
+        let index = seen.sight.as_ref().ok()?;
+        let others = index.shares.values().filter(|share| share.app != *app);
+        let mut holders = others.filter(|share| {
+            share.entries.iter().any(|entry| entry.host == host && entry.path == path && !entry.backends.is_empty())
+        });
+        holders.next().map(|share| share.app.clone())
+    }
+
+    async fn look(&self, ingress: &dyn Ingress, epoch: u64, counter: &Epoch) -> Arc<Seen> {
+        let mut last = self.seen.lock().await;
+        if let Some(seen) = last.as_ref().filter(|seen| seen.epoch >= epoch) {
+            return Arc::clone(seen);
+        }
+        let began = counter.current();
+        let sight = match tokio::time::timeout(INGRESS_TIMEOUT, ingress.observe()).await {
+            Ok(Ok(sight)) => Ok(self.learn(sight)),
+            Ok(Err(error)) => Err(format!("the ingress: {error}")),
+            Err(_) => Err(format!("the ingress gave no answer in {} s", INGRESS_TIMEOUT.as_secs())),
+        };
+        let seen = Arc::new(Seen { epoch: began, sight });
+        *last = Some(Arc::clone(&seen));
+        seen
+    }
+
+    /// Takes over the shares of a table that was found, the first time one is seen.
+    fn learn(&self, sight: TableSight) -> Index {
+        let shares: BTreeMap<_, _> = sight.table.apps.into_iter().map(|share| (share.app.clone(), share)).collect();
+        let mut pending = self.pending.lock().expect("no holder of the book panics");
+        if !pending.known {
+            pending.known = true;
+            for (app, share) in &shares {
+                pending.shares.entry(app.clone()).or_insert_with(|| share.clone());
+            }
+        }
+        Index { shares, in_flight: sight.in_flight.into_iter().collect() }
+    }
+
+    /// Makes an app's share true, with whatever else is waiting.
+    pub async fn apply(&self, share: &AppRoutes, counter: &Epoch) -> StepOutcome {
+        let Some(ingress) = &self.ingress else {
+            return StepOutcome::Refused { why: Refusal::NotServed("a route".to_owned()) };
+        };
+        let turn = {
+            let mut pending = self.pending.lock().expect("no holder of the book panics");
+            if !pending.known {
+                let why = "the ingress has not been seen yet".to_owned();
+                return StepOutcome::Retry { after: COALESCE, why };
+            }
+            if share.entries.is_empty() {
+                pending.shares.remove(&share.app);
+            } else {
+                pending.shares.insert(share.app.clone(), share.clone());
+            }
+            pending.turn += 1;
+            pending.turn
+        };
+        let mut flushed = self.flushed.lock().await;
+        if flushed.turn < turn {
+            tokio::time::sleep(COALESCE).await;
+            self.flush(ingress.as_ref(), &mut flushed).await;
+            counter.next();
+        }
+        flushed.outcome.clone()
+    }
+
+    async fn flush(&self, ingress: &dyn Ingress, flushed: &mut Flushed) {
+        // A second try with the found number, when the live table is newer than ours.
+        for _ in 0..2 {
+            let (apps, turn) = {
+                let pending = self.pending.lock().expect("no holder of the book panics");
+                (pending.shares.values().cloned().collect(), pending.turn)
+            };
+            let generation = flushed.generation.next();
+            let table = RouteTable { owner: self.owner.clone(), generation, apps };
+            let applied = tokio::time::timeout(INGRESS_TIMEOUT, ingress.apply(&table)).await;
+            let outcome = applied.unwrap_or_else(|_| StepOutcome::Unknown {
+                why: Doubt::OutcomeUnknown("the ingress gave no answer".to_owned()),
+            });
+            flushed.turn = turn;
+            flushed.generation = generation;
+            let superseded = outcome == StepOutcome::Refused { why: Refusal::Superseded };
+            flushed.outcome = outcome;
+            if !superseded {
+                return;
+            }
+            match ingress.observe().await {
+                Ok(sight) => flushed.generation = sight.table.generation.max(flushed.generation),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// The number of the last table.
+    pub async fn generation(&self) -> TableGeneration {
+        self.flushed.lock().await.generation
+    }
+}

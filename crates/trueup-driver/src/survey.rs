@@ -1,0 +1,103 @@
+//! Shared surveys: one call per target serves every app that asks.
+//!
+//! Each ask says how new the sight must be, by a counter that everything which may change the world advances. Who asks
+//! while a survey is under way waits for it; if it began too early for them, they share the next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use trueup_seams::{Inspect, Runtime};
+use trueup_types::observed::Sighting;
+use trueup_types::target::TargetSpec;
+use trueup_types::{AppName, Timestamp};
+
+use crate::clock::Clock;
+
+/// Longest a survey may take; a target that is slower is dark.
+pub const SURVEY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Counts what may have changed the world.
+#[derive(Debug, Default)]
+pub struct Epoch(AtomicU64);
+
+impl Epoch {
+    /// A moment after everything so far.
+    pub fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// The moment of the last change.
+    pub fn current(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// One target, with its last sight.
+pub struct Target {
+    /// What it is.
+    pub spec: TargetSpec,
+    /// How it is made true.
+    pub runtime: Arc<dyn Runtime>,
+    /// How it is looked into.
+    pub inspect: Option<Arc<dyn Inspect>>,
+    last: tokio::sync::Mutex<Option<Arc<TargetSight>>>,
+}
+
+/// What a survey saw of a target.
+#[derive(Debug)]
+pub struct TargetSight {
+    /// The counter when it began.
+    pub epoch: u64,
+    /// When it began.
+    pub at: Timestamp,
+    /// Since when sight has been unbroken.
+    pub since: Timestamp,
+    /// The instances by app, or why they could not be seen.
+    pub apps: Result<BTreeMap<AppName, Vec<Sighting>>, String>,
+}
+
+impl Target {
+    /// A target that nobody has looked at.
+    #[must_use]
+    pub fn new(spec: TargetSpec, runtime: Arc<dyn Runtime>, inspect: Option<Arc<dyn Inspect>>) -> Self {
+        Self { spec, runtime, inspect, last: tokio::sync::Mutex::new(None) }
+    }
+
+    /// A sight that began after `epoch`.
+    pub async fn sight(&self, epoch: u64, counter: &Epoch, clock: &dyn Clock) -> Arc<TargetSight> {
+        let mut last = self.last.lock().await;
+        if let Some(sight) = last.as_ref().filter(|sight| sight.epoch >= epoch) {
+            return Arc::clone(sight);
+        }
+        let (began, at) = (counter.current(), clock.now());
+        let apps = match tokio::time::timeout(SURVEY_TIMEOUT, self.runtime.survey()).await {
+            Ok(survey) => gather(survey),
+            Err(_) => Err(format!("no answer in {} s", SURVEY_TIMEOUT.as_secs())),
+        };
+        let unbroken = last.as_ref().filter(|before| before.apps.is_ok()).map(|before| before.since);
+        let since = if apps.is_ok() { unbroken.unwrap_or(at) } else { at };
+        let sight = Arc::new(TargetSight { epoch: began, at, since, apps });
+        *last = Some(Arc::clone(&sight));
+        sight
+    }
+
+    /// The last sight, if there was one and nobody is looking.
+    #[must_use]
+    pub fn last(&self) -> Option<Arc<TargetSight>> {
+        self.last.try_lock().ok().and_then(|last| last.clone())
+    }
+}
+
+/// A target is seen whole or not at all: a place in the dark leaves every absence in doubt.
+fn gather(survey: trueup_seams::Survey) -> Result<BTreeMap<AppName, Vec<Sighting>>, String> {
+    let mut apps: BTreeMap<AppName, Vec<Sighting>> = BTreeMap::new();
+    for (place, sight) in survey {
+        let sight = sight.map_err(|error| format!("{place}: {error}"))?;
+        for one in sight.instances {
+            apps.entry(one.id.app.clone()).or_default().push(one);
+        }
+    }
+    Ok(apps)
+}

@@ -1,0 +1,246 @@
+//! One tick of one app: look, plan, audit, save, act, and look again.
+//!
+//! This is the only place that closes the circle. It closes it by looking again, never by assuming that a step worked.
+
+use std::time::Duration;
+
+use trueup_seams::{Snapshot, StoreHealth};
+use trueup_types::desired::{Doubt, Permits, Wanted};
+use trueup_types::record::AppRecord;
+use trueup_types::status::EventKind;
+use trueup_types::step::{Step, StepAction, StepOutcome, StepResult};
+use trueup_types::verdict::{Stall, State};
+use trueup_types::{AppName, Instance, Observed, Plan, RouteSight, Timestamp, Verdict, Wake};
+
+use crate::engine::{AppMemory, Cell, Engine};
+use crate::queue::Ask;
+use crate::{evidence, notices, publish, wanted};
+
+/// Longest one step may take; its outcome is unknown then.
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How soon a plan that broke a law is tried again: a bug does not go away by haste.
+const BUG_AGAIN: Duration = Duration::from_secs(10);
+
+/// Runs one tick.
+pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
+    let cell = engine.cell(app);
+    let mut memory = cell.memory.lock().await;
+    let snapshot = engine.snapshot();
+    let needed = engine.needed(&cell, memory.acted, ask.priority);
+    let wanted = wanted::wanted(engine, &snapshot, app, &memory.record);
+    let observed = match look(engine, app, &wanted, &mut memory, needed).await {
+        Ok(observed) => observed,
+        Err(why) => return dark(engine, app, &cell, &mut memory, &snapshot, why),
+    };
+    memory.dark.reset();
+    let permits = wanted::permits(engine, &snapshot, app, &wanted, &memory.record);
+    let now = engine.now();
+    let plan = trueup_plan::plan(&wanted, &observed, &permits, &memory.record, now);
+    let violations = trueup_plan::audit(&memory.record, &wanted, &observed, &permits, &plan);
+    if let Some(violation) = violations.first() {
+        let verdict = bug(&plan.verdict, &violation.to_string());
+        engine.note(EventKind::Warning, "Bug", Some(app), None, verdict.message.clone());
+        publish::app(engine, app, &cell, &snapshot, &memory.record, &verdict, &observed);
+        return engine.ask_at(app, now.after(BUG_AGAIN), "bug");
+    }
+    let scene = Scene { app, wanted: &wanted, observed: &observed, permits: &permits, now };
+    let (wake, verdict) = carry_out(engine, &cell, &mut memory, plan, &scene, ask).await;
+    wanted::release_place(engine, app, &memory.record);
+    if verdict.state == State::Gone || verdict.state == State::Orphaned {
+        drop(memory);
+        return forget(engine, app, &verdict).await;
+    }
+    publish::app(engine, app, &cell, &snapshot, &memory.record, &verdict, &observed);
+    if let Wake::At(at, _) = wake {
+        engine.ask_at(app, at, "due");
+    }
+}
+
+/// What a tick reads.
+pub(crate) struct Scene<'a> {
+    pub app: &'a AppName,
+    pub wanted: &'a Wanted,
+    pub observed: &'a Observed,
+    pub permits: &'a Permits,
+    pub now: Timestamp,
+}
+
+async fn carry_out(
+    engine: &Engine,
+    cell: &Cell,
+    memory: &mut AppMemory,
+    plan: Plan,
+    scene: &Scene<'_>,
+    ask: &Ask,
+) -> (Wake, Verdict) {
+    let Plan { record, steps, verdict, wake } = plan.clone();
+    if !steps.is_empty() || record != memory.record {
+        let lines = trueup_plan::explain(scene.wanted, scene.observed, scene.permits, &memory.record, &plan, scene.now);
+        publish::decision(cell, scene.now, ask.why, lines);
+    }
+    notices::of_plan(engine, scene, &memory.record, &record, &verdict, cell);
+    if record.rejected.len() > memory.record.rejected.len() || newly_rejected(&memory.record, &record) {
+        evidence::keep(engine, scene, &memory.record, &record).await;
+    }
+    save(engine, scene.app, memory, record).await;
+    if steps.is_empty() {
+        return (wake, verdict);
+    }
+    let outcomes = execute(engine, scene.app, steps).await;
+    memory.acted = engine.epoch.next();
+    notices::of_steps(engine, scene.app, &outcomes);
+    let next = trueup_plan::absorb(memory.record.clone(), &outcomes, engine.now());
+    save(engine, scene.app, memory, next).await;
+    // What was done is looked at as soon as anything new can be seen.
+    let wake = if outcomes.iter().any(|one| one.outcome == StepOutcome::Done) {
+        wake.or(Wake::At(engine.now(), trueup_types::WakeReason::LookAgain))
+    } else {
+        wake
+    };
+    (wake, verdict)
+}
+
+fn newly_rejected(before: &AppRecord, after: &AppRecord) -> bool {
+    after.rejected.keys().any(|key| !before.rejected.contains_key(key))
+}
+
+/// Carries out the steps in order, up to the first whose outcome is not settled: the rest is hearsay.
+async fn execute(engine: &Engine, app: &AppName, steps: Vec<Step>) -> Vec<StepResult> {
+    let mut outcomes = Vec::with_capacity(steps.len());
+    for step in steps {
+        let doing = async {
+            match &step.action {
+                StepAction::Route { share } => engine.routes.apply(share, &engine.epoch).await,
+                StepAction::Target { target, step } => match engine.target(target) {
+                    Some(target) => target.runtime.apply(step).await,
+                    None => StepOutcome::Unknown { why: Doubt::TargetDark(format!("there is no target {target}")) },
+                },
+            }
+        };
+        let outcome = tokio::time::timeout(STEP_TIMEOUT, doing).await.unwrap_or_else(|_| StepOutcome::Unknown {
+            why: Doubt::OutcomeUnknown(format!("no answer in {} s", STEP_TIMEOUT.as_secs())),
+        });
+        tracing::debug!(%app, step = %step.action, why = %step.why, ?outcome, "step");
+        let settled = outcome.settled();
+        outcomes.push(StepResult { step, outcome });
+        if !settled {
+            break;
+        }
+    }
+    outcomes
+}
+
+/// Saves a record if it changed. A store that cannot save stops no repair; the record is owed, and saved when it heals.
+async fn save(engine: &Engine, app: &AppName, memory: &mut AppMemory, record: AppRecord) {
+    if record == memory.record && memory.saved {
+        return;
+    }
+    memory.saved = match engine.parts.store.save(app, &record).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%app, %error, "record not saved");
+            false
+        }
+    };
+    memory.record = record;
+}
+
+/// Sees the app on all the targets where it is, or may be.
+async fn look(
+    engine: &Engine,
+    app: &AppName,
+    wanted: &Wanted,
+    memory: &mut AppMemory,
+    needed: u64,
+) -> Result<Observed, Doubt> {
+    let mut homes = memory.record.homes.clone();
+    match wanted {
+        Wanted::Present(desired) => drop(homes.insert(desired.placement.target.clone())),
+        // A stranger may be anywhere.
+        Wanted::Gone { .. } | Wanted::Held { .. } => {
+            homes.extend(engine.targets.lock().expect("no holder panics").keys().cloned());
+        }
+    }
+    let (mut at, mut since) = (engine.now(), engine.started_at);
+    let mut seen = Vec::new();
+    for name in homes {
+        let Some(target) = engine.target(&name) else {
+            return Err(Doubt::TargetDark(format!("there is no target {name}")));
+        };
+        let sight = target.sight(needed, &engine.epoch, engine.parts.clock.as_ref()).await;
+        let apps = sight.apps.as_ref().map_err(|why| Doubt::TargetDark(format!("{name}: {why}")))?;
+        at = at.min(sight.at);
+        since = since.max(sight.since);
+        let ours = apps.get(app).into_iter().flatten();
+        seen.extend(ours.map(|one| (name.clone(), one.clone(), target.inspect.clone())));
+    }
+    let routes = if engine.parts.ingress.is_some() {
+        engine.routes.sight(app, needed, &engine.epoch).await
+    } else {
+        engine.routes.sight(app, 0, &engine.epoch).await
+    };
+    let record = &memory.record;
+    let release =
+        |one: &trueup_types::Sighting| record.release(one.id.revision).cloned().or_else(|| one.template.clone());
+    let healths = engine.probes.observe(app, &seen, release);
+    let together = seen.into_iter().zip(healths);
+    let instances: Vec<_> =
+        together.map(|((target, sighting, _), health)| Instance { sighting, target, health }).collect();
+    if memory.record == AppRecord::default() && !instances.is_empty() {
+        memory.record = trueup_plan::adopt(app, &instances, engine.now());
+        memory.saved = false;
+        tracing::info!(%app, instances = instances.len(), "adopted what runs");
+    }
+    Ok(Observed { at, sighted_since: since, instances, routes })
+}
+
+/// A look that saw nothing decides nothing.
+fn dark(engine: &Engine, app: &AppName, cell: &Cell, memory: &mut AppMemory, snapshot: &Snapshot, why: Doubt) {
+    let now = engine.now();
+    let verdict = Verdict {
+        state: State::Unknown(why.clone()),
+        generation: memory.record.generation,
+        revision: memory.record.current,
+        counts: trueup_types::verdict::Counts::default(),
+        serving: false,
+        reverted: false,
+        pinned: memory.record.pin.is_some(),
+        degraded: None,
+        message: format!("{why}; nothing is changed"),
+    };
+    let routes = RouteSight::Unknown(why);
+    let observed = Observed { at: now, sighted_since: now, instances: Vec::new(), routes };
+    publish::app(engine, app, cell, snapshot, &memory.record, &verdict, &observed);
+    engine.ask_at(app, now.after(memory.dark.wait()), "dark");
+}
+
+fn bug(verdict: &Verdict, violation: &str) -> Verdict {
+    Verdict {
+        state: State::Stalled(Stall::Bug(violation.to_owned())),
+        message: format!("a plan would break {violation}; nothing is done, please report it"),
+        ..verdict.clone()
+    }
+}
+
+/// Nothing of the app is left, or it is left alone: its record goes, unless the daemon is only down.
+async fn forget(engine: &Engine, app: &AppName, verdict: &Verdict) {
+    let down = engine.daemon.lock().expect("no holder panics").down.is_some();
+    if !down {
+        if let Err(error) = engine.parts.store.forget(app).await {
+            tracing::warn!(%app, %error, "record not forgotten");
+            let healthy = engine.parts.store.health() == StoreHealth::Good;
+            let wait = if healthy { BUG_AGAIN / 10 } else { BUG_AGAIN };
+            return engine.ask_at(app, engine.now().after(wait), "owed");
+        }
+        engine.note(EventKind::Normal, "Deleted", Some(app), None, verdict.message.clone());
+    }
+    engine.cells.lock().expect("no holder panics").remove(app);
+    engine.dirty.notify_one();
+}
+
+/// Makes a panic in a tick into a stalled app, and keeps the loop alive.
+pub(crate) fn panicked(engine: &Engine, app: &AppName, what: &str) {
+    let message = format!("a tick panicked: {what}; nothing is done, please report it");
+    engine.note(EventKind::Warning, "Bug", Some(app), None, message);
+    engine.ask_at(app, engine.now().after(BUG_AGAIN), "bug");
+}

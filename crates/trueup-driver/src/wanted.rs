@@ -1,0 +1,138 @@
+//! What is wanted of one app at this moment, and what others allow it.
+//!
+//! Reads the source's snapshot, the guard, the store's health and the other apps' standing; hands the planner its
+//! `Wanted` and its `Permits`. Decides nothing about instances.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+
+use trueup_seams::{Absence, Snapshot, StoreHealth};
+use trueup_types::AppName;
+use trueup_types::desired::{Cause, DesiredApp, Doubt, Hold, Permits, Prune, Readiness, Wanted};
+use trueup_types::record::{AppRecord, Rollout};
+
+use crate::engine::Engine;
+
+/// What is wanted of an app.
+pub(crate) fn wanted(engine: &Engine, snapshot: &Snapshot, app: &AppName, record: &AppRecord) -> Wanted {
+    if engine.daemon.lock().expect("no holder panics").down.is_some() {
+        return Wanted::Gone { cause: Cause::Removed, prune: Prune::Delete };
+    }
+    if snapshot.scans == 0 {
+        let why = "the manifests have not been read yet".to_owned();
+        return Wanted::Held { why: Doubt::SourceUnavailable(why) };
+    }
+    if let Some(found) = snapshot.apps.get(app) {
+        return Wanted::Present(std::sync::Arc::clone(&found.desired));
+    }
+    match snapshot.absence(app) {
+        Absence::Confirmed => Wanted::Gone { cause: Cause::Removed, prune: record.prune },
+        Absence::Unconfirmed => {
+            let why = "its manifest is gone in one scan, which a second must confirm".to_owned();
+            Wanted::Held { why: Doubt::SourceUnavailable(why) }
+        }
+        Absence::InDoubt(why) => Wanted::Held { why },
+    }
+}
+
+/// What others allow an app.
+pub(crate) fn permits(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    app: &AppName,
+    wanted: &Wanted,
+    record: &AppRecord,
+) -> Permits {
+    let down = engine.daemon.lock().expect("no holder panics").down.is_some();
+    let mut permits = Permits::all();
+    if let Some(why) = rebuilding(engine) {
+        permits.destroy = Err(Hold::InDoubt(why));
+    } else if let Some(doubt) = snapshot.doubt.as_ref().filter(|_| !down) {
+        permits.destroy = Err(Hold::InDoubt(doubt.clone()));
+    }
+    match wanted {
+        Wanted::Gone { .. } if !down && permits.destroy.is_ok() => {
+            permits.destroy = engine.prune.lock().expect("no holder panics").permit(app);
+        }
+        Wanted::Gone { .. } | Wanted::Held { .. } => {}
+        Wanted::Present(desired) => {
+            permits.dependencies = dependencies(engine, snapshot, desired);
+            permits.start_rollout = start_rollout(engine, app, record, desired);
+        }
+    }
+    permits
+}
+
+fn rebuilding(engine: &Engine) -> Option<Doubt> {
+    let rebuilt = engine.rebuilt.lock().expect("no holder panics").is_some();
+    (rebuilt && !engine.surveyed.load(Ordering::SeqCst)).then_some(Doubt::StoreRebuilt)
+}
+
+fn dependencies(engine: &Engine, snapshot: &Snapshot, desired: &DesiredApp) -> BTreeMap<AppName, Readiness> {
+    let readiness = |name: &AppName| {
+        if !snapshot.apps.contains_key(name) {
+            return Readiness::Missing;
+        }
+        let ready = engine.find(name).is_some_and(|cell| cell.shown.lock().expect("no holder panics").ready);
+        if ready { Readiness::Ready } else { Readiness::NotReady }
+    };
+    desired.policy.depends_on.iter().map(|name| (name.clone(), readiness(name))).collect()
+}
+
+/// A first release is no rollout for the cap: nothing that serves is put at risk.
+fn start_rollout(engine: &Engine, app: &AppName, record: &AppRecord, desired: &DesiredApp) -> Result<(), Hold> {
+    let idle = matches!(record.rollout, Rollout::Idle | Rollout::Reverting { .. });
+    if let StoreHealth::Degraded { .. } = engine.parts.store.health()
+        && idle
+    {
+        return Err(Hold::StoreDegraded);
+    }
+    let Some(current) = record.current_release().filter(|_| idle) else { return Ok(()) };
+    if current.template == *desired.template && current.target == desired.placement.target && record.pin.is_none() {
+        return Ok(());
+    }
+    let mut rolling = engine.rolling.lock().expect("no holder panics");
+    if rolling.contains(app) {
+        return Ok(());
+    }
+    let most = engine.parts.rollouts_max;
+    if rolling.len() >= most {
+        engine.capped.lock().expect("no holder panics").insert(app.clone());
+        return Err(Hold::RolloutCap { limit: u32::try_from(most).unwrap_or(u32::MAX) });
+    }
+    rolling.insert(app.clone());
+    Ok(())
+}
+
+/// Gives back the place of an app that does not roll, and wakes those that wait for one.
+pub(crate) fn release_place(engine: &Engine, app: &AppName, record: &AppRecord) {
+    let rolls = matches!(record.rollout, Rollout::Underway { .. }) && record.current.is_some();
+    let mut rolling = engine.rolling.lock().expect("no holder panics");
+    if rolls {
+        rolling.insert(app.clone());
+        return;
+    }
+    if !rolling.remove(app) {
+        return;
+    }
+    drop(rolling);
+    let next = engine.capped.lock().expect("no holder panics").pop_first();
+    if let Some(next) = next {
+        engine.ask(&next, crate::queue::Priority::Rollout, "a rollout's place is free");
+    }
+}
+
+/// Which apps are known to be gone, and how many are known in all: for the guard.
+pub(crate) fn review_guard(engine: &Engine, snapshot: &Snapshot) {
+    if snapshot.scans == 0 || snapshot.doubt.is_some() {
+        return;
+    }
+    let known: BTreeSet<_> = engine.cells.lock().expect("no holder panics").keys().cloned().collect();
+    let gone: BTreeSet<_> = known
+        .iter()
+        .filter(|app| !snapshot.apps.contains_key(*app) && snapshot.absence(app) == Absence::Confirmed)
+        .cloned()
+        .collect();
+    let strict = engine.rebuilt.lock().expect("no holder panics").is_some();
+    engine.prune.lock().expect("no holder panics").review(&gone, known.len(), strict);
+}
