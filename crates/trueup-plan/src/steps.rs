@@ -1,7 +1,8 @@
 //! What closes the gap, within surge and limits.
 //!
-//! In this order: what comes up, what is routed, what goes. Something goes only when the *seen* table has let it go:
-//! a plan never rests on its own steps.
+//! In this order: what is routed, what comes up, what goes. Routing is first, so that a dead instance is unrouted before
+//! it is started again at another address. Something goes only when the *seen* table has let it go: a plan never rests
+//! on its own steps.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -59,9 +60,9 @@ impl Gap<'_, '_> {
     /// All steps, in order.
     pub(crate) fn close(&self, record: &mut AppRecord) -> (Vec<Step>, Wake) {
         let mut wake = Wake::OnChange;
-        let mut steps = self.starts(record, &mut wake);
+        let mut steps: Vec<_> = self.route().into_iter().collect();
+        steps.extend(self.starts(record, &mut wake));
         steps.extend(self.creates(record, &mut wake));
-        steps.extend(self.route());
         steps.extend(self.departures(record, &mut wake));
         (steps, wake)
     }
