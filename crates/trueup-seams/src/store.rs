@@ -28,6 +28,13 @@ pub trait Store: Send + Sync {
     /// Appends events; the oldest beyond the bound go. Not synced: events may be lost.
     fn append_events<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, StoreResult<()>>;
 
+    /// Every target has been seen since the store was rebuilt: later loads need not say [`Memory::rebuilt`] again.
+    ///
+    /// Until then each load says it, over any number of crashes; a store that is never rebuilt has nothing to do.
+    fn settled(&self) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// How the store itself stands.
     fn health(&self) -> StoreHealth;
 }

@@ -1,0 +1,276 @@
+//! sled, and all that it takes to live with it. Nothing else names it.
+//!
+//! Hands on three things: all entries, an atomic write, and a real sync. Does not know what the entries mean, nor
+//! whether they are the ones that were written last.
+//!
+//! - `flush` is not an fsync on Linux: the files are synced here.
+//! - It may panic, in our thread or in its own: each call runs on a helper thread, is caught, and has a time limit.
+//! - A write that fails in one of its threads may leave a waiter asleep; another `flush` wakes it, so a slow one is
+//!   asked again by a second thread.
+//! - A handle that has failed once is poisoned: the caller drops it and opens again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use crate::disk;
+
+/// A key and its sealed value.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+
+/// What a write puts (`Some`) and removes (`None`).
+pub(crate) type Writes = BTreeMap<String, Option<Vec<u8>>>;
+
+/// Memory for sled's page cache, in bytes: the daemon's idle memory counts, and records are read once a life.
+const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Longest that sled may take to open, list or close, before it is given up. Opening takes 10 ms for a small store.
+const CALL_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How long a commit may take before another `flush` wakes whoever sleeps on it; doubled each time.
+const NUDGE_AFTER: Duration = Duration::from_secs(1);
+
+/// How often it is nudged before it is given up: 1 + 2 + 4 + 8 + 16 = 31 s in all.
+const NUDGES_MAX: u32 = 5;
+
+/// How often a lock is tried again, 20 ms apart: a handle of our own that was just dropped lets go within milliseconds.
+const LOCK_TRIES_MAX: u32 = 100;
+
+/// Stack of a helper thread, in bytes: recovery of a deep tree is the most that runs on it.
+const STACK_BYTES: usize = 1024 * 1024;
+
+/// Why the engine did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    /// Somebody holds its files.
+    #[error("{0}")]
+    Locked(String),
+    /// The disk is full, read-only or out of reach: nothing is wrong with what lies on it.
+    #[error("{0}")]
+    Refused(String),
+    /// Anything else, a panic or silence among it.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl From<io::Error> for EngineError {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{
+            OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StorageFull,
+        };
+        let refused = [OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StorageFull];
+        let descriptors = [rustix::io::Errno::MFILE.raw_os_error(), rustix::io::Errno::NFILE.raw_os_error()];
+        let out_of_files = error.raw_os_error().is_some_and(|code| descriptors.contains(&code));
+        if error.to_string().contains("could not acquire lock") {
+            Self::Locked(error.to_string())
+        } else if refused.contains(&error.kind()) || out_of_files {
+            Self::Refused(error.to_string())
+        } else {
+            Self::Broken(error.to_string())
+        }
+    }
+}
+
+impl From<sled::Error> for EngineError {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) => error.into(),
+            sled::Error::CollectionNotFound(_)
+            | sled::Error::Unsupported(_)
+            | sled::Error::ReportableBug(_)
+            | sled::Error::Corruption { .. } => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+/// An open store directory.
+pub(crate) struct Engine {
+    db: Option<sled::Db>,
+    dir: PathBuf,
+    data: File,
+    blobs_synced: BTreeSet<OsString>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens the directory, or begins an empty store in it.
+    pub(crate) fn open(dir: &Path) -> Result<Self, EngineError> {
+        disk::create_private(dir)?;
+        let mut tries = 0;
+        let db = loop {
+            let path = dir.to_owned();
+            match bounded("store-open", move || Ok(configured(&path).open()?)) {
+                Err(EngineError::Locked(_)) if tries < LOCK_TRIES_MAX => {
+                    tries += 1;
+                    std::thread::park_timeout(Duration::from_millis(20));
+                }
+                Err(error) => return Err(error),
+                Ok(db) => break db,
+            }
+        };
+        let data = File::open(dir.join("db"))?;
+        let mut engine = Self { db: Some(db), dir: dir.to_owned(), data, blobs_synced: BTreeSet::new() };
+        engine.sync_files()?;
+        File::open(dir.join("conf"))?.sync_all()?;
+        disk::sync_dir(dir)?;
+        Ok(engine)
+    }
+
+    /// All entries, in the order of their keys.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>, EngineError> {
+        let db = self.db().clone();
+        bounded("store-list", move || {
+            let entries = db.iter().map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
+            Ok(entries.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Writes all or nothing; returns when it is on the disk. After an error the engine must be dropped.
+    pub(crate) fn commit(&mut self, writes: Writes) -> Result<(), EngineError> {
+        self.write(writes)?;
+        Ok(self.sync_files()?)
+    }
+
+    /// Writes all or nothing; hands it to the system, and does not wait for the disk.
+    pub(crate) fn write(&self, writes: Writes) -> Result<(), EngineError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in writes {
+            match value {
+                Some(value) => batch.insert(key.as_bytes(), value),
+                None => batch.remove(key.as_bytes()),
+            }
+        }
+        let (done, answer) = std::sync::mpsc::channel();
+        let db = self.db().clone();
+        helper("store-commit", done.clone(), move || {
+            db.apply_batch(batch)?;
+            db.flush()?;
+            Ok(())
+        })?;
+        let mut wait = NUDGE_AFTER;
+        for _ in 0..NUDGES_MAX {
+            if let Ok(result) = answer.recv_timeout(wait) {
+                return result;
+            }
+            let (db, failed) = (self.db().clone(), done.clone());
+            let (ended, _) = std::sync::mpsc::channel();
+            // That it went well says nothing of our batch; that it did not, all.
+            helper("store-nudge", ended, move || {
+                if let Err(error) = db.flush() {
+                    let _ = failed.send(Err(error.into()));
+                }
+                Ok(())
+            })?;
+            wait *= 2;
+        }
+        Err(silent())
+    }
+
+    /// Syncs the data file, and each blob that was not there before (sled writes large pages to files of their own).
+    fn sync_files(&mut self) -> io::Result<()> {
+        let blobs = self.dir.join("blobs");
+        let there: BTreeSet<OsString> =
+            std::fs::read_dir(&blobs)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+        let mut added = false;
+        for name in there.difference(&self.blobs_synced) {
+            added = true;
+            match File::open(blobs.join(name)) {
+                Ok(blob) => blob.sync_all()?,
+                // Removed by sled since it was listed.
+                Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+                Err(why) => return Err(why),
+            }
+        }
+        if added {
+            disk::sync_dir(&blobs)?;
+        }
+        self.blobs_synced = there;
+        self.data.sync_data()
+    }
+
+    fn db(&self) -> &sled::Db {
+        self.db.as_ref().expect("only drop takes it")
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        // Closing writes, and may panic or never come back.
+        let closed = bounded("store-close", move || {
+            drop(db);
+            Ok(())
+        });
+        if let Err(why) = closed {
+            tracing::warn!(%why, "the store's engine did not close");
+        }
+    }
+}
+
+/// Removes sled's snapshots: it reads its log from the beginning then, which a damaged snapshot would keep it from.
+pub(crate) fn remove_snapshots(dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b"snap.") {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    disk::sync_dir(dir)
+}
+
+/// Whether a store was ever begun in `dir`.
+pub(crate) fn begun(dir: &Path) -> io::Result<bool> {
+    dir.join("db").try_exists()
+}
+
+fn configured(dir: &Path) -> sled::Config {
+    sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None)
+}
+
+fn silent() -> EngineError {
+    EngineError::Broken("the engine does not answer".to_owned())
+}
+
+/// Runs `call` on a thread of its own; what it panics with is an error.
+fn helper<T: Send + 'static>(
+    name: &str,
+    done: Sender<Result<T, EngineError>>,
+    call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> Result<(), EngineError> {
+    let caught = move || {
+        let result = catch_unwind(AssertUnwindSafe(call));
+        let result = result.unwrap_or_else(|panic| Err(EngineError::Broken(told(panic.as_ref()))));
+        let _ = done.send(result);
+    };
+    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+    match thread.spawn(caught) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(EngineError::Refused(format!("no thread for the store: {why}"))),
+    }
+}
+
+/// Runs `call` on a thread of its own, and waits for it up to [`CALL_WAIT_MAX`].
+fn bounded<T: Send + 'static>(
+    name: &str,
+    call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, EngineError> {
+    let (done, answer): (_, Receiver<Result<T, EngineError>>) = std::sync::mpsc::channel();
+    helper(name, done, call)?;
+    answer.recv_timeout(CALL_WAIT_MAX).unwrap_or_else(|_| Err(silent()))
+}
+
+fn told(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    format!("the engine panicked: {}", text.lines().next().unwrap_or_default())
+}
