@@ -1,0 +1,167 @@
+//! What we know of one instance: what is on the disk, joined with whether its process is there.
+//!
+//! [`Entry::adopt`] reads a folder that we know nothing of; [`Entry::refresh`] asks the process again. Both look at files
+//! that only ever appear (`claim`, `shim.json`, `exit.json`), so that whatever is seen first stays true.
+
+use std::sync::Arc;
+
+use tokio::task::AbortHandle;
+use trueup_types::Timestamp;
+use trueup_types::observed::ExitWhy;
+
+use crate::files;
+use crate::identity::Grasp;
+use crate::moment::World;
+use crate::paths::{InstancePaths, LifePaths};
+use crate::shim;
+use crate::spec::{Asked, Claim, Ended, How, Life, Lived, Spec, VERSION};
+
+/// One instance.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub spec: Arc<Spec>,
+    /// The number of its newest life; 0 before the first.
+    pub number: u32,
+    pub life: Option<Arc<Life>>,
+    pub state: State,
+    /// Ends the task that waits for its exit.
+    pub watch: Option<AbortHandle>,
+}
+
+/// How far its newest life has come.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// There is none yet.
+    Created,
+    /// The shim is on its way.
+    Starting,
+    /// It runs.
+    Running {
+        lived: Arc<Lived>,
+        /// `None` between its end and the shim's word about it.
+        main: Option<Arc<Grasp>>,
+        since: Timestamp,
+        stopping: Option<Timestamp>,
+    },
+    /// It ended.
+    Exited { code: Option<i32>, at: Timestamp, why: ExitWhy },
+}
+
+impl Entry {
+    /// Reads a folder that an earlier daemon made. A life that was never begun is called off.
+    pub(crate) fn adopt(paths: &InstancePaths, world: &World, now: Timestamp) -> std::io::Result<Self> {
+        let spec: Spec = files::read(&paths.spec())?
+            .ok_or_else(|| std::io::Error::other(format!("{} is missing", paths.spec().display())))?;
+        check_version(spec.version, &paths.spec())?;
+        let number = paths.lives()?.last().copied().unwrap_or(0);
+        let mut entry = Self { spec: Arc::new(spec), number, life: None, state: State::Created, watch: None };
+        if number > 0 {
+            let life = paths.life(number);
+            entry.life = files::read(&life.life())?.map(Arc::new);
+            if shim::claim(&life)? {
+                shim::end(&life, None, How::CalledOff)?;
+            }
+            entry.state = look(&life, world, now)?;
+        }
+        Ok(entry)
+    }
+
+    /// Asks again how far it has come.
+    pub(crate) fn refresh(&mut self, paths: &InstancePaths, world: &World, now: Timestamp) -> std::io::Result<()> {
+        let again = match &self.state {
+            State::Created | State::Exited { .. } => false,
+            State::Starting => true,
+            State::Running { main, .. } => !main.as_ref().is_some_and(|main| main.alive()),
+        };
+        if again {
+            self.state = look(&paths.life(self.number), world, now)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a process of it may be there.
+    pub(crate) fn up(&self) -> bool {
+        match self.state {
+            State::Starting | State::Running { .. } => true,
+            State::Created | State::Exited { .. } => false,
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            watch.abort();
+        }
+    }
+}
+
+pub(crate) fn check_version(version: u32, path: &std::path::Path) -> std::io::Result<()> {
+    if version <= VERSION {
+        return Ok(());
+    }
+    let what = format!("{} is of version {version}; this trueup knows up to {VERSION}: upgrade it", path.display());
+    Err(std::io::Error::other(what))
+}
+
+fn look(paths: &LifePaths, world: &World, now: Timestamp) -> std::io::Result<State> {
+    if let Some(ended) = files::read::<Ended>(&paths.exit())? {
+        return Ok(exited(ended, world, now));
+    }
+    let asked: Option<Asked> = files::read(&paths.stop())?;
+    let gone = |why| Ok(State::Exited { code: None, at: now, why });
+    let Some(lived) = files::read::<Lived>(&paths.shim())? else {
+        return match abandoned(paths, world)? {
+            None => Ok(State::Starting),
+            Some(why) => gone(why),
+        };
+    };
+    if lived.world != *world {
+        return gone(if asked.is_some() { ExitWhy::Asked } else { ExitWhy::HostLost });
+    }
+    let main = lived.main.grasp().filter(Grasp::alive).map(Arc::new);
+    if main.is_none() {
+        // The shim writes, then leaves: seen to be gone, it has written if it ever will.
+        let shim_stays = lived.shim.grasp().is_some_and(|shim| shim.alive());
+        if let Some(ended) = files::read::<Ended>(&paths.exit())? {
+            return Ok(exited(ended, world, now));
+        }
+        if !shim_stays {
+            return gone(if asked.is_some() { ExitWhy::Asked } else { ExitWhy::ByItself });
+        }
+    }
+    let since = lived.since.steady(now);
+    let stopping = asked.map(|asked| asked.at.steady(now));
+    Ok(State::Running { lived: Arc::new(lived), main, since, stopping })
+}
+
+/// Why a life that was claimed will never be lived, if so.
+fn abandoned(paths: &LifePaths, world: &World) -> std::io::Result<Option<ExitWhy>> {
+    let text = match std::fs::read(paths.claim()) {
+        Ok(text) => text,
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(why) => return Err(why),
+    };
+    // Empty while it is being written.
+    let Ok(claim) = serde_json::from_slice::<Claim>(&text) else { return Ok(None) };
+    if claim.world != *world {
+        return Ok(Some(ExitWhy::HostLost));
+    }
+    let there = claim.by.grasp().is_some_and(|by| by.alive());
+    let lived_since = paths.shim().exists() || paths.exit().exists();
+    Ok((!there && !lived_since).then_some(ExitWhy::ByItself))
+}
+
+fn exited(ended: Ended, world: &World, now: Timestamp) -> State {
+    let here = ended.world == *world;
+    let why = match ended.how {
+        How::Asked => ExitWhy::Asked,
+        How::CannotStart { detail } => ExitWhy::CannotStart { detail },
+        How::CalledOff => ExitWhy::HostLost,
+        How::ByItself if here => ExitWhy::ByItself,
+        // A host that goes down takes its processes with it: that is no fault of theirs.
+        How::ByItself => ExitWhy::HostLost,
+    };
+    let at = if here { ended.at.steady(now) } else { now };
+    State::Exited { code: ended.code, at, why }
+}

@@ -1,0 +1,230 @@
+//! The four steps: create, start, stop, remove. Each is safe to repeat, at any moment, by a daemon that has forgotten all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use trueup_types::step::{InstanceStep, Refusal, StepOutcome};
+use trueup_types::template::Stop;
+use trueup_types::{Incarnation, InstanceId, Place, Release};
+
+use crate::entry::{Entry, State};
+use crate::files::{self, Durability};
+use crate::lift::incarnation;
+use crate::lower::{self, Surroundings};
+use crate::moment::BootMillis;
+use crate::paths::{InstancePaths, LifePaths};
+use crate::runtime::Inner;
+use crate::spec::{Asked, How, Life, Spec, User, VERSION};
+use crate::{shim, start};
+
+/// When a start that the system refused for a while (no memory, a full disk) is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+impl Inner {
+    pub(crate) fn apply(self: &Arc<Self>, step: &InstanceStep, user: Option<User>) -> StepOutcome {
+        let done = match step {
+            InstanceStep::Create { id, place, release } => self.create(id, place, release, user),
+            InstanceStep::Start { id, ended } => self.start(id, ended, user),
+            InstanceStep::Stop { id, incarnation, stop } => self.stop(id, incarnation, stop),
+            InstanceStep::Remove { id, incarnation } => self.remove(id, incarnation),
+        };
+        done.unwrap_or_else(|why| {
+            if why.kind() == std::io::ErrorKind::InvalidInput {
+                return StepOutcome::Refused { why: Refusal::Invalid(why.to_string()) };
+            }
+            StepOutcome::Retry { after: RETRY_AFTER, why: format!("{} {}: {why}", step.verb(), step.id()) }
+        })
+    }
+
+    /// Brings what we know of an instance up to date; `false` when it is not there.
+    fn current(self: &Arc<Self>, id: &InstanceId) -> std::io::Result<bool> {
+        let paths = self.home.instance(id);
+        if !paths.0.exists() {
+            self.entries().remove(id);
+            return Ok(false);
+        }
+        let now = self.time();
+        let mut entries = self.entries();
+        if let Some(entry) = entries.get_mut(id) {
+            let was_up = entry.up();
+            entry.refresh(&paths, &self.world, now)?;
+            self.follow(entry, was_up);
+            return Ok(true);
+        }
+        let mut entry = Entry::adopt(&paths, &self.world, now)?;
+        self.take_up(&mut entry, &paths);
+        entries.insert(id.clone(), entry);
+        Ok(true)
+    }
+
+    fn create(
+        self: &Arc<Self>,
+        id: &InstanceId,
+        place: &Place,
+        release: &Arc<Release>,
+        user: Option<User>,
+    ) -> std::io::Result<StepOutcome> {
+        if self.current(id)? {
+            let entries = self.entries();
+            let same = entries
+                .get(id)
+                .is_some_and(|entry| entry.spec.owner == self.owner && entry.spec.release.digest == release.digest);
+            let taken = StepOutcome::Refused { why: Refusal::NameTaken };
+            return Ok(if same { StepOutcome::AlreadyTrue } else { taken });
+        }
+        let spec = Spec {
+            version: VERSION,
+            owner: self.owner.clone(),
+            id: id.clone(),
+            place: place.clone(),
+            created: self.time(),
+            release: Arc::clone(release),
+        };
+        let aside = self.home.aside(id, "new");
+        start::make_folder(&aside, &spec, user.as_ref())?;
+        let spec = Arc::new(spec);
+        // Known before it is there, so that no survey takes it for one that an earlier daemon left.
+        let entry = Entry { spec, number: 0, life: None, state: State::Created, watch: None };
+        self.entries().insert(id.clone(), entry);
+        std::fs::rename(&aside, &self.home.instance(id).0)?;
+        self.live(id, user)
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        id: &InstanceId,
+        ended: &Incarnation,
+        user: Option<User>,
+    ) -> std::io::Result<StepOutcome> {
+        if !self.current(id)? {
+            return Ok(StepOutcome::Refused { why: Refusal::Invalid(format!("{id} is not there to be started")) });
+        }
+        let asked = self.entries().get(id).map(|entry| {
+            (entry.spec.owner == self.owner, entry.up(), incarnation(entry.spec.created, entry.number) == *ended)
+        });
+        match asked {
+            Some((true, false, true)) => self.live(id, user),
+            Some((true, _, _)) => Ok(StepOutcome::AlreadyTrue),
+            Some((false, _, _)) | None => Ok(StepOutcome::Refused { why: Refusal::Foreign }),
+        }
+    }
+
+    /// Begins the next life.
+    fn live(self: &Arc<Self>, id: &InstanceId, user: Option<User>) -> std::io::Result<StepOutcome> {
+        let paths = self.home.instance(id);
+        let Some((spec, number)) = self.entries().get(id).map(|entry| (Arc::clone(&entry.spec), entry.number + 1))
+        else {
+            return Ok(StepOutcome::Retry { after: RETRY_AFTER, why: format!("{id} has just been removed") });
+        };
+        let life = match self.lower(&spec, number, &paths, user) {
+            Ok(life) => Arc::new(life),
+            Err(refused) => return Ok(refused),
+        };
+        if let Some(entry) = self.entries().get_mut(id) {
+            if let Some(watch) = entry.watch.take() {
+                watch.abort();
+            }
+            (entry.number, entry.life, entry.state) = (number, Some(Arc::clone(&life)), State::Starting);
+        }
+        let begun = start::begin(&self.program, &paths.life(number), &life);
+        match begun {
+            Ok(shim) => self.shims.lock().expect("no holder panics").push(shim),
+            Err(why) => {
+                self.call_off(&paths.life(number), why.to_string());
+                self.current(id)?;
+                return Err(why);
+            }
+        }
+        self.current(id)?;
+        forget_lives_before(&paths, number);
+        Ok(StepOutcome::Done)
+    }
+
+    /// A life whose shim could not be started will never be lived.
+    fn call_off(&self, paths: &LifePaths, why: String) {
+        // Where nothing can be written the claim is missing too, and the next daemon calls it off.
+        let written = shim::claim(paths).and_then(|_| shim::end(paths, None, How::CalledOff));
+        if let Err(error) = written {
+            tracing::warn!(%error, %why, folder = %paths.0.display(), "a life could not be called off");
+        }
+    }
+
+    fn lower(&self, spec: &Spec, number: u32, paths: &InstancePaths, user: Option<User>) -> Result<Life, StepOutcome> {
+        let template = &spec.release.template;
+        let mut ports = Vec::new();
+        for port in &template.ports {
+            let Some(taken) = self.ports().take(port) else {
+                let why = "every port from 20000 to 29999 is taken".to_owned();
+                return Err(StepOutcome::Retry { after: RETRY_AFTER, why });
+            };
+            ports.push((port.name.clone(), taken));
+        }
+        let cgroups = self.cgroups.prepare(&spec.id, &template.resources);
+        let cgroups = cgroups.map_err(|why| StepOutcome::Retry { after: RETRY_AFTER, why })?;
+        let root = paths.root();
+        let around =
+            Surroundings { base_env: &self.base_env, root: &root, user, ports, cgroups, open_files: self.open_files };
+        Ok(lower::life(&spec.id, &spec.release, incarnation(spec.created, number), around))
+    }
+
+    fn stop(self: &Arc<Self>, id: &InstanceId, of: &Incarnation, stop: &Stop) -> std::io::Result<StepOutcome> {
+        if !self.current(id)? {
+            return Ok(StepOutcome::AlreadyTrue);
+        }
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(id) else { return Ok(StepOutcome::AlreadyTrue) };
+        if entry.spec.owner != self.owner {
+            return Ok(StepOutcome::Refused { why: Refusal::Foreign });
+        }
+        if !entry.up() || incarnation(entry.spec.created, entry.number) != *of {
+            return Ok(StepOutcome::AlreadyTrue);
+        }
+        let path = self.home.instance(id).life(entry.number).stop();
+        if path.exists() {
+            return Ok(StepOutcome::AlreadyTrue);
+        }
+        let timeout_ms = u64::try_from(stop.timeout.as_millis()).unwrap_or(u64::MAX);
+        let asked = Asked { version: VERSION, at: BootMillis::now(), signal: stop.signal.clone(), timeout_ms };
+        files::write(&path, &asked, Durability::ThisBoot)?;
+        if let State::Running { stopping, .. } = &mut entry.state {
+            *stopping = Some(self.time());
+        }
+        self.deputise(entry, asked);
+        Ok(StepOutcome::Done)
+    }
+
+    fn remove(self: &Arc<Self>, id: &InstanceId, of: &Incarnation) -> std::io::Result<StepOutcome> {
+        if !self.current(id)? {
+            return Ok(StepOutcome::AlreadyTrue);
+        }
+        let mut entries = self.entries();
+        let Some(entry) = entries.get(id) else { return Ok(StepOutcome::AlreadyTrue) };
+        if entry.spec.owner != self.owner {
+            return Ok(StepOutcome::Refused { why: Refusal::Foreign });
+        }
+        if incarnation(entry.spec.created, entry.number) != *of {
+            return Ok(StepOutcome::AlreadyTrue);
+        }
+        if entry.up() {
+            return Ok(StepOutcome::Refused { why: Refusal::StillRunning });
+        }
+        let aside = self.home.aside(id, &format!("gone-{}", entry.spec.created.as_millis()));
+        std::fs::rename(&self.home.instance(id).0, &aside)?;
+        entries.remove(id);
+        drop(entries);
+        self.cgroups.remove(id);
+        if let Err(error) = std::fs::remove_dir_all(&aside) {
+            tracing::warn!(%error, folder = %aside.display(), "the folder of a removed instance stays");
+        }
+        Ok(StepOutcome::Done)
+    }
+}
+
+/// Keeps the life before this one, for `logs --previous`, and forgets the rest.
+fn forget_lives_before(paths: &InstancePaths, number: u32) {
+    let lives = paths.lives().unwrap_or_default();
+    for old in lives.into_iter().filter(|old| old + 1 < number) {
+        // What cannot be removed is tried again with the next life.
+        let _ = std::fs::remove_dir_all(paths.life(old).0);
+    }
+}

@@ -1,0 +1,325 @@
+//! Real processes keep the contract of a runtime, and outlive whoever started them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+use trueup_process::{ProcessConfig, ProcessRuntime};
+use trueup_seams::{Inspect as _, LogQuery, Nudges as _, Runtime as _};
+use trueup_sim::AppSketch;
+use trueup_sim::contract::runtime::{RuntimeFixture, check};
+use trueup_types::observed::{ExitWhy, Phase, Sighting};
+use trueup_types::step::{InstanceStep, Refusal, StepOutcome, TargetStep};
+use trueup_types::template::{FileSpec, Port, Protocol, Stop};
+use trueup_types::{AppName, InstanceId, OwnerId, Place, Release, Revision, TargetName, Template, Timestamp};
+
+fn open(folder: &Folder) -> ProcessRuntime {
+    let config = ProcessConfig {
+        state_dir: folder.path().to_owned(),
+        owner: OwnerId::new("test").expect("a name"),
+        program: PathBuf::from(env!("CARGO_BIN_EXE_trueup-test-shim")),
+        base_env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+        open_files: None,
+        now: Arc::new(now),
+    };
+    ProcessRuntime::open(config).expect("the folder can be made")
+}
+
+/// A state directory that takes what still runs with it.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        for instance in std::fs::read_dir(self.path().join("instances")).into_iter().flatten().flatten() {
+            for life in std::fs::read_dir(instance.path()).into_iter().flatten().flatten() {
+                let text = std::fs::read_to_string(life.path().join("shim.json")).unwrap_or_default();
+                let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+                let pid = value["main"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+                if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw)
+                    && !life.path().join("exit.json").exists()
+                {
+                    let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+                }
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock of these tests")]
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is set");
+    Timestamp::from_millis(u64::try_from(since.as_millis()).expect("a sane clock"))
+}
+
+fn release(app: &AppName, revision: Revision, script: &str) -> Arc<Release> {
+    let desired = AppSketch::web(app.as_str()).env("SCRIPT", script).build();
+    let template = Template {
+        command: ["sh", "-c", script].map(str::to_owned).to_vec(),
+        ports: vec![Port { name: "http".parse().expect("a name"), port: None, protocol: Protocol::Http }],
+        ..Template::default()
+    };
+    Arc::new(Release {
+        app: app.clone(),
+        revision,
+        digest: desired.release_digest(0),
+        target: TargetName::local(),
+        template,
+        exposure: desired.exposure.clone(),
+        inputs: desired.inputs.clone(),
+        origin: desired.origin.clone(),
+    })
+}
+
+/// One instance on a runtime.
+struct One {
+    runtime: ProcessRuntime,
+    id: InstanceId,
+}
+
+impl One {
+    async fn started(folder: &Folder, script: &str) -> Self {
+        let one = Self { runtime: open(folder), id: "web-r1-0".parse().expect("a name") };
+        let release = release(&one.id.app, one.id.revision, script);
+        let created = one.create(release).await;
+        assert_eq!(created, StepOutcome::Done);
+        one
+    }
+
+    async fn create(&self, release: Arc<Release>) -> StepOutcome {
+        self.apply(InstanceStep::Create { id: self.id.clone(), place: Place::here(), release }).await
+    }
+
+    async fn apply(&self, step: InstanceStep) -> StepOutcome {
+        self.runtime.apply(&TargetStep::Instance(step)).await
+    }
+
+    async fn seen(&self) -> Option<Sighting> {
+        let survey = self.runtime.survey().await;
+        let sight = survey.into_values().next().expect("one place").expect("it is in sight");
+        sight.instances.into_iter().find(|one| one.id == self.id)
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Sighting) -> bool) -> Sighting {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let seen = self.seen().await;
+            if let Some(one) = seen.as_ref().filter(|one| holds(one)) {
+                return one.clone();
+            }
+            assert!(Instant::now() < deadline, "{what}: {seen:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn exited(&self) -> (Option<i32>, ExitWhy) {
+        let seen = self.until("it exits", |one| matches!(one.phase, Phase::Exited { .. })).await;
+        let Phase::Exited { code, why, .. } = seen.phase else { unreachable!("waited for") };
+        (code, why)
+    }
+
+    async fn stop(&self, timeout: Duration) {
+        let seen = self.seen().await.expect("it is there");
+        let stop = Stop { timeout, ..Stop::default() };
+        let step = InstanceStep::Stop { id: self.id.clone(), incarnation: seen.incarnation, stop };
+        assert_eq!(self.apply(step).await, StepOutcome::Done);
+    }
+
+    async fn log(&self) -> Vec<String> {
+        let query = LogQuery { instance: self.id.clone(), since: None, lines_max: 100, previous: false, after: None };
+        let lines = self.runtime.logs(&query).await.expect("there is a log");
+        lines.into_iter().map(|line| line.text).collect()
+    }
+
+    async fn said(&self, what: &str) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let log = self.log().await;
+            if log.iter().any(|line| line.contains(what)) {
+                return log;
+            }
+            assert!(Instant::now() < deadline, "`{what}` was not said: {log:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn local_processes_keep_the_contract() {
+    let folder = Folder::new();
+    let fixture = RuntimeFixture {
+        runtime: Arc::new(open(&folder)),
+        place: Place::here(),
+        release: Box::new(|app, revision| release(app, revision, "exec sleep 600")),
+    };
+    check(&fixture).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exit_is_known_though_the_daemon_was_dead_when_it_happened() {
+    let folder = Folder::new();
+    let go = folder.path().join("go");
+    let one = One::started(&folder, &format!("while ! test -e {}; do sleep 0.02; done; exit 7", go.display())).await;
+    let before = one.until("it runs", |one| matches!(one.phase, Phase::Running { .. })).await;
+    let One { runtime, id } = one;
+    drop(runtime);
+    std::fs::write(&go, "").expect("it is written");
+    let exit = folder.path().join("instances/web-r1-0/life-1/exit.json");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !exit.exists() {
+        assert!(Instant::now() < deadline, "the shim wrote nothing");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let again = One { runtime: open(&folder), id };
+    assert_eq!(again.exited().await, (Some(7), ExitWhy::ByItself));
+    assert_eq!(again.seen().await.expect("it is there").incarnation, before.incarnation);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_daemon_adopts_what_runs_with_its_ports() {
+    let folder = Folder::new();
+    let one = One::started(&folder, "exec sleep 600").await;
+    let before = one.until("it runs", |one| matches!(one.phase, Phase::Running { .. })).await;
+    let One { runtime, id } = one;
+    drop(runtime);
+    let again = One { runtime: open(&folder), id };
+    let after = again.seen().await.expect("it is there");
+    assert_eq!((after.incarnation, after.addresses), (before.incarnation, before.addresses));
+    assert!(matches!(after.phase, Phase::Running { .. }));
+    let release = after.template.expect("the release lies beside it");
+    assert_eq!(again.create(release).await, StepOutcome::AlreadyTrue);
+    again.stop(Duration::from_secs(5)).await;
+    assert_eq!(again.exited().await, (Some(143), ExitWhy::Asked));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exit_is_noticed_within_a_moment() {
+    let folder = Folder::new();
+    let one = One::started(&folder, "read line < /proc/self/fd/0; exec sleep 600").await;
+    let (sender, mut nudges) = tokio::sync::mpsc::unbounded_channel();
+    one.runtime.listen(Arc::new(move |nudge| {
+        let _ = sender.send(nudge);
+    }));
+    one.until("it runs", |one| matches!(one.phase, Phase::Running { .. })).await;
+    let pid = one.said_pid(&folder);
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+    let nudge = tokio::time::timeout(Duration::from_secs(5), nudges.recv()).await.expect("a nudge comes");
+    assert_eq!(nudge, Some(trueup_seams::Nudge::App(one.id.app.clone())));
+    // The nudge comes after the shim's word, so that the look that it causes sees the exit.
+    let seen = one.seen().await.expect("it is there");
+    assert!(matches!(seen.phase, Phase::Exited { code: Some(137), why: ExitWhy::ByItself, .. }), "{seen:?}");
+}
+
+impl One {
+    fn said_pid(&self, folder: &Folder) -> rustix::process::Pid {
+        let path = folder.path().join("instances").join(self.id.to_string()).join("life-1/shim.json");
+        let text = std::fs::read_to_string(path).expect("the shim has written it");
+        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let pid = value["main"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        rustix::process::Pid::from_raw(pid.expect("a number")).expect("a process id")
+    }
+
+    fn shim_pid(&self, folder: &Folder) -> rustix::process::Pid {
+        let path = folder.path().join("instances").join(self.id.to_string()).join("life-1/shim.json");
+        let text = std::fs::read_to_string(path).expect("the shim has written it");
+        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let pid = value["shim"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        rustix::process::Pid::from_raw(pid.expect("a number")).expect("a process id")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_go_is_killed_with_all_that_it_started() {
+    let folder = Folder::new();
+    let script = "trap '' TERM; (trap '' TERM; exec setsid sleep 600) & echo child $!; while :; do sleep 0.05; done";
+    let one = One::started(&folder, script).await;
+    let log = one.said("child").await;
+    let child: i32 = log[0].trim_start_matches("child ").trim().parse().expect("a number");
+    let stat = format!("/proc/{child}/stat");
+    one.stop(Duration::from_millis(300)).await;
+    assert_eq!(one.exited().await, (Some(137), ExitWhy::Asked));
+    let gone = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !gone() {
+        assert!(Instant::now() < deadline, "a child that left the group outlived it");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_shim_leaves_the_app_running_and_the_daemon_stops_it() {
+    let folder = Folder::new();
+    let one = One::started(&folder, "trap '' TERM; while :; do sleep 0.05; done").await;
+    one.until("it runs", |one| matches!(one.phase, Phase::Running { .. })).await;
+    rustix::process::kill_process(one.shim_pid(&folder), rustix::process::Signal::KILL).expect("it runs");
+    let One { runtime, id } = one;
+    drop(runtime);
+    let one = One { runtime: open(&folder), id };
+    one.until("it still runs", |one| matches!(one.phase, Phase::Running { .. })).await;
+    one.stop(Duration::from_millis(200)).await;
+    assert_eq!(one.exited().await, (None, ExitWhy::Asked));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_is_not_there_cannot_start_and_an_exit_with_127_is_an_exit() {
+    let folder = Folder::new();
+    let one = One::started(&folder, "exit 127").await;
+    assert_eq!(one.exited().await, (Some(127), ExitWhy::ByItself));
+    let other = One { runtime: open(&folder), id: "web-r2-0".parse().expect("a name") };
+    let mut bad = Release::clone(&release(&other.id.app, Revision(2), ""));
+    bad.template.command = vec!["no-such-program".to_owned()];
+    assert_eq!(other.create(Arc::new(bad)).await, StepOutcome::Done);
+    let (_, why) = other.exited().await;
+    assert!(matches!(&why, ExitWhy::CannotStart { detail } if detail.contains("no-such-program")), "{why:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_has_its_files_its_port_and_nothing_of_ours() {
+    let folder = Folder::new();
+    let one = One { runtime: open(&folder), id: "web-r1-0".parse().expect("a name") };
+    let mut made = Release::clone(&release(&one.id.app, Revision(1), "cat etc/app.conf; env; exec sleep 600"));
+    made.template.files =
+        vec![FileSpec { path: "etc/app.conf".to_owned(), content: "greeting=hello\n".to_owned(), mode: 0o640 }];
+    assert_eq!(one.create(Arc::new(made)).await, StepOutcome::Done);
+    let log = one.said("TRUEUP_INSTANCE").await;
+    assert_eq!(log[0], "greeting=hello");
+    let port = one.seen().await.expect("it is there").addresses["http"].port();
+    assert!((20_000..30_000).contains(&port) && log.contains(&format!("PORT={port}")), "{log:?}");
+    let allowed = ["PATH", "PORT", "PORT_HTTP", "TRUEUP_APP", "TRUEUP_INSTANCE", "TRUEUP_REVISION", "PWD", "_"];
+    let names = log.iter().skip(1).filter_map(|line| line.split_once('=')).map(|(name, _)| name);
+    let leaked: Vec<_> =
+        names.filter(|name| !allowed.contains(name) && *name != "OLDPWD" && *name != "SHLVL").collect();
+    assert!(leaked.is_empty(), "the environment of the daemon reached the app: {leaked:?}");
+    let asked = ["sh", "-c", "echo $PORT; pwd; exit 3"].map(str::to_owned);
+    let answer = one.runtime.exec(&one.id, &asked, Duration::from_secs(5)).await.expect("it runs");
+    assert_eq!(answer.code, Some(3));
+    assert!(
+        answer.output.starts_with(&format!("{port}\n")) && answer.output.trim_end().ends_with("/root"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_outside_and_an_unknown_user_are_refused_for_good() {
+    let folder = Folder::new();
+    let one = One { runtime: open(&folder), id: "web-r1-0".parse().expect("a name") };
+    let mut outside = Release::clone(&release(&one.id.app, Revision(1), "exit 0"));
+    outside.template.files = vec![FileSpec { path: "../../escape".to_owned(), content: String::new(), mode: 0o600 }];
+    let outcome = one.create(Arc::new(outside)).await;
+    assert!(matches!(&outcome, StepOutcome::Refused { why: Refusal::Invalid(why) } if why.contains("escape")));
+    let mut nobody = Release::clone(&release(&one.id.app, Revision(1), "exit 0"));
+    nobody.template.user = Some("no-such-user".to_owned());
+    let outcome = one.create(Arc::new(nobody)).await;
+    assert!(matches!(&outcome, StepOutcome::Refused { why: Refusal::Invalid(why) } if why.contains("no-such-user")));
+    assert!(one.seen().await.is_none(), "nothing was left behind");
+}
