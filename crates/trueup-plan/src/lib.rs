@@ -63,8 +63,7 @@ fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, record:
     let (extra, extra_wake) = steps::extra(&scene, &heading, &census, &serving);
     let leaving = drain::leaving(desired, &heading, &census, &serving, extra);
     drain::mark(&mut record, &census, &leaving, now);
-    let gap =
-        Gap { scene: &scene, heading: &heading, census: &census, leaving: &leaving, share, extra };
+    let gap = Gap { scene: &scene, heading: &heading, census: &census, leaving: &leaving, share, extra };
     let (steps, step_wake) = gap.close(&mut record);
     notes::trim(&mut record, observed, &desired.policy.history, now);
     forget_homes(&mut record, observed, desired);

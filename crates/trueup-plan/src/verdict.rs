@@ -168,8 +168,9 @@ pub(crate) fn deadlines(record: &AppRecord, scene: &Scene<'_>, heading: &Heading
             let due = waits.chain([progress.due(policy.progress_deadline)]).min();
             due.map_or(Wake::OnChange, |due| Wake::At(due, WakeReason::Deadline))
         }
-        // Past its end the bake waits for health, which is an event.
-        Rollout::Baking { bake, .. } if bake.reached(policy.bake) => Wake::OnChange,
+        // Past its end the bake waits for health, which is an event; one that has just begun must be looked at, though it
+        // be of no length.
+        Rollout::Baking { bake, .. } if bake.reached(policy.bake) && !bake.watched().is_zero() => Wake::OnChange,
         Rollout::Baking { bake, .. } => Wake::At(bake.due(policy.bake), WakeReason::Bake),
         Rollout::Reverting { .. } if heading.stall.is_some() => Wake::OnChange,
         Rollout::Reverting { spent, .. } => Wake::At(spent.due(policy.progress_deadline), WakeReason::Deadline),

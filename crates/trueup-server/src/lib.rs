@@ -1,1 +1,12 @@
-//! The control API on a Unix socket, and its client.
+//! The control API: a person's word over HTTP on a Unix socket, and the client that speaks it.
+//!
+//! [`serve`] carries requests to a [`trueup_seams::Control`]; [`ControlClient`] is what the command line holds. The socket
+//! lies in the state directory and only its owner may open it: whoever can read the directory may give orders. Knows no
+//! planner and no adapter.
+
+mod api;
+mod client;
+mod serve;
+
+pub use client::{ClientError, ControlClient};
+pub use serve::{ServeError, serve, socket_path};

@@ -288,3 +288,16 @@ async fn revert_hold_routes_back_and_waits_for_a_person() {
     assert!(house.world.routed(&name("web")).iter().all(|id| id.revision.0 == 1));
     lawful(&house);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_bake_of_no_length_ends_at_once() {
+    let mut app = AppSketch::web("web").replicas(2);
+    app.policy.bake = Duration::ZERO;
+    app.policy.min_healthy = Duration::ZERO;
+    let house = house_with(&app).await;
+    let begun = tokio::time::Instant::now();
+    house.source.put(app.env("VERSION", "v2").build());
+    house.until_live("web", 2).await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "no routine look was waited for: {:?}", begun.elapsed());
+    lawful(&house);
+}
