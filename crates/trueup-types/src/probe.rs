@@ -42,6 +42,7 @@ pub enum Check {
         /// The port by name.
         port: PortName,
         /// Good statuses, each 100 to 599; not empty.
+        #[serde(default = "Check::any_success", skip_serializing_if = "is_any_success")]
         status: Vec<u16>,
     },
     /// Good when a connection opens.
@@ -64,4 +65,16 @@ pub enum Check {
         /// The port by name.
         port: PortName,
     },
+}
+
+impl Check {
+    /// The good statuses of a probe that names none: 200 to 299.
+    #[must_use]
+    pub fn any_success() -> Vec<u16> {
+        (200..=299).collect()
+    }
+}
+
+fn is_any_success(status: &Vec<u16>) -> bool {
+    status.len() == 100 && *status == Check::any_success()
 }
