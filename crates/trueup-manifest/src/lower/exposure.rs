@@ -1,0 +1,96 @@
+//! The exposure: who may reach the app.
+
+use trueup_types::PortName;
+use trueup_types::exposure::{Exposure, Route, Tls};
+use trueup_types::target::IngressKind;
+use trueup_types::template::{Port, Protocol};
+
+use super::notes::Notes;
+use super::read::{Read, name, parsed, text, word};
+use crate::node::View;
+use crate::suggest;
+use crate::text::Span;
+use crate::units;
+
+/// The path of a route that names none: everything.
+const PATH: &str = "/";
+
+/// The routes, and where each is written.
+pub(super) fn lower(
+    spec: View<'_>,
+    ports: &[Port],
+    ingress: IngressKind,
+    notes: &mut Notes<'_>,
+) -> (Exposure, Vec<Span>) {
+    let view = spec.get("routes");
+    let mut exposure = Exposure::default();
+    let mut places = Vec::new();
+    if ingress == IngressKind::None && view.items().next().is_some() {
+        let help = "remove the routes, or choose a target with `ingress: edge`";
+        notes.error_at_key(view, "manifest::unserved", "`routes` are not served by targets with `ingress: none`", help);
+    }
+    for item in view.items() {
+        let Ok(Some(route)) = route(item, ports, notes) else { continue };
+        if exposure.routes.iter().any(|other| other.key() == route.key()) {
+            notes.error(
+                item,
+                "manifest::routes::duplicate",
+                format!("the route {route} is written twice"),
+                "keep one of them",
+            );
+            continue;
+        }
+        exposure.routes.push(route);
+        places.push(item.span().or(spec.get("profile").span()).unwrap_or_default());
+    }
+    (exposure, places)
+}
+
+fn route(item: View<'_>, ports: &[Port], notes: &mut Notes<'_>) -> Read<Route> {
+    let Some(host) = parsed(item.get("host"), units::host)? else { return Ok(None) };
+    let path = text(item.get("path"))?.unwrap_or_else(|| PATH.to_owned());
+    let tls = word(item.get("tls"), &[("off", Tls::Off), ("auto", Tls::Auto)])?.unwrap_or_default();
+    if tls == Tls::Auto {
+        let message = "`tls: auto` is not served by the edge of this build: it has no certificates";
+        notes.error_at_key(
+            item.get("tls"),
+            "manifest::unserved",
+            message,
+            "write `tls: off`, or end TLS before the edge",
+        );
+    }
+    let Some(port) = routed_port(item, ports, notes)? else { return Ok(None) };
+    Ok(Some(Route { host, path, port, tls }))
+}
+
+fn routed_port(item: View<'_>, ports: &[Port], notes: &mut Notes<'_>) -> Read<PortName> {
+    let at = item.get("port");
+    let http: Vec<_> = ports.iter().filter(|port| port.protocol == Protocol::Http).collect();
+    if let Some(named) = name::<PortName>(at)? {
+        match ports.iter().find(|port| port.name == named) {
+            Some(port) if port.protocol == Protocol::Http => return Ok(Some(named)),
+            Some(port) => {
+                let message = format!("the port `{named}` speaks {}; only http can be routed", port.protocol.as_str());
+                notes.error(at, "manifest::routes::port", message, "name an http port");
+            }
+            None => {
+                let help = suggest::remedy(named.as_str(), http.iter().map(|port| port.name.as_str()));
+                notes.error(at, "manifest::routes::port", format!("the app has no port `{named}`"), help);
+            }
+        }
+        return Ok(None);
+    }
+    match http[..] {
+        [only] => return Ok(Some(only.name.clone())),
+        [] => {
+            let help = "add `ports: [{name: http}]`";
+            notes.error(item, "manifest::routes::port", "the route leads to no http port", help);
+        }
+        [..] => {
+            let names: Vec<_> = http.iter().map(|port| port.name.as_str()).collect();
+            let help = format!("add `port:` with one of: {}", names.join(", "));
+            notes.error(item, "manifest::routes::port", "the route could lead to several http ports", help);
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,104 @@
+//! The rules that texts in manifests follow, each with its noun, an example and a bound.
+
+use std::str::FromStr;
+
+use trueup_types::{AppName, Label, TargetName};
+
+use crate::field::Rule;
+use crate::units;
+
+/// Longest environment value and argument, in bytes: `MAX_ARG_STRLEN` of Linux, less the name.
+const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 512;
+/// Longest path, in bytes: `PATH_MAX` of Linux.
+const PATH_BYTES_MAX: usize = 4096;
+/// Longest content of one file, in bytes: it is kept in memory and in every stored release.
+const CONTENT_BYTES_MAX: usize = 256 * 1024;
+/// Longest name of any kind, in bytes; names have closer limits of their own.
+const WORD_BYTES_MAX: usize = 256;
+
+const fn rule(noun: &'static str, example: &'static str, most: usize, check: fn(&str) -> Result<(), String>) -> Rule {
+    Rule { noun, example, pattern: None, most, check }
+}
+
+impl Rule {
+    const fn pattern(self, pattern: &'static str) -> Self {
+        Self { pattern: Some(pattern), ..self }
+    }
+}
+
+const LABEL_PATTERN: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
+const DURATION_PATTERN: &str = "^[0-9]";
+
+pub(crate) const APP: &Rule = &rule("an app's name", "web", WORD_BYTES_MAX, named::<AppName>).pattern(LABEL_PATTERN);
+pub(crate) const TARGET: &Rule =
+    &rule("a target's name", "local", WORD_BYTES_MAX, named::<TargetName>).pattern(LABEL_PATTERN);
+pub(crate) const LABEL: &Rule = &rule("a name", "ready", WORD_BYTES_MAX, named::<Label>).pattern(LABEL_PATTERN);
+pub(crate) const WAIT: &Rule =
+    &rule("a duration", "30s", WORD_BYTES_MAX, |text| units::wait(text).map(drop)).pattern(DURATION_PATTERN);
+pub(crate) const TIMEOUT: &Rule =
+    &rule("a duration", "30s", WORD_BYTES_MAX, |text| units::timeout(text).map(drop)).pattern(DURATION_PATTERN);
+pub(crate) const INTERVAL: &Rule =
+    &rule("a duration", "10s", WORD_BYTES_MAX, |text| units::interval(text).map(drop)).pattern(DURATION_PATTERN);
+pub(crate) const KEEP: &Rule =
+    &rule("a duration", "7d", WORD_BYTES_MAX, |text| units::keep(text).map(drop)).pattern(DURATION_PATTERN);
+pub(crate) const MODE: &Rule =
+    &rule("a file mode", "\"0644\"", WORD_BYTES_MAX, |text| units::mode(text).map(drop)).pattern("^[0-7]{3,4}$");
+pub(crate) const HOST: &Rule =
+    &rule("a host name", "api.example.com", WORD_BYTES_MAX, |text| units::host(text).map(drop))
+        .pattern("^[A-Za-z0-9_.-]+$");
+pub(crate) const REQUEST_PATH: &Rule = &rule("a path", "/", PATH_BYTES_MAX, units::request_path).pattern("^/");
+pub(crate) const PROBE_PATH: &Rule = &rule("a path", "/health", PATH_BYTES_MAX, units::probe_path).pattern("^/");
+pub(crate) const ROOTED: &Rule =
+    &rule("a path that begins with `/`", "/data", PATH_BYTES_MAX, units::rooted).pattern("^/");
+pub(crate) const PATH: &Rule = &rule("a path", "config.toml", PATH_BYTES_MAX, not_empty);
+pub(crate) const IMAGE: &Rule = &rule("an image", "registry.example.com/shop/api:1.4.2", WORD_BYTES_MAX * 2, one_word);
+pub(crate) const USER: &Rule = &rule("a user's name or number", "www-data", WORD_BYTES_MAX, one_word);
+pub(crate) const SIGNAL: &Rule = &rule("a signal", "SIGTERM", WORD_BYTES_MAX, signal).pattern("^SIG[A-Z0-9]+$");
+pub(crate) const ARGUMENT: &Rule = &rule("text", "--verbose", ARGUMENT_BYTES_MAX, no_nul);
+pub(crate) const NOTE: &Rule = &rule("text", "\"true\"", ARGUMENT_BYTES_MAX, no_nul);
+pub(crate) const CONTENT: &Rule = &rule("text", "\"…\"", CONTENT_BYTES_MAX, |_| Ok(()));
+pub(crate) const VARIABLE: &Rule =
+    &rule("the name of a variable", "RUST_LOG", WORD_BYTES_MAX, variable).pattern("^[^=]+$");
+pub(crate) const KEY: &Rule = &rule("a key", "stack", WORD_BYTES_MAX, one_word);
+pub(crate) const ANY_TEXT: &Rule = &rule("text", "v1", WORD_BYTES_MAX, no_nul);
+
+fn named<T: FromStr<Err = trueup_types::NameError>>(text: &str) -> Result<(), String> {
+    use trueup_types::NameError as Wrong;
+    T::from_str(text).map(drop).map_err(|wrong| match wrong {
+        Wrong::Empty => "is empty".to_owned(),
+        Wrong::TooLong { length, limit, .. } => format!("has {length} characters, at most {limit} are allowed"),
+        Wrong::Character { character, .. } => {
+            format!("holds `{}`; only lower-case letters, digits and `-` are allowed", character.escape_default())
+        }
+        Wrong::Edge { .. } => "begins or ends with `-`".to_owned(),
+        Wrong::Instance { .. } => "is not a name".to_owned(),
+    })
+}
+
+fn no_nul(text: &str) -> Result<(), String> {
+    if text.contains('\0') { Err("holds a NUL, which no program can be given".to_owned()) } else { Ok(()) }
+}
+
+fn not_empty(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    no_nul(text)
+}
+
+fn one_word(text: &str) -> Result<(), String> {
+    not_empty(text)?;
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) { Err("holds a space".to_owned()) } else { Ok(()) }
+}
+
+fn variable(text: &str) -> Result<(), String> {
+    one_word(text)?;
+    if text.contains('=') { Err("holds `=`".to_owned()) } else { Ok(()) }
+}
+
+fn signal(text: &str) -> Result<(), String> {
+    if units::SIGNALS.contains(&text) {
+        return Ok(());
+    }
+    Err(format!("is not one of {}", units::SIGNALS.join(", ")))
+}

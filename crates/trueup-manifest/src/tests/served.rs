@@ -1,0 +1,220 @@
+//! What a target cannot serve is refused by name, and what is left out has its default.
+
+use expect_test::expect;
+
+use super::{app, errors, report, resolved};
+use crate::manifest_of;
+
+#[test]
+fn fields_that_process_targets_do_not_serve_are_refused_by_name() {
+    let spec = "\
+image: a/b:1
+build: {context: .}
+source: {path: .}
+command: [serve]
+envFrom: [{secret: s}]
+ports: [{}]
+regions: {iad: 1}
+resources: {cpuKind: shared, cpus: 2, memory: 1Gi, pids: 10}
+concurrency: {soft: 1, hard: 2}
+autostop: {mode: off}
+health: [{http: {}}]
+volumes: [{name: data, path: /data, size: 1Gi}]
+rollout: {strategy: canary, steps: [{weight: 10, pause: 2m}, {weight: 50, approve: true}]}
+hooks:
+  preDeploy: [{name: a, command: [b]}]
+  postDeploy: [{name: a, command: [b], timeout: 1m}]
+";
+    expect![[r#"
+        5:3: `image` is not served by process targets (remove it, or choose another target than `local`)
+        6:3: `build` is not served by process targets (remove it, or choose another target than `local`)
+        6:3: `image` and `build` exclude each other (keep one: `image` is fetched, `build` is built)
+        7:3: `source` is not served by process targets (remove it, or choose another target than `local`)
+        9:3: `envFrom` is not served by process targets (remove it, or choose another target than `local`)
+        11:3: `regions` is not served by process targets (remove it, or choose another target than `local`)
+        12:15: `resources.cpuKind` is not served by process targets (remove it, or choose another target than `local`)
+        12:32: `resources.cpus` is not served by process targets (remove it, or choose another target than `local`)
+        13:3: `concurrency` is not served by process targets (remove it, or choose another target than `local`)
+        14:3: `autostop` is not served by process targets (remove it, or choose another target than `local`)
+        16:3: `volumes` is not served by process targets (remove it, or choose another target than `local`)
+        17:13: `rollout.strategy: canary` is not served by process targets (remove it, or choose another target than `local`)
+        19:5: `hooks.preDeploy` is not served by process targets (remove it, or choose another target than `local`)
+        20:5: `hooks.postDeploy` is not served by process targets (remove it, or choose another target than `local`)
+    "#]].assert_eq(&errors(spec));
+}
+
+#[test]
+fn profiles_of_machines_say_what_a_process_cannot_have() {
+    expect![[r#"
+        5:12: `autostop` is not served by process targets (profile `nitro` sets it) (write `autostop: null` to do without it, or choose another target than `local`)
+        5:12: `resources.cpuKind` is not served by process targets (profile `nitro` sets it) (write `resources.cpuKind: null` to do without it, or choose another target than `local`)
+        5:12: `resources.cpus` is not served by process targets (profile `nitro` sets it) (write `resources.cpus: null` to do without it, or choose another target than `local`)
+        7:3: `concurrency` is not served by process targets (remove it, or choose another target than `local`)
+    "#]].assert_eq(&errors("profile: nitro\ncommand: [serve]\nconcurrency: {soft: 1, hard: 2}"));
+    let bare =
+        "profile: nitro\ncommand: [serve]\nconcurrency: null\nautostop: null\nresources: {cpus: null, cpuKind: null}";
+    let nitro = app(bare);
+    assert_eq!(nitro.template.ports[0].port, Some(3000));
+    assert_eq!(nitro.template.resources.memory_bytes, Some(256 << 20));
+}
+
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let web = app("profile: web\ncommand: [serve]\nroutes: [{host: Web.Example.com}]\nenv: {B: \"1\"}");
+    expect![[r#"
+        apiVersion: trueup.dev/v1
+        kind: App
+        metadata:
+          name: web
+        spec:
+          command:
+          - serve
+          env:
+            B: '1'
+          health:
+          - failures: 3
+            grace: 10s
+            http:
+              path: /health
+              port: http
+            interval: 10s
+            name: ready
+            successes: 1
+            timeout: 5s
+          history:
+            keepFor: 7days
+            limit: 10
+          ports:
+          - name: http
+            protocol: http
+          replicas: 1
+          restart:
+            maxRetries: 3
+            policy: always
+          rollout:
+            bake: 1m
+            drain: 30s
+            healthyDeadline: 5m
+            maxSurge: 100%
+            maxUnavailable: 0
+            minHealthy: 5s
+            progressDeadline: 10m
+            revert: auto
+            strategy: blueGreen
+          routes:
+          - host: web.example.com
+            path: /
+            port: http
+          stop:
+            signal: SIGTERM
+            timeout: 30s
+          suspend: false
+          target: local
+    "#]]
+    .assert_eq(&crate::to_yaml(&manifest_of(&web)));
+    let worker = app("profile: worker\ncommand: [work]");
+    assert_eq!(worker.policy.strategy, trueup_types::Strategy::Rolling);
+    assert_eq!(worker.policy.max_surge, trueup_types::Quantity::Count(1));
+}
+
+#[test]
+fn a_fixed_port_of_a_process_makes_it_stop_first() {
+    let web = app("command: [serve]\nports: [{port: 8088}]\nhealth: [{tcp: {}}]");
+    assert_eq!(web.policy.stop_first.as_deref(), Some("the host port 8088 has one listener at a time"));
+    assert_eq!(app("command: [serve]\nports: [{port: 0}]").policy.stop_first, None);
+}
+
+#[test]
+fn targets_of_other_kinds_are_refused_by_name() {
+    let text = "\
+apiVersion: trueup.dev/v1
+kind: Target
+metadata: {name: prod}
+spec: {fly: {organization: x}, ingress: npm}
+---
+apiVersion: trueup.dev/v1
+kind: Target
+metadata: {name: quiet}
+spec: {process: {}, ingress: none}
+---
+apiVersion: trueup.dev/v1
+kind: Target
+metadata: {name: empty}
+spec: {}
+---
+apiVersion: trueup.dev/v1
+kind: App
+metadata: {name: a}
+spec: {target: prod, command: [x]}
+---
+apiVersion: trueup.dev/v1
+kind: App
+metadata: {name: b}
+spec: {profile: web, target: quiet, command: [x], routes: [{host: b}]}
+---
+apiVersion: trueup.dev/v1
+kind: App
+metadata: {name: c}
+spec: {profile: web, target: quiet, command: [x]}
+";
+    let resolution = resolved(&[("a.yaml", text)]);
+    expect![[r#"
+        c from a.yaml
+        error manifest::unserved
+          a.yaml:4:8: `fly` (Fly.io Machines) is not served by this build (served: process, ingress)
+        error manifest::unserved
+          a.yaml:4:41: `ingress: npm` (Nginx Proxy Manager) is not served by this build (one of: edge, none)
+        error manifest::target::kind
+          a.yaml:14:1: the target does not say what runs there (write `process: {}` below `spec`)
+        error manifest::reference
+          a.yaml:19:16: the target `prod` has errors (mend the target first)
+        error manifest::unserved
+          a.yaml:24:51: `routes` are not served by targets with `ingress: none` (remove the routes, or choose a target with `ingress: edge`)
+    "#]].assert_eq(&report(&resolution));
+    let names: Vec<_> = resolution.targets.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["local", "quiet"]);
+}
+
+#[test]
+fn an_app_wins_over_its_profile_and_a_profile_over_a_builtin_one() {
+    let text = "\
+apiVersion: trueup.dev/v1
+kind: Profile
+metadata: {name: web}
+spec:
+  ports: [{}]
+  env: {A: profile, B: profile}
+  command: [from, profile]
+  health: [{http: {path: /up}}]
+---
+apiVersion: trueup.dev/v1
+kind: App
+metadata: {name: web}
+spec: {profile: web, command: [own], env: {B: app, C: app}}
+---
+apiVersion: trueup.dev/v1
+kind: Profile
+metadata: {name: nested}
+spec: {profile: web}
+---
+apiVersion: trueup.dev/v1
+kind: App
+metadata: {name: late}
+spec: {profile: nested, command: [own]}
+";
+    let resolution = resolved(&[("a.yaml", text)]);
+    expect![[r#"
+        web from a.yaml
+        error manifest::profile::nested
+          a.yaml:18:8: a profile cannot have a profile of its own (write out what the other one says)
+        error manifest::reference
+          a.yaml:23:17: the profile `nested` has errors (mend the profile first)
+    "#]]
+    .assert_eq(&report(&resolution));
+    let web = &resolution.apps[&super::name("web")].desired;
+    assert_eq!(web.template.command, ["own"], "lists replace");
+    let env: Vec<_> = web.template.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(env, ["A=profile", "B=app", "C=app"], "maps merge");
+    assert_eq!(resolution.profiles["web"].file.as_deref(), Some("a.yaml"));
+    assert_eq!(resolution.profiles["worker"].file, None);
+}
