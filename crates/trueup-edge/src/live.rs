@@ -1,0 +1,191 @@
+//! The live table: swapped whole, numbered, kept on the disk; and the promise that a drain never reads zero too early.
+//!
+//! The control side calls [`Live::apply`] and [`Live::sight`]; every thread calls [`Live::admit`]. Knows nothing of
+//! HTTP.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use arc_swap::ArcSwap;
+use trueup_types::route::{RouteTable, TableSight};
+use trueup_types::{OwnerId, TableGeneration};
+
+use crate::flight::{Flight, Ledger};
+use crate::keep;
+use crate::routes::Routes;
+
+/// The live table of one edge process.
+#[derive(Debug)]
+pub(crate) struct Live {
+    routes: ArcSwap<Routes>,
+    /// The number of the newest table, written after the table itself.
+    epoch: AtomicU64,
+    control: Mutex<Control>,
+}
+
+#[derive(Debug)]
+struct Control {
+    ledger: Ledger,
+    dir: PathBuf,
+    /// Why the newest table is not on the disk, if it is not.
+    unsaved: Option<String>,
+}
+
+/// What became of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Swap {
+    /// It is live.
+    Done,
+    /// It was live already.
+    AlreadyTrue,
+    /// A newer one, or another of the same generation, is live.
+    Superseded,
+    /// It is another owner's.
+    Foreign,
+}
+
+/// Where a request may go.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// To this address, and it counts already.
+    To { address: SocketAddr, flight: Flight, epoch: u64 },
+    /// No entry takes its host and path.
+    NoRoute,
+    /// An entry does, but nobody is behind it.
+    NoBackend,
+}
+
+impl Live {
+    /// The table that was kept in `dir`, or an empty one of generation 0.
+    pub(crate) fn load(dir: PathBuf, owner: &OwnerId, threads: usize) -> Self {
+        let empty = RouteTable { owner: owner.clone(), generation: TableGeneration(0), apps: Vec::new() };
+        let table = keep::load(&dir, owner).unwrap_or(empty);
+        let mut ledger = Ledger::new(threads);
+        let routes = Routes::compile(table, 1, &mut ledger);
+        let control = Mutex::new(Control { ledger, dir, unsaved: None });
+        Self { routes: ArcSwap::from_pointee(routes), epoch: AtomicU64::new(1), control }
+    }
+
+    /// Makes a whole table live and keeps it on the disk, unless a newer one is.
+    pub(crate) fn apply(&self, table: RouteTable) -> Swap {
+        let mut control = self.lock();
+        let old = self.routes.load_full();
+        if table.owner != old.table.owner {
+            return Swap::Foreign;
+        }
+        if table.generation < old.table.generation {
+            return Swap::Superseded;
+        }
+        if table.generation == old.table.generation {
+            return if table == old.table { Swap::AlreadyTrue } else { Swap::Superseded };
+        }
+        let routes = Arc::new(Routes::compile(table, old.epoch + 1, &mut control.ledger));
+        self.routes.store(Arc::clone(&routes));
+        self.epoch.store(routes.epoch, Ordering::SeqCst);
+        let named = routes.names();
+        control.ledger.prune(|instance| named.contains(instance));
+        // A full disk must not keep a dead instance in the table: live first, kept second.
+        control.unsaved = keep::save(&control.dir, &routes.table).err().map(|error| error.to_string());
+        if let Some(why) = &control.unsaved {
+            tracing::warn!(why, "the route table is live but could not be kept");
+        }
+        tracing::info!(generation = routes.table.generation.0, "route table swapped");
+        Swap::Done
+    }
+
+    /// The live table and what is in flight.
+    pub(crate) fn sight(&self) -> TableSight {
+        let control = self.lock();
+        TableSight { table: self.routes.load().table.clone(), in_flight: control.ledger.in_flight() }
+    }
+
+    /// The live table.
+    pub(crate) fn table(&self) -> RouteTable {
+        self.routes.load().table.clone()
+    }
+
+    /// The generation of the live table.
+    pub(crate) fn generation(&self) -> TableGeneration {
+        self.routes.load().table.generation
+    }
+
+    /// Why the live table is not on the disk, if it is not.
+    pub(crate) fn unsaved(&self) -> Option<String> {
+        self.lock().unsaved.clone()
+    }
+
+    /// Chooses a backend and counts the request, in one: counted before the table is looked at again, so that whoever
+    /// swaps a table and then reads zero knows that nobody is on the way to an instance that the table left out.
+    pub(crate) fn admit(&self, thread: usize, host: &str, path: &str, avoid: Option<SocketAddr>) -> Admission {
+        loop {
+            let routes = self.routes.load();
+            let Some(entry) = routes.find(host, path) else { return Admission::NoRoute };
+            let Some(backend) = entry.pick(avoid, |sum| fastrand::u64(..sum)) else { return Admission::NoBackend };
+            let flight = backend.lanes.enter(thread);
+            if self.epoch.load(Ordering::SeqCst) <= routes.epoch {
+                return Admission::To { address: backend.address, flight, epoch: routes.epoch };
+            }
+        }
+    }
+
+    /// Whether a connection to `address`, chosen in the table of `epoch`, may serve again.
+    pub(crate) fn still_dials(&self, address: &SocketAddr, epoch: u64) -> bool {
+        self.epoch.load(Ordering::Relaxed) == epoch || self.routes.load().dials(address)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().expect("nobody panics while holding the control lock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trueup_types::route::{AppRoutes, Backend, RouteEntry};
+    use trueup_types::{AppName, InstanceId};
+
+    use super::*;
+
+    fn table(generation: u64, instance: &str) -> RouteTable {
+        let instance: InstanceId = instance.parse().expect("an instance name");
+        let address = Some(SocketAddr::from(([127, 0, 0, 1], 20000)));
+        let backends = vec![Backend { instance, address, weight: 1 }];
+        let entries = vec![RouteEntry { host: "a.test".to_owned(), path: "/".to_owned(), backends }];
+        let app = AppName::new("web").expect("a literal name");
+        let apps = vec![AppRoutes { app, entries }];
+        RouteTable { owner: OwnerId::new("me").expect("a literal name"), generation: TableGeneration(generation), apps }
+    }
+
+    #[test]
+    fn after_a_swap_zero_in_flight_means_that_nobody_is_on_the_way() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let live = Live::load(dir.path().to_owned(), &OwnerId::new("me").expect("a literal name"), 2);
+        assert_eq!(live.apply(table(1, "web-r1-0")), Swap::Done);
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for thread in 0..2 {
+                let (live, done) = (&live, &done);
+                scope.spawn(move || {
+                    while !done.load(Ordering::Relaxed) {
+                        let Admission::To { flight, epoch, .. } = live.admit(thread, "a.test", "/", None) else {
+                            panic!("the route went away");
+                        };
+                        // The instance of a table is named after its generation, and epochs follow generations.
+                        assert_eq!(flight.instance().revision.0, epoch - 1, "a flight of another table");
+                    }
+                });
+            }
+            for generation in 2..40 {
+                assert_eq!(live.apply(table(generation, &format!("web-r{generation}-0"))), Swap::Done);
+                let old: InstanceId = format!("web-r{}-0", generation - 1).parse().expect("an instance name");
+                // Once it reads zero it stays zero: nobody who was on the way comes late.
+                while live.sight().in_flight.iter().any(|(id, _)| *id == old) {
+                    std::thread::yield_now();
+                }
+                assert!(!live.sight().in_flight.iter().any(|(id, _)| *id == old), "a drain read zero too early");
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+    }
+}
