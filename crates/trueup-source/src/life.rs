@@ -1,0 +1,241 @@
+//! Turns the wheel: waits for an event or a moment, lists, settles, accepts, publishes.
+//!
+//! The listing and reading run on a blocking thread; between two of them nothing runs at all. Sinks are called after
+//! the snapshot that they are told of stands.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use trueup_seams::{Nudge, Snapshot};
+use trueup_types::desired::Doubt;
+use trueup_types::status::{Condition, ConditionStatus};
+use trueup_types::{Generation, Timestamp};
+
+use crate::catalogue::{Catalogue, Changed, Pending};
+use crate::reader::Reader;
+use crate::settle::{Settled, Settler};
+use crate::walk::{self, Listing, Trust, Unseen};
+use crate::watch::{Watched, Watches};
+use crate::{Shared, SourceConfig};
+
+/// How often a directory is listed when the system has no watches left.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Listings in one settle window while events come: a burst of a thousand costs these, and not a thousand.
+const LISTINGS_PER_WINDOW: u32 = 8;
+
+/// How soon a root that was seen in motion is listed again.
+const MOVING_WAIT: Duration = Duration::from_millis(10);
+
+/// A source's state; it moves to a blocking thread and back with each turn.
+pub(crate) struct Life {
+    config: SourceConfig,
+    wake: Arc<Notify>,
+    watches: Watches,
+    settler: Settler,
+    catalogue: Catalogue,
+    /// The listing that counts.
+    counts: Option<Listing>,
+    /// Of the first root that was seen in this life.
+    device: Option<u64>,
+    /// When everything was last read, whatever its stat said.
+    read_at: Option<Instant>,
+}
+
+/// What one turn came to.
+struct Turn {
+    /// When to list again without an event.
+    next: Instant,
+    /// A snapshot to publish, and what it changed.
+    news: Option<(Snapshot, Changed)>,
+}
+
+impl Life {
+    pub(crate) fn new(config: SourceConfig, reader: Arc<dyn Reader>, wake: &Arc<Notify>) -> Self {
+        Self {
+            watches: Watches::new(wake),
+            wake: Arc::clone(wake),
+            settler: Settler::new(config.settle),
+            catalogue: Catalogue::new(reader),
+            counts: None,
+            device: None,
+            read_at: None,
+            config,
+        }
+    }
+
+    /// Runs until it is dropped.
+    pub(crate) async fn run(mut self, shared: Arc<Shared>) {
+        let gap = self.config.settle / LISTINGS_PER_WINDOW;
+        let mut next = Instant::now();
+        let mut listed = None;
+        let wake = Arc::clone(&self.wake);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                () = wake.notified() => {}
+            }
+            if let Some((began, ended)) = listed {
+                // A listing that takes long leaves as much time to others.
+                let rest: Duration = gap.max(Instant::saturating_duration_since(&ended, began));
+                tokio::time::sleep_until((ended + rest).min(next.max(ended))).await;
+            }
+            let began = Instant::now();
+            let turned = tokio::task::spawn_blocking(move || {
+                let turn = self.turn(began);
+                (self, turn)
+            });
+            self = match turned.await {
+                Ok((life, turn)) => {
+                    next = turn.next;
+                    if let Some((snapshot, changed)) = turn.news {
+                        publish(&shared, snapshot, changed);
+                    }
+                    life
+                }
+                Err(ended) if ended.is_panic() => return mourn(&shared),
+                // The runtime ends.
+                Err(_) => return,
+            };
+            listed = Some((began, Instant::now()));
+        }
+    }
+
+    fn turn(&mut self, now: Instant) -> Turn {
+        let full = self.read_at.is_none_or(|at| now.saturating_duration_since(at) >= self.config.rescan);
+        let trust = if full { Trust::Nothing } else { Trust::Stat };
+        let before = self.settler.pending().or(self.counts.as_ref());
+        let listing = match walk::list(&self.config.root, before, trust, now) {
+            Ok(listing) => listing,
+            Err(Unseen::Moving) => return Turn { next: now + self.config.settle.max(MOVING_WAIT), news: None },
+            Err(Unseen::Doubt(why)) => {
+                // The parent of the root tells when it is back.
+                self.watches.set(&walk::parent_of(&self.config.root).into_iter().collect());
+                return self.doubt(why, now);
+            }
+        };
+        if full {
+            self.read_at = Some(now);
+        }
+        let watched = self.watches.set(&listing.folders);
+        if let Some(why) = self.suspicion(&listing) {
+            return self.doubt(why, now);
+        }
+        self.device = Some(listing.device);
+        let listing = self.carried(listing);
+        match self.settler.offer(listing, self.counts.as_ref(), now) {
+            Settled::Wait(at) => Turn { next: at, news: None },
+            Settled::Counts(listing) => self.counted(*listing, watched, now),
+        }
+    }
+
+    fn counted(&mut self, listing: Listing, watched: Watched, now: Instant) -> Turn {
+        let same = self.counts.as_ref().is_some_and(|counts| counts.same(&listing));
+        let changed = if same { self.catalogue.confirm() } else { self.catalogue.accept(&listing) };
+        self.counts = Some(listing);
+        let soon = self.catalogue.pending() == Pending::SecondScan || watched == Watched::More;
+        let next = if soon { now + self.config.settle } else { now + self.idle() };
+        let next = self.settler.pending().map_or(next, |_| now + self.config.settle);
+        Turn { next, news: Some((self.with_conditions(), changed)) }
+    }
+
+    fn doubt(&mut self, why: String, now: Instant) -> Turn {
+        self.settler.reset();
+        let changed = self.catalogue.doubt(why);
+        let next = now + POLL.min(self.config.rescan);
+        let news = (changed == Changed::All).then(|| (self.with_conditions(), changed));
+        Turn { next, news }
+    }
+
+    /// Why a root that can be listed is not believed.
+    fn suspicion(&self, listing: &Listing) -> Option<String> {
+        let root = self.config.root.display();
+        if self.device.is_some_and(|device| device != listing.device) {
+            return Some(format!("{root} lies on another device than before; a restart accepts it"));
+        }
+        listing.is_empty().then(|| format!("{root} holds no manifest"))
+    }
+
+    /// What lies where nothing could be seen stays as it was.
+    fn carried(&self, mut listing: Listing) -> Listing {
+        let Some(counts) = &self.counts else { return listing };
+        let below = |gap: &str, file: &str| {
+            gap.is_empty() || file == gap || file.strip_prefix(gap).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let kept: Vec<_> =
+            counts.files.iter().filter(|(file, _)| listing.gaps.keys().any(|gap| below(gap, file))).collect();
+        for (file, seen) in kept {
+            listing.files.entry(file.clone()).or_insert_with(|| seen.clone());
+        }
+        listing
+    }
+
+    fn idle(&self) -> Duration {
+        if self.watches.degraded().is_some() { POLL.min(self.config.rescan) } else { self.config.rescan }
+    }
+
+    fn with_conditions(&self) -> Snapshot {
+        let mut snapshot = self.catalogue.snapshot().clone();
+        let doubt = snapshot.doubt.as_ref().map(|doubt| ("SourceUnavailable", format!("{doubt}; nothing is deleted")));
+        let degraded = self.watches.degraded();
+        let degraded = degraded.map(|why| ("WatchDegraded", format!("{why}; changes are found by polling")));
+        let told = doubt.into_iter().chain(degraded);
+        snapshot.conditions = told.map(|(kind, message)| condition(kind, message)).collect();
+        snapshot
+    }
+}
+
+/// A source has no clock: who shows the condition stamps it when it first sees it.
+fn condition(kind: &str, message: String) -> Condition {
+    Condition {
+        kind: kind.to_owned(),
+        status: ConditionStatus::True,
+        reason: kind.to_owned(),
+        message,
+        last_transition_time: Timestamp::ZERO,
+        observed_generation: Generation(0),
+    }
+}
+
+/// A reader that panicked took the state along: nothing is known of the source from here on, which is said.
+fn mourn(shared: &Shared) {
+    let why = "reading the manifests panicked, which is a bug; a restart reads them again";
+    tracing::error!(why);
+    let mut snapshot = shared.snapshot.read().unwrap_or_else(PoisonError::into_inner).as_ref().clone();
+    snapshot.doubt = Some(Doubt::SourceUnavailable(why.to_owned()));
+    snapshot.conditions = vec![condition("SourceUnavailable", why.to_owned())];
+    publish(shared, snapshot, Changed::All);
+}
+
+fn publish(shared: &Shared, snapshot: Snapshot, changed: Changed) {
+    let conditions_changed = {
+        let mut published = shared.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *published, Arc::new(snapshot));
+        before.conditions != published.conditions
+    };
+    let apps = match changed {
+        Changed::Apps(apps) if !conditions_changed => apps,
+        Changed::Apps(_) | Changed::All => {
+            call(shared, &[Nudge::All]);
+            return;
+        }
+    };
+    call(shared, &nudges(apps));
+}
+
+fn nudges(apps: BTreeSet<trueup_types::AppName>) -> Vec<Nudge> {
+    apps.into_iter().map(Nudge::App).collect()
+}
+
+/// Sinks are called without the lock: one may listen again.
+fn call(shared: &Shared, nudges: &[Nudge]) {
+    let sinks = shared.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for sink in &sinks {
+        for nudge in nudges {
+            sink(nudge.clone());
+        }
+    }
+}

@@ -1,0 +1,522 @@
+//! A directory as people and tools really change it: what is seen counts once it holds still, and what is not seen is
+//! never taken for absent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use trueup_seams::{Absence, Nudge, Snapshot, Source};
+use trueup_source::{DirectorySource, FILE_BYTES_MAX, FileOutcome, Reader, Resolved, SourceConfig};
+use trueup_types::desired::{DesiredApp, Doubt, Inputs, Placement, Prune};
+use trueup_types::exposure::{Exposure, Route, Tls};
+use trueup_types::policy::{History, Policy, RevertMode, Strategy};
+use trueup_types::release::Origin;
+use trueup_types::{AppName, IntentDigest, Percent, Place, PortName, Quantity, TargetName, Template, TemplateDigest};
+
+/// Short, so that the tests are; long enough that a write is not mistaken for two.
+const SETTLE: Duration = Duration::from_millis(30);
+/// Longer than any test: what happens is caused by events.
+const NEVER: Duration = Duration::from_secs(3_600);
+/// After this a condition that was waited for will not come.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Reads lines: `app NAME COMMAND [HOST/PATH]`, `profile NAME`, `uses PROFILE`; anything else is an error.
+#[derive(Default)]
+struct Toy {
+    calls: AtomicUsize,
+}
+
+impl Reader for Toy {
+    fn resolve(&self, files: &BTreeMap<String, Arc<str>>) -> Resolved {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let lines = |text: &Arc<str>| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let profiles: BTreeSet<String> = files
+            .values()
+            .flat_map(lines)
+            .filter_map(|line| line.strip_prefix("profile ").map(str::to_owned))
+            .collect();
+        let mut resolved = Resolved::default();
+        for (file, text) in files {
+            let mut outcome = FileOutcome::default();
+            for line in text.lines().filter(|line| !line.is_empty()) {
+                match line.split(' ').collect::<Vec<_>>()[..] {
+                    ["app", name, command] => outcome.apps.push(desired(name, command, None)),
+                    ["app", name, command, route] => outcome.apps.push(desired(name, command, Some(route))),
+                    ["profile", _] => {}
+                    ["uses", profile] if profiles.contains(profile) => {}
+                    ["uses", profile] => outcome.errors.push(format!("no profile `{profile}`\nsecond line")),
+                    _ => outcome.errors.push(format!("`{line}` is nothing\nsecond line")),
+                }
+            }
+            outcome.claims = outcome.apps.iter().map(|app| app.name.clone()).collect();
+            resolved.files.insert(file.clone(), outcome);
+        }
+        resolved
+    }
+}
+
+fn desired(app: &str, command: &str, route: Option<&str>) -> Arc<DesiredApp> {
+    let template = Arc::new(Template { command: vec![command.to_owned()], ..Template::default() });
+    let route = route.and_then(|route| route.split_once('/')).map(|(host, path)| Route {
+        host: host.to_owned(),
+        path: format!("/{path}"),
+        port: PortName::new("http").expect("a label"),
+        tls: Tls::Off,
+    });
+    let wait = Duration::from_secs(1);
+    let policy = Policy {
+        strategy: Strategy::Rolling,
+        stop_first: None,
+        max_surge: Quantity::Share(Percent::ALL),
+        max_unavailable: Quantity::Count(0),
+        min_healthy: wait,
+        healthy_deadline: wait,
+        progress_deadline: wait,
+        bake: wait,
+        drain: wait,
+        revert: RevertMode::Auto,
+        steps: Vec::new(),
+        depends_on: BTreeSet::new(),
+        history: History { limit: 10, keep_for: wait },
+        suspend: false,
+    };
+    Arc::new(DesiredApp {
+        name: name(app),
+        intent: IntentDigest::of(&(command, &route)),
+        template_digest: TemplateDigest::of(template.as_ref()),
+        template,
+        policy,
+        exposure: Exposure { routes: route.into_iter().collect() },
+        placement: Placement { target: TargetName::local(), spread: [(Place::here(), 1)].into() },
+        inputs: Inputs::default(),
+        prune: Prune::Delete,
+        labels: BTreeMap::new(),
+        origin: Origin::default(),
+    })
+}
+
+fn name(text: &str) -> AppName {
+    AppName::new(text).expect("a label")
+}
+
+/// A source on a directory of its own.
+struct Bed {
+    _dir: tempfile::TempDir,
+    root: PathBuf,
+    source: Arc<DirectorySource>,
+    reader: Arc<Toy>,
+    nudges: Arc<Mutex<Vec<Nudge>>>,
+}
+
+impl Bed {
+    /// Starts on these files, and waits until absence can be told.
+    async fn new(files: &[(&str, &str)]) -> Self {
+        let bed = Self::start(files, NEVER);
+        bed.until("absence can be told", |now| now.scans >= 2 || now.unread.is_some() || now.doubt.is_some()).await;
+        bed
+    }
+
+    fn start(files: &[(&str, &str)], rescan: Duration) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path().join("manifests");
+        std::fs::create_dir(&root).expect("makes");
+        for (file, text) in files {
+            write(&root, file, text);
+        }
+        Self::on(dir, root, rescan)
+    }
+
+    fn on(dir: tempfile::TempDir, root: PathBuf, rescan: Duration) -> Self {
+        let reader = Arc::new(Toy::default());
+        let config = SourceConfig { root: root.clone(), settle: SETTLE, rescan };
+        let source = DirectorySource::start(config, Arc::clone(&reader) as Arc<dyn Reader>);
+        let nudges = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&nudges);
+        source.listen(Arc::new(move |nudge| told.lock().expect("nobody panics").push(nudge)));
+        Self { _dir: dir, root, source, reader, nudges }
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        write(&self.root, file, text);
+    }
+
+    fn remove(&self, file: &str) {
+        std::fs::remove_file(self.root.join(file)).expect("removes");
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+        let reached = async {
+            loop {
+                let now = self.source.snapshot();
+                if holds(&now) {
+                    return now;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        match tokio::time::timeout(DEADLINE, reached).await {
+            Ok(now) => now,
+            Err(_) => panic!("never: {what}; {:#?}", told(&self.source.snapshot())),
+        }
+    }
+
+    /// Lists until so many more scans have been counted: what had to be seen has been.
+    async fn scans(&self, more: u64) -> Arc<Snapshot> {
+        let wanted = self.source.snapshot().scans + more;
+        self.until("scans", |now| {
+            self.source.relist();
+            now.scans >= wanted
+        })
+        .await
+    }
+}
+
+fn write(root: &Path, file: &str, text: &str) {
+    let path = root.join(file);
+    std::fs::create_dir_all(path.parent().expect("in a folder")).expect("makes");
+    std::fs::write(path, text).expect("writes");
+}
+
+fn told(now: &Snapshot) -> impl std::fmt::Debug + use<> {
+    let apps: Vec<_> =
+        now.apps.iter().map(|(app, of)| (app.clone(), command(now, app.as_str()), of.error.clone())).collect();
+    (
+        now.scans,
+        apps,
+        now.vanished.clone(),
+        now.doubt.clone(),
+        now.unread.clone(),
+        now.faults.clone(),
+        now.conditions.clone(),
+    )
+}
+
+fn command(now: &Snapshot, app: &str) -> Option<String> {
+    now.apps.get(app).map(|of| of.desired.template.command[0].clone())
+}
+
+fn runs(now: &Snapshot, app: &str, wanted: &str) -> bool {
+    command(now, app).as_deref() == Some(wanted)
+}
+
+fn conditions(now: &Snapshot) -> Vec<&str> {
+    now.conditions.iter().map(|condition| condition.kind.as_str()).collect()
+}
+
+#[tokio::test]
+async fn an_edit_by_writing_or_renaming_is_seen_by_its_event() {
+    let bed =
+        Bed::new(&[("web.yaml", "app web v1"), ("deep/er/api.yml", "app api v1"), ("notes.md", "nonsense")]).await;
+    let now = bed.source.snapshot();
+    assert!(runs(&now, "web", "v1") && runs(&now, "api", "v1"));
+    assert!(now.faults.is_empty() && now.doubt.is_none() && now.unread.is_none(), "{:?}", told(&now));
+    assert!(now.targets.contains_key("local"));
+    bed.nudges.lock().expect("nobody panics").clear();
+
+    bed.write("web.yaml", "app web v2");
+    bed.until("a truncating write", |now| runs(now, "web", "v2")).await;
+    assert_eq!(*bed.nudges.lock().expect("nobody panics"), [Nudge::App(name("web"))]);
+
+    bed.write("web.tmp", "app web v3");
+    std::fs::rename(bed.root.join("web.tmp"), bed.root.join("web.yaml")).expect("renames");
+    bed.until("a rename", |now| runs(now, "web", "v3")).await;
+
+    bed.write("deep/er/api.yml", "app api v2");
+    bed.until("an edit in a folder", |now| runs(now, "api", "v2")).await;
+
+    bed.write("new/folder/late.yaml", "app late v1");
+    bed.until("a new folder", |now| runs(now, "late", "v1")).await;
+    bed.write("new/folder/late.yaml", "app late v2");
+    bed.until("an edit in the new folder", |now| runs(now, "late", "v2")).await;
+}
+
+#[tokio::test]
+async fn hidden_files_are_not_read() {
+    let files = [
+        ("web.yaml", "app web v1"),
+        (".git/x.yaml", "nonsense"),
+        (".swp.yaml", "nonsense"),
+        ("..old/y.yaml", "nonsense"),
+    ];
+    let bed = Bed::new(&files).await;
+    assert!(bed.source.snapshot().faults.is_empty());
+}
+
+#[tokio::test]
+async fn a_swapped_data_link_is_seen_as_a_whole() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let root = dir.path().join("manifests");
+    write(&root, "..1/web.yaml", "app web v1");
+    write(&root, "..1/api.yaml", "app api v1");
+    let link = |target: &str, path: PathBuf| std::os::unix::fs::symlink(target, path);
+    link("..1", root.join("..data")).expect("links");
+    link("..data/web.yaml", root.join("web.yaml")).expect("links");
+    link("..data/api.yaml", root.join("api.yaml")).expect("links");
+    let bed = Bed::on(dir, root, NEVER);
+    bed.until("the first", |now| runs(now, "web", "v1") && runs(now, "api", "v1")).await;
+    let torn = Arc::new(AtomicUsize::new(0));
+    for version in ["v2", "v3", "v4"] {
+        bed.write(&format!("..{version}/web.yaml"), &format!("app web {version}"));
+        bed.write(&format!("..{version}/api.yaml"), &format!("app api {version}"));
+        link(&format!("..{version}"), bed.root.join("..next")).expect("links");
+        std::fs::rename(bed.root.join("..next"), bed.root.join("..data")).expect("swaps");
+        bed.until("the swap", |now| {
+            torn.fetch_add(usize::from(command(now, "web") != command(now, "api")), Ordering::SeqCst);
+            runs(now, "web", version)
+        })
+        .await;
+    }
+    assert_eq!(torn.load(Ordering::SeqCst), 0, "no snapshot mixes two versions");
+}
+
+#[tokio::test]
+async fn a_flipped_worktree_is_followed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    write(dir.path(), "one/web.yaml", "app web v1");
+    write(dir.path(), "two/web.yaml", "app web v2");
+    let root = dir.path().join("manifests");
+    std::os::unix::fs::symlink("one", &root).expect("links");
+    let bed = Bed::on(dir, root, NEVER);
+    bed.until("the first", |now| runs(now, "web", "v1")).await;
+    std::os::unix::fs::symlink("two", bed.root.with_extension("next")).expect("links");
+    std::fs::rename(bed.root.with_extension("next"), &bed.root).expect("flips");
+    bed.until("the flip", |now| runs(now, "web", "v2")).await;
+    bed.write("web.yaml", "app web v3");
+    bed.until("an edit behind the flip", |now| runs(now, "web", "v3")).await;
+}
+
+#[tokio::test]
+async fn a_burst_of_a_thousand_files_is_read_a_few_times() {
+    let bed = Bed::new(&[("web.yaml", "app web v1")]).await;
+    let before = bed.reader.calls.load(Ordering::SeqCst);
+    for number in 0..1_000 {
+        bed.write(&format!("folder-{}/app-{number}.yaml", number % 10), &format!("app app-{number} v1"));
+    }
+    bed.until("all of them", |now| now.apps.len() == 1_001).await;
+    let calls = bed.reader.calls.load(Ordering::SeqCst) - before;
+    assert!(calls < 50, "{calls} readings");
+}
+
+#[tokio::test]
+async fn a_deletion_is_confirmed_by_a_second_scan_that_follows_soon() {
+    let bed = Bed::new(&[("web.yaml", "app web v1"), ("api.yaml", "app api v1")]).await;
+    bed.remove("web.yaml");
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let web = name("web");
+    let gone = bed
+        .until("it is gone", |now| {
+            if !now.apps.contains_key(&web) {
+                let absence = now.absence(&web);
+                let mut seen = seen.lock().expect("nobody panics");
+                if seen.last() != Some(&absence) {
+                    seen.push(absence);
+                }
+            }
+            !now.apps.contains_key(&web) && now.absence(&web) == Absence::Confirmed
+        })
+        .await;
+    assert_eq!(*seen.lock().expect("nobody panics"), [Absence::Unconfirmed, Absence::Confirmed]);
+    assert!(runs(&gone, "api", "v1"));
+    bed.write("web.yaml", "app web v2");
+    let back = bed.until("it is back", |now| runs(now, "web", "v2")).await;
+    assert!(back.vanished.is_empty());
+}
+
+#[tokio::test]
+async fn a_broken_file_keeps_its_last_good_version_and_stops_no_other() {
+    let bed = Bed::new(&[("web.yaml", "app web v1"), ("api.yaml", "app api v1")]).await;
+    bed.write("web.yaml", "app web v2\nnonsense");
+    bed.write("api.yaml", "app api v2");
+    let now = bed.until("both are seen", |now| runs(now, "api", "v2") && !now.faults.is_empty()).await;
+    assert!(runs(&now, "web", "v1"));
+    assert_eq!(now.apps["web"].error.as_deref(), Some("`nonsense` is nothing"));
+    assert_eq!(now.faults[0].file, "web.yaml");
+    assert_eq!(now.faults[0].errors, ["`nonsense` is nothing\nsecond line"]);
+    assert_eq!(now.unread, None, "what it holds is known");
+    bed.write("web.yaml", "app web v3");
+    let now = bed.until("it is mended", |now| runs(now, "web", "v3")).await;
+    assert!(now.faults.is_empty() && now.apps["web"].error.is_none());
+}
+
+#[tokio::test]
+async fn a_broken_profile_breaks_its_own_file_only() {
+    let bed = Bed::new(&[("profiles.yaml", "profile fast"), ("web.yaml", "app web v1\nuses fast")]).await;
+    bed.write("profiles.yaml", "profile faster\nnonsense");
+    bed.write("web.yaml", "app web v2\nuses fast");
+    let now = bed.until("both are seen", |now| runs(now, "web", "v2")).await;
+    assert_eq!(now.faults.iter().map(|fault| fault.file.as_str()).collect::<Vec<_>>(), ["profiles.yaml"]);
+    assert_eq!(now.apps["web"].error, None);
+    // Gone for good, it takes its users to their last good versions.
+    bed.remove("profiles.yaml");
+    bed.write("web.yaml", "app web v3\nuses fast");
+    let now = bed.until("the profile is missed", |now| now.apps["web"].error.is_some()).await;
+    assert!(runs(&now, "web", "v2"));
+    assert_eq!(now.unread, None);
+}
+
+#[tokio::test]
+async fn a_file_that_never_parsed_freezes_pruning() {
+    let bed =
+        Bed::new(&[("web.yaml", "app web v1"), ("api.yaml", "app api v1"), ("odd.yaml", "app odd v1\nnonsense")]).await;
+    bed.remove("api.yaml");
+    let api = name("api");
+    let now = bed.until("api is missed", |now| !now.apps.contains_key(&api)).await;
+    assert!(matches!(now.absence(&api), Absence::InDoubt(Doubt::ManifestInvalid(_))));
+    assert!(!now.apps.contains_key("odd"));
+    // Mended, two scans that see everything must miss it.
+    bed.write("odd.yaml", "app odd v1");
+    let now = bed.until("odd is there", |now| runs(now, "odd", "v1")).await;
+    assert_eq!(now.absence(&api), Absence::Unconfirmed);
+    bed.until("api is gone", |now| now.absence(&api) == Absence::Confirmed).await;
+}
+
+#[tokio::test]
+async fn an_app_that_moves_into_a_broken_file_stays_as_it_was() {
+    let bed = Bed::new(&[("web.yaml", "app web v1"), ("api.yaml", "app api v1")]).await;
+    bed.write("new.yaml", "app web v2\nnonsense");
+    bed.remove("web.yaml");
+    let now = bed.until("the new file is seen", |now| now.faults.iter().any(|fault| fault.file == "new.yaml")).await;
+    let now = if now.apps["web"].error.is_some() {
+        now
+    } else {
+        bed.until("it moved", |now| now.apps["web"].error.is_some()).await
+    };
+    assert!(runs(&now, "web", "v1"));
+}
+
+#[tokio::test]
+async fn a_root_that_is_emptied_missing_or_unreadable_deletes_nothing() {
+    let bed = Bed::new(&[("web.yaml", "app web v1"), ("api.yaml", "app api v1")]).await;
+    let frozen = |now: &Snapshot| {
+        now.apps.len() == 2
+            && matches!(now.doubt, Some(Doubt::SourceUnavailable(_)))
+            && conditions(now) == ["SourceUnavailable"]
+    };
+    let aside = bed.root.with_extension("aside");
+    std::fs::rename(&bed.root, &aside).expect("renames");
+    bed.until("it is missing", |now| {
+        frozen(now) && now.doubt.as_ref().is_some_and(|why| why.to_string().contains("missing"))
+    })
+    .await;
+
+    std::fs::create_dir(&bed.root).expect("makes");
+    bed.until("it is empty", |now| {
+        frozen(now) && now.doubt.as_ref().is_some_and(|why| why.to_string().contains("no manifest"))
+    })
+    .await;
+
+    std::fs::remove_dir(&bed.root).expect("removes");
+    std::fs::write(&bed.root, "a file").expect("writes");
+    bed.until("it is a file", |now| {
+        frozen(now) && now.doubt.as_ref().is_some_and(|why| why.to_string().contains("not a directory"))
+    })
+    .await;
+
+    std::fs::remove_file(&bed.root).expect("removes");
+    std::fs::rename(&aside, &bed.root).expect("renames");
+    let now = bed.until("it is back", |now| now.doubt.is_none()).await;
+    assert!(now.apps.len() == 2 && now.vanished.is_empty() && now.conditions.is_empty(), "{:?}", told(&now));
+    bed.write("web.yaml", "app web v2");
+    bed.until("it is watched again", |now| runs(now, "web", "v2")).await;
+}
+
+#[tokio::test]
+async fn an_empty_root_at_the_start_tells_nothing_of_what_the_store_knows() {
+    let bed = Bed::new(&[]).await;
+    assert!(matches!(bed.source.snapshot().absence(&name("web")), Absence::InDoubt(_)));
+    bed.write("api.yaml", "app api v1");
+    bed.until("two scans saw it", |now| now.absence(&name("web")) == Absence::Confirmed).await;
+}
+
+#[tokio::test]
+async fn without_any_event_a_rescan_finds_the_change() {
+    // A hard link outside of the root: no folder that is watched sees the write.
+    let dir = tempfile::tempdir().expect("a directory");
+    let root = dir.path().join("manifests");
+    write(&root, "web.yaml", "app web v1");
+    let outside = dir.path().join("elsewhere");
+    std::fs::create_dir(&outside).expect("makes");
+    std::fs::hard_link(root.join("web.yaml"), outside.join("same")).expect("links");
+    let bed = Bed::on(dir, root, Duration::from_millis(100));
+    bed.until("the first", |now| runs(now, "web", "v1") && now.scans >= 2).await;
+    std::fs::write(outside.join("same"), "app web v2").expect("writes");
+    bed.until("a rescan", |now| runs(now, "web", "v2")).await;
+}
+
+#[tokio::test]
+async fn an_idle_directory_is_not_read_again() {
+    let bed = Bed::new(&[("web.yaml", "app web v1")]).await;
+    let calls = bed.reader.calls.load(Ordering::SeqCst);
+    let nudges = bed.nudges.lock().expect("nobody panics").len();
+    bed.scans(5).await;
+    assert_eq!(bed.reader.calls.load(Ordering::SeqCst), calls, "nothing changed");
+    assert_eq!(bed.nudges.lock().expect("nobody panics").len(), nudges, "nobody is woken");
+}
+
+#[tokio::test]
+async fn a_second_claim_of_a_name_is_the_newcomers_error() {
+    let bed = Bed::new(&[("m.yaml", "app web v1")]).await;
+    bed.write("a.yaml", "app web theirs\napp other v1");
+    let now = bed.until("the newcomer is seen", |now| runs(now, "other", "v1")).await;
+    assert!(runs(&now, "web", "v1"), "who holds a name keeps it, whatever the order of the files");
+    assert_eq!(now.faults[0].file, "a.yaml");
+    assert_eq!(now.faults[0].errors, ["app `web` is already defined in m.yaml"]);
+    bed.remove("m.yaml");
+    let now = bed.until("it is handed over", |now| runs(now, "web", "theirs")).await;
+    assert!(now.vanished.is_empty());
+}
+
+#[tokio::test]
+async fn a_second_claim_of_a_route_is_the_newcomers_error() {
+    let bed = Bed::new(&[("m.yaml", "app web v1 a.test/"), ("api.yaml", "app api v1 b.test/")]).await;
+    bed.write("api.yaml", "app api v2 a.test/");
+    let now = bed.until("the claim is seen", |now| !now.faults.is_empty()).await;
+    assert!(runs(&now, "web", "v1") && runs(&now, "api", "v1"), "{:?}", told(&now));
+    assert_eq!(now.apps["api"].error.as_deref(), Some("route a.test/ is held by app `web`"));
+    bed.write("m.yaml", "app web v2 c.test/");
+    let now = bed.until("the route is free", |now| runs(now, "api", "v2")).await;
+    assert!(now.faults.is_empty() && now.apps["api"].error.is_none());
+    // A new app has no last version to stay at: it is not there, and not gone.
+    bed.write("late.yaml", "app late v1 a.test/");
+    let now = bed.until("the late claim is seen", |now| !now.faults.is_empty()).await;
+    assert!(!now.apps.contains_key("late"));
+    assert!(matches!(now.absence(&name("late")), Absence::InDoubt(_)));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_a_fault_of_its_own() {
+    let bed = Bed::new(&[("web.yaml", "app web v1"), ("big.yaml", "app big v1"), ("link.yaml", "app link v1")]).await;
+    let large = usize::try_from(FILE_BYTES_MAX).expect("fits") + 1;
+    bed.write("big.yaml", &"#".repeat(large));
+    bed.remove("link.yaml");
+    std::os::unix::fs::symlink("nowhere", bed.root.join("link.yaml")).expect("links");
+    let now = bed.until("both are seen", |now| now.faults.len() == 2).await;
+    let faults: Vec<_> = now.faults.iter().map(|fault| (fault.file.as_str(), fault.errors[0].as_str())).collect();
+    assert_eq!(faults[0], ("big.yaml", "larger than 1024 KiB"));
+    assert_eq!(faults[1].0, "link.yaml");
+    assert!(runs(&now, "big", "v1") && runs(&now, "link", "v1"), "{:?}", told(&now));
+    assert_eq!(now.apps["big"].error.as_deref(), Some("larger than 1024 KiB"));
+}
+
+#[tokio::test]
+async fn a_reader_that_panics_is_said_and_freezes_everything() {
+    struct Bad;
+    impl Reader for Bad {
+        fn resolve(&self, _: &BTreeMap<String, Arc<str>>) -> Resolved {
+            panic!("a bug in a reader")
+        }
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    write(dir.path(), "web.yaml", "app web v1");
+    let config = SourceConfig { root: dir.path().to_owned(), settle: SETTLE, rescan: NEVER };
+    let source = DirectorySource::start(config, Arc::new(Bad));
+    let said = async {
+        while source.snapshot().doubt.is_none() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, said).await.expect("it is said");
+    assert_eq!(conditions(&source.snapshot()), ["SourceUnavailable"]);
+}
