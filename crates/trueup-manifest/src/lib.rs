@@ -6,6 +6,7 @@
 //!
 //! Pure: knows no files, no clock, no environment, and no runtime.
 
+mod ambiguous;
 mod check;
 mod diagnostic;
 mod diff;

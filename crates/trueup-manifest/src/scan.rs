@@ -67,6 +67,18 @@ impl Located {
         }
     }
 
+    /// Where unquoted scalars stand, in the order of the text.
+    pub(crate) fn plain_scalars(&self, places: &mut Vec<Span>) {
+        match &self.form {
+            Form::Scalar { style: Style::Plain, .. } => places.push(self.at),
+            Form::Scalar { style: Style::Quoted, .. } => {}
+            Form::List(items) => items.iter().for_each(|item| item.plain_scalars(places)),
+            Form::Map(pairs) => {
+                pairs.iter().flat_map(|(key, value)| [key, value]).for_each(|part| part.plain_scalars(places));
+            }
+        }
+    }
+
     /// The scalar below these keys, for reading names out of broken documents.
     pub(crate) fn scalar_at(&self, path: &[&str]) -> Option<&str> {
         let Some((first, rest)) = path.split_first() else { return self.scalar().map(|(text, _)| text) };
@@ -90,7 +102,9 @@ fn split(text: &str) -> Vec<Span> {
         let marks = |marker| {
             line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
         };
-        if marks("---") && offset > begun {
+        // Comments and directives before the line belong to the document after it.
+        let prelude = |line: &str| line.trim().is_empty() || line.starts_with(['#', '%']);
+        if marks("---") && !text.get(begun..offset).unwrap_or_default().lines().all(prelude) {
             documents.push(Span::new(begun, offset));
             begun = offset;
         }
@@ -331,4 +345,11 @@ fn too_many(at: Span) -> Finding {
 fn too_deep(at: Span) -> Finding {
     let message = format!("the document is nested more than {DEPTH_MAX} levels deep");
     Finding::error("manifest::yaml::budget", at, message).help("no field of a manifest lies that deep")
+}
+
+/// Reads YAML without places, for tests that hold the two readers to one answer.
+#[cfg(test)]
+pub(crate) fn plain(text: &str) -> Option<serde_json::Value> {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options).ok()
 }

@@ -10,9 +10,10 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
+use crate::ambiguous::ambiguous;
 use crate::diagnostic::Finding;
 use crate::node::{Entry, Node, Style, Value};
-use crate::scan::{Form, Located, Scanned};
+use crate::scan::{Form, Located, Scanned, scan};
 use crate::text::Span;
 
 /// What both readers see in a document of `file`.
@@ -34,13 +35,24 @@ pub(crate) fn read(file: &str, document: &Scanned, root: &Located) -> Result<Nod
     })
 }
 
-/// Writes a value as YAML.
+/// Writes a value as YAML that every reader takes the same way.
 ///
 /// # Panics
 /// When the value cannot be serialized at all, which none of our own types does.
 #[must_use]
 pub fn to_yaml<T: Serialize>(value: &T) -> String {
-    serde_yaml::to_string(value).expect("our own types always become YAML")
+    let mut text = serde_yaml::to_string(value).expect("our own types always become YAML");
+    let mut plain = Vec::new();
+    for document in scan(&text) {
+        document.root.iter().for_each(|root| root.plain_scalars(&mut plain));
+    }
+    let unclear = plain.into_iter().map(|at| at.start as usize..at.end as usize);
+    let unclear: Vec<_> = unclear.filter(|at| text.get(at.clone()).is_some_and(ambiguous)).collect();
+    for at in unclear.into_iter().rev() {
+        text.insert(at.end, '\'');
+        text.insert(at.start, '\'');
+    }
+    text
 }
 
 /// Reads one value where `scan` has seen one.
@@ -159,4 +171,10 @@ impl<'de> Visitor<'de> for Reading<'_> {
         }
         Ok(Node { at: self.located.at, value: Value::Map(read.into()) })
     }
+}
+
+/// Reads YAML without places, for tests that hold the two readers to one answer.
+#[cfg(test)]
+pub(crate) fn plain(text: &str) -> Option<serde_json::Value> {
+    serde_yaml::from_str(text).ok()
 }

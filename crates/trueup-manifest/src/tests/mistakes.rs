@@ -148,105 +148,177 @@ fn check(spec: &str, expected: &expect_test::Expect) {
 
 #[test]
 fn deadlines_and_surges_that_leave_no_room_are_refused() {
-    check("command: [x]\nrollout: {minHealthy: 6m}", &expect![[r#"
+    check(
+        "command: [x]\nrollout: {minHealthy: 6m}",
+        &expect![[r#"
         6:25: `minHealthy` is 6m, not less than `healthyDeadline`, which is 5m (shorten `minHealthy` or lengthen `healthyDeadline`)
-    "#]]);
-    check("command: [x]\nrollout: {maxSurge: 0}", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nrollout: {maxSurge: 0}",
+        &expect![[r#"
         6:23: `maxSurge` 0 and `maxUnavailable` 0 leave no room to replace one of 1 (raise one of them to 1 or more; a percentage of `maxUnavailable` rounds down)
-    "#]]);
-    check("command: [x]\nrollout: {maxSurge: 0%, maxUnavailable: 40%}\nreplicas: 2", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nrollout: {maxSurge: 0%, maxUnavailable: 40%}\nreplicas: 2",
+        &expect![[r#"
         6:23: `maxSurge` 0% and `maxUnavailable` 40% leave no room to replace one of 2 (raise one of them to 1 or more; a percentage of `maxUnavailable` rounds down)
-    "#]]);
-    check("command: [x]\nrollout: {strategy: canary}", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nrollout: {strategy: canary}",
+        &expect![[r#"
         6:13: `rollout.strategy: canary` is not served by process targets (remove it, or choose another target than `local`)
         6:23: a canary needs `steps` (write `steps: [{weight: 10, pause: 2m}, {weight: 50, pause: 5m}]`)
-    "#]]);
-    check("command: [x]\nrollout: {steps: [{weight: 10}, {weight: 10}]}", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nrollout: {steps: [{weight: 10}, {weight: 10}]}",
+        &expect![[r#"
         6:13: `steps` are those of a canary, and the strategy is rolling (write `strategy: canary`, or remove them)
         6:44: the weights of `steps` do not rise (give each step more than the one before)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn routes_lead_to_an_http_port_of_the_app() {
-    check("command: [x]\nroutes: [{host: a.b}]", &expect![[r#"
+    check(
+        "command: [x]\nroutes: [{host: a.b}]",
+        &expect![[r#"
         6:12: the route leads to no http port (add `ports: [{name: http}]`)
-    "#]]);
-    check("command: [x]\nports: [{}, {name: admin}]\nroutes: [{host: a.b}]", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nports: [{}, {name: admin}]\nroutes: [{host: a.b}]",
+        &expect![[r#"
         7:12: the route could lead to several http ports (add `port:` with one of: http, admin)
-    "#]]);
-    check("command: [x]\nports: [{}]\nroutes: [{host: a.b, port: htp}]", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nports: [{}]\nroutes: [{host: a.b, port: htp}]",
+        &expect![[r#"
         7:30: the app has no port `htp` (did you mean `http`?)
-    "#]]);
-    check("command: [x]\nports: [{protocol: tcp}]\nroutes: [{host: a.b, port: tcp}]", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nports: [{protocol: tcp}]\nroutes: [{host: a.b, port: tcp}]",
+        &expect![[r#"
         7:30: the port `tcp` speaks tcp; only http can be routed (name an http port)
-    "#]]);
-    check("command: [x]\nports: [{}]\nroutes: [{host: a.b, tls: auto}]", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nports: [{}]\nroutes: [{host: a.b, tls: auto}]",
+        &expect![[r#"
         7:24: `tls: auto` is not served by the edge of this build: it has no certificates (write `tls: off`, or end TLS before the edge)
-    "#]]);
-    check("command: [x]\nports: [{}]\nroutes: [{host: a.b}, {host: A.B, path: /}]", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nports: [{}]\nroutes: [{host: a.b}, {host: A.B, path: /}]",
+        &expect![[r#"
         7:25: the route a.b/ is written twice (keep one of them)
-    "#]]);
-    check("command: [x]\nports: [{}]\nroutes: [{host: 'http://a.b', path: x}]", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nports: [{}]\nroutes: [{host: 'http://a.b', path: x}]",
+        &expect![[r#"
         7:19: `http://a.b` holds a scheme (`host` takes a host name, like `api.example.com`)
         7:39: `x` does not begin with `/` (`path` takes a path, like `/`)
-    "#]]);
-    check("command: [x]\nports: [{}]\nroutes: [{host: a.b}]\nrestart: {policy: on-failure}", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nports: [{}]\nroutes: [{host: a.b}]\nrestart: {policy: on-failure}",
+        &expect![[r#"
         8:21: an app with routes cannot have `restart.policy: on-failure`: one that exits with 0 would be done, and its routes unserved (write `policy: always`, or remove the routes)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn ports_and_probes_fit_each_other() {
-    check("command: [x]\nports: [{port: 80}]\nreplicas: 2", &expect![[r#"
+    check(
+        "command: [x]\nports: [{port: 80}]\nreplicas: 2",
+        &expect![[r#"
         6:3: 2 instances cannot all listen on port 80 of one host (leave the number out: each instance gets its own, told by `$PORT`; or ask for one replica)
-    "#]]);
-    check("command: [x]\nports: [{}, {}]", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nports: [{}, {}]",
+        &expect![[r#"
         6:15: two ports are named `http` (give each a `name` of its own; a port without one is named by its protocol)
-    "#]]);
-    check("command: [x]\nhealth: [{http: {}}]", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nhealth: [{http: {}}]",
+        &expect![[r#"
         6:19: the probe finds no port to ask (add one to `ports`, for example `ports: [{name: http}]`)
-    "#]]);
-    check("command: [x]\nhealth: [{}, {tcp: {}, exec: {command: [y]}}]", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nhealth: [{}, {tcp: {}, exec: {command: [y]}}]",
+        &expect![[r#"
         6:12: the probe asks nothing (write one of `http`, `tcp`, `exec` and `websocket` in each probe)
         6:16: the probe asks 2 things at once: tcp, exec (write one of `http`, `tcp`, `exec` and `websocket` in each probe)
         6:43: `y` is text for one YAML reader and something else for another (quote it: `"y"`)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn names_that_lead_nowhere_are_refused() {
-    check("command: [x]\ntarget: prod\nprofile: wep", &expect![[r#"
+    check(
+        "command: [x]\ntarget: prod\nprofile: wep",
+        &expect![[r#"
         6:11: there is no target `prod` (known here: local)
         7:12: there is no profile `wep` (did you mean `web`?)
-    "#]]);
-    check("command: [x]\ndependsOn: [web, wbe]", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\ndependsOn: [web, wbe]",
+        &expect![[r#"
         6:15: `web` waits for itself: web → web (remove one of these dependencies)
         6:20: there is no app `wbe` (did you mean `web`?)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn single_fields_are_held_to_their_bounds() {
-    check("replicas: 1", &expect![[r#"
+    check(
+        "replicas: 1",
+        &expect![[r#"
         4:1: `command` is required for processes (write `command: [/path/to/program, argument]`)
-    "#]]);
-    check("command: [x]\nfiles: [{path: /etc/x, content: a}, {path: ../x, content: a, mode: '9'}]", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nfiles: [{path: /etc/x, content: a}, {path: ../x, content: a, mode: '9'}]",
+        &expect![[r#"
         6:18: the file `/etc/x` is absolute, which process targets do not serve (write it relative to the instance's own directory: old and new instances would share an absolute one)
         6:70: `9` is not three or four octal digits (`mode` takes a file mode, like `"0644"`)
-    "#]]);
-    check("command: [x]\nreplicas: 1001\nregions: {iad: 1}", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nreplicas: 1001\nregions: {iad: 1}",
+        &expect![[r#"
         6:13: `replicas` is 1001, outside 0 to 1000 (write a number from 0 to 1000)
         7:3: `regions` and `replicas` exclude each other (keep one: `regions` says how many in each)
         7:3: `regions` is not served by process targets (remove it, or choose another target than `local`)
-    "#]]);
-    check("command: [x]\nstop: {signal: KILL, timeout: 31d}", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: [x]\nstop: {signal: KILL, timeout: 31d}",
+        &expect![[r#"
         6:18: `KILL` is not one of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGABRT (`signal` takes a signal, like `SIGTERM`)
         6:33: `31d` is longer than 30days (`timeout` takes a duration, like `30s`)
-    "#]]);
-    check("command: []", &expect![[r#"
+    "#]],
+    );
+    check(
+        "command: []",
+        &expect![[r#"
         5:12: `command` is empty (write at least one item, or leave it out)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

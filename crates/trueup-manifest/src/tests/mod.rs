@@ -1,8 +1,12 @@
 //! Behaviour of the whole crate: text in, apps and diagnostics out.
 
+mod corpus;
+mod digests;
 mod mistakes;
+mod published;
 mod rivals;
 mod served;
+mod trips;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
