@@ -66,6 +66,8 @@ pub struct DriverParts {
     pub rollouts_max: usize,
     /// For the status.
     pub about: Identity,
+    /// Why the edge is not as it was asked to be, kept by whoever sees to it: `EdgeDegraded`.
+    pub edge_fault: Arc<Mutex<Option<String>>>,
 }
 
 /// What the status says of the daemon.

@@ -1,13 +1,16 @@
 //! What would be done: the planner's own answer on a copy of what is remembered, with nothing carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use trueup_seams::{AppPreview, Change};
+use trueup_seams::{AppPreview, Change, ControlError, Ingress, Memory, Runtime};
 use trueup_types::desired::{DesiredApp, Permits, Wanted};
 use trueup_types::record::{AppRecord, Rollout};
 use trueup_types::step::{InstanceStep, StepAction, TargetStep};
 use trueup_types::verdict::State;
-use trueup_types::{AppName, Observed, Plan, Timestamp};
+use trueup_types::{
+    AppName, AppRoutes, Health, Instance, Observed, Plan, RouteSeen, RouteSight, TargetName, Timestamp,
+};
 
 /// What one plan would do; `before` is what is in force.
 #[must_use]
@@ -47,6 +50,48 @@ pub fn of(
     }
 }
 
+/// What would be done where no daemon runs: each target is looked at once, and nothing is judged by probes.
+///
+/// # Errors
+/// When a target cannot be seen.
+pub async fn alone(
+    memory: &Memory,
+    targets: &BTreeMap<TargetName, Arc<dyn Runtime>>,
+    ingress: Option<&dyn Ingress>,
+    wanted: Vec<DesiredApp>,
+    now: Timestamp,
+) -> Result<Vec<AppPreview>, ControlError> {
+    let mut seen: BTreeMap<AppName, Vec<Instance>> = BTreeMap::new();
+    for (target, runtime) in targets {
+        for (place, sight) in runtime.survey().await {
+            let sight = sight.map_err(|why| ControlError::Failed(format!("{target}, {place}: {why}")))?;
+            for sighting in sight.instances {
+                let app = sighting.id.app.clone();
+                let one = Instance { sighting, target: target.clone(), health: Health::Unknown };
+                seen.entry(app).or_default().push(one);
+            }
+        }
+    }
+    let table = match ingress {
+        Some(ingress) => ingress.observe().await.ok().map(|sight| sight.table),
+        None => None,
+    };
+    let mut after: BTreeMap<_, _> = wanted.into_iter().map(|app| (app.name.clone(), app)).collect();
+    let mut names: BTreeSet<_> = after.keys().chain(seen.keys()).chain(memory.apps.keys()).cloned().collect();
+    let mut previews = Vec::new();
+    while let Some(name) = names.pop_first() {
+        let instances = seen.remove(&name).unwrap_or_default();
+        let record = memory.apps.get(&name).cloned();
+        let record = record.unwrap_or_else(|| trueup_plan::adopt(&name, &instances, now));
+        let share = table.as_ref().and_then(|table| table.apps.iter().find(|share| share.app == name)).cloned();
+        let share = share.unwrap_or_else(|| AppRoutes::none(&name));
+        let routes = RouteSight::Seen(RouteSeen { share, in_flight: BTreeMap::new() });
+        let observed = Observed { at: now, sighted_since: now, instances, routes };
+        previews.push(of(&name, None, after.remove(&name).as_ref(), &observed, &record, now));
+    }
+    Ok(previews)
+}
+
 fn count_of(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
@@ -76,6 +121,7 @@ fn change(before: Option<&DesiredApp>, after: Option<&DesiredApp>, record: &AppR
         (None, Some(_)) if record.current.is_none() && starts => Change::Create,
         (_, Some(_)) if starts => Change::Roll,
         (Some(before), Some(after)) if before.intent != after.intent => Change::Adjust,
+        (None, Some(after)) if record.intent.is_some_and(|intent| intent != after.intent) => Change::Adjust,
         (_, Some(_)) if !plan.steps.is_empty() => Change::Repair,
         (_, Some(_)) => Change::None,
     }

@@ -71,7 +71,7 @@ pub(crate) fn app(
             rejected: rejected(record),
             history: record.history.iter().rev().take(HISTORY_MAX).cloned().collect(),
             pin: record.pin.clone(),
-            drift: None,
+            drift: drift(verdict, record),
             manifest_error: error,
             decisions: shown.decisions.iter().cloned().collect(),
             since: record.history.first().map_or(now, |note| note.started),
@@ -91,6 +91,12 @@ pub(crate) fn app(
     if turned {
         wake_dependents(engine, snapshot, app);
     }
+}
+
+/// What has come away from what was converged, while it is being mended.
+fn drift(verdict: &Verdict, record: &AppRecord) -> Option<String> {
+    let mending = matches!(record.rollout, Rollout::Idle) && record.current.is_some();
+    (mending && verdict.state == State::Progressing).then(|| verdict.message.clone())
 }
 
 /// Whether nothing is under way that ends by itself.
@@ -262,6 +268,9 @@ fn daemon_conditions(engine: &Engine, snapshot: &Snapshot) -> Vec<Condition> {
         observed_generation: Generation(0),
     };
     let mut all = snapshot.conditions.clone();
+    if let Some(word) = &engine.daemon.lock().expect("no holder panics").down {
+        all.push(abnormal("Down", format!("all apps are taken down by {}; the next run brings them back", word.by)));
+    }
     let waiting = engine.prune.lock().expect("no holder panics").waiting();
     if waiting > 0 {
         let message = format!("{waiting} apps vanished at once; `trueup approve prune` lets them go");
@@ -277,6 +286,9 @@ fn daemon_conditions(engine: &Engine, snapshot: &Snapshot) -> Vec<Condition> {
     }
     if let StoreHealth::Degraded { why } = engine.parts.store.health() {
         all.push(abnormal("StateStoreDegraded", format!("{why}; what runs is kept, new rollouts wait")));
+    }
+    if let Some(why) = engine.parts.edge_fault.lock().expect("no holder panics").clone() {
+        all.push(abnormal("EdgeDegraded", why));
     }
     if let Some(why) = engine.status_fault.lock().expect("no holder panics").clone() {
         all.push(abnormal("StatusDegraded", why));

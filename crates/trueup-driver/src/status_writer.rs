@@ -30,7 +30,6 @@ pub(crate) async fn run(engine: Arc<Engine>, leave: CancellationToken) {
     if engine.parts.status_files.is_empty() {
         return leave.cancelled().await;
     }
-    let mut pace = PACE;
     loop {
         let beat = tokio::select! {
             () = engine.dirty.notified() => false,
@@ -42,13 +41,12 @@ pub(crate) async fn run(engine: Arc<Engine>, leave: CancellationToken) {
             engine.parts.status_files.iter().for_each(|path| touch(path));
             continue;
         }
-        pace = if write(&engine).await > LARGE_BYTES { PACE_LARGE } else { PACE };
+        let pace = if write(&engine).await > LARGE_BYTES { PACE_LARGE } else { PACE };
         tokio::select! {
             () = tokio::time::sleep(pace) => {}
             () = leave.cancelled() => break,
         }
     }
-    let _ = pace;
     write(&engine).await;
 }
 

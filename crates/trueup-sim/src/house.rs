@@ -83,6 +83,7 @@ impl House {
             resync: Duration::from_secs(30),
             rollouts_max: self.rollouts_max,
             about: Identity::default(),
+            edge_fault: Arc::default(),
         };
         let driver = Arc::new(Driver::new(parts).await.expect("the store loads"));
         let leave = CancellationToken::new();

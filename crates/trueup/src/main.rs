@@ -1,1 +1,124 @@
-fn main() {}
+//! The binary: chooses adapters, parses flags, prints. Holds no policy of any kind.
+//!
+//! Read [`cli`] for the words, [`run`] for the daemon's wiring, and the module of a command's name for what it does.
+
+mod cli;
+mod config;
+mod demo_app;
+mod describe;
+mod doctor;
+mod edge;
+mod events;
+mod get;
+mod help;
+mod init;
+mod logs;
+mod manifests;
+mod orders;
+mod plan;
+mod run;
+mod status_reader;
+mod table;
+mod terminal;
+mod unit;
+mod validate;
+mod wait;
+mod why;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use trueup_types::order::Order;
+
+use crate::cli::{Approve, Cli, Command, Describe};
+use crate::terminal::say;
+
+fn main() -> ExitCode {
+    if let Some(code) = beside_an_instance() {
+        return code;
+    }
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Edge(edge) => edge::run(&cli.places, &edge),
+        Command::Run(_) => on_threads(Threads::Many, dispatch(cli)),
+        command => on_threads(Threads::One, dispatch(Cli { command, ..cli })),
+    };
+    done.unwrap_or_else(|error| {
+        say(&format!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// The processes that stay beside instances are the same program, and must be small: no parser, no runtime.
+fn beside_an_instance() -> Option<ExitCode> {
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["shim", folder] => Some(trueup_process::shim::main(Path::new(folder))),
+        ["shim-exec", folder] => Some(trueup_process::shim_exec::main(Path::new(folder), &[])),
+        ["shim-exec", folder, "--", ..] => Some(trueup_process::shim_exec::main(Path::new(folder), &words[3..])),
+        _ => None,
+    }
+}
+
+enum Threads {
+    One,
+    Many,
+}
+
+fn on_threads(threads: Threads, work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let mut builder = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread(),
+        Threads::Many => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder.enable_all().build()?.block_on(work)
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let places = &cli.places;
+    let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
+    match cli.command {
+        Command::Run(asked) => {
+            log_to_stderr();
+            run::run(places, &asked).await
+        }
+        Command::Down(yes) => done(orders::down(places, yes.yes).await),
+        Command::Init(folder) => done(init::run(&folder.dir)),
+        Command::Validate(asked) => validate::run(&asked),
+        Command::Plan(asked) => Ok(plan::run(places, &asked).await),
+        Command::Get(asked) => done(get::run(places, &asked).await),
+        Command::Describe { what: Describe::App { name } } => done(describe::run(places, &name)),
+        Command::Wait(asked) => wait::run(places, &asked).await,
+        Command::Logs(asked) => done(logs::run(places, &asked).await),
+        Command::Events(asked) => done(events::run(places, &asked).await),
+        Command::Why { name } => done(why::run(places, &name)),
+        Command::Rollback { name, to } => done(orders::give(places, &name, Order::Rollback { to }).await),
+        Command::Retry { name } => done(orders::give(places, &name, Order::Retry).await),
+        Command::Resume { name } => done(orders::give(places, &name, Order::Resume).await),
+        Command::Suspend { name } => done(orders::give(places, &name, Order::Suspend).await),
+        Command::Restart { name } => done(orders::give(places, &name, Order::Restart).await),
+        Command::Promote { name } => done(orders::give(places, &name, Order::Promote).await),
+        Command::Abort { name } => done(orders::give(places, &name, Order::Abort).await),
+        Command::Reconcile { name } => done(orders::reconcile(places, name.as_ref()).await),
+        Command::Approve { what: Approve::Prune } => done(orders::approve_prune(places).await),
+        Command::Schema { kind } => done(help::schema(kind.as_deref())),
+        Command::Explain { path } => done(help::explain(&path)),
+        Command::Completions { shell } => {
+            help::completions(shell);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => done(help::man()),
+        Command::Doctor => Ok(doctor::run(places).await),
+        Command::Unit(asked) => done(unit::run(&asked)),
+        Command::DemoApp => demo_app::run().await,
+        Command::Edge(asked) => edge::run(places, &asked),
+    }
+}
+
+/// What the daemon logs goes to standard error; `TRUEUP_LOG` says how much.
+fn log_to_stderr() {
+    use std::io::IsTerminal as _;
+    let filter = tracing_subscriber::EnvFilter::new(config::log_filter());
+    let colours = std::io::stderr().is_terminal() && !config::no_color();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+}

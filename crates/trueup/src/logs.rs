@@ -1,0 +1,106 @@
+//! `trueup logs`: what instances wrote, through the daemon; and the log of a deploy, from the status file.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use trueup_driver::{Clock as _, SteadyClock};
+use trueup_seams::LogQuery;
+use trueup_server::ControlClient;
+use trueup_types::{AppName, InstanceId, TargetName, Timestamp};
+
+use crate::cli::{Logs, Places, revision};
+use crate::config;
+use crate::status_reader;
+use crate::terminal::out;
+
+/// From one question to the next, while following.
+const GLANCE: Duration = Duration::from_millis(300);
+
+/// Runs `trueup logs`.
+pub(crate) async fn run(places: &Places, asked: &Logs) -> anyhow::Result<()> {
+    if let Some(release) = asked.name.strip_prefix("release/") {
+        return deploy(places, release);
+    }
+    let app = AppName::new(asked.name.strip_prefix("app/").unwrap_or(&asked.name))?;
+    let client = ControlClient::new(&config::state_dir(places))?;
+    let since = asked.since.map(|ago| before(SteadyClock::fresh().now(), ago));
+    let mut positions: BTreeMap<InstanceId, u64> = BTreeMap::new();
+    let mut first = true;
+    loop {
+        let instances = chosen(client.instances(&app).await?, asked);
+        if instances.is_empty() && first {
+            bail!("app/{app} has no such instance; `trueup get instances {app}` lists them");
+        }
+        let many = instances.len() > 1;
+        for (instance, target) in instances {
+            let after = positions.get(&instance).copied();
+            // What appears while we follow is shown from its beginning.
+            let after = if first { None } else { Some(after.unwrap_or(0)) };
+            let query = LogQuery {
+                instance: instance.clone(),
+                since: since.filter(|_| first),
+                lines_max: asked.tail,
+                previous: asked.previous,
+                after,
+            };
+            let lines = match client.logs(&target, &query).await {
+                Ok(lines) => lines,
+                // One that has just gone has nothing more to say.
+                Err(_) if !first => continue,
+                Err(error) => return Err(error.into()),
+            };
+            for line in lines {
+                positions.insert(instance.clone(), line.position);
+                out(&if many { format!("{instance} | {}", line.text) } else { line.text });
+            }
+        }
+        first = false;
+        if !asked.follow {
+            return Ok(());
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+fn before(now: Timestamp, ago: Duration) -> Timestamp {
+    let millis = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_millis(now.as_millis().saturating_sub(millis))
+}
+
+fn chosen(all: Vec<(InstanceId, TargetName)>, asked: &Logs) -> Vec<(InstanceId, TargetName)> {
+    let wanted = |id: &InstanceId| asked.instance.as_ref().is_none_or(|asked| asked == id);
+    all.into_iter().filter(|(id, _)| wanted(id)).collect()
+}
+
+/// `release/NAME@7`: the phases of a deploy and the events that named it.
+fn deploy(places: &Places, release: &str) -> anyhow::Result<()> {
+    let (name, number) = release.split_once('@').context("a release is written release/NAME@7")?;
+    let number = revision(number).map_err(anyhow::Error::msg)?;
+    let status = status_reader::read(places)?;
+    let Some(app) = status.app(name) else { bail!("there is no app `{name}`; `trueup get apps` lists them") };
+    let note = app.status.history.iter().find(|note| note.revision == number);
+    let note =
+        note.with_context(|| format!("{number} is not in the history; `trueup get releases {name}` lists it"))?;
+    let mut entries = vec![(note.started, "Begun".to_owned(), format!("{number} {}", note.digest.short()))];
+    for phase in &note.phases {
+        entries.push((phase.started, format!("{:?}", phase.phase), "begun".to_owned()));
+        entries.extend(phase.ended.map(|ended| (ended, format!("{:?}", phase.phase), "ended".to_owned())));
+    }
+    let ours =
+        status.document.events.iter().filter(|event| {
+            event.revision == Some(number) && event.app.as_ref().is_some_and(|app| app.as_str() == name)
+        });
+    entries.extend(ours.map(|event| (event.first, event.reason.clone(), event.message.clone())));
+    if let (Some(ended), Some(outcome)) = (note.ended, note.outcome) {
+        entries.push((ended, format!("{outcome:?}"), note.cause.clone().unwrap_or_default()));
+    }
+    entries.sort_by_key(|(at, ..)| *at);
+    let mut text = String::new();
+    for (at, phase, message) in entries {
+        let _ = writeln!(text, "{at}  {phase:<10} {message}");
+    }
+    out(text.trim_end());
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! `trueup plan`: field diff and effect; 0 nothing, 1 changes, 2 error.
+//!
+//! Beside a running daemon it asks that one through the socket; alone it looks for itself, without a lock, and changes
+//! nothing.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use serde_json::json;
+use trueup_manifest::field_diff;
+use trueup_seams::{AppPreview, Change};
+use trueup_server::{ClientError, ControlClient};
+use trueup_types::desired::DesiredApp;
+
+use crate::cli::{Places, PlanArgs, Text};
+use crate::run::alone;
+use crate::terminal::{Tone, out, say, toned};
+use crate::{config, manifests};
+
+/// Something would change.
+const CHANGES: u8 = 1;
+/// It cannot be told.
+const ERROR: u8 = 2;
+
+/// Runs `trueup plan`.
+pub(crate) async fn run(places: &Places, asked: &PlanArgs) -> ExitCode {
+    match preview(places, asked).await {
+        Ok(previews) => {
+            let changes: Vec<_> = previews.iter().filter(|preview| shown(preview)).collect();
+            match asked.output {
+                Text::Text => print(&changes),
+                Text::Json => out(&objects(&changes)),
+            }
+            let any = changes.iter().any(|preview| preview.change != Change::None);
+            ExitCode::from(if any { CHANGES } else { 0 })
+        }
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::from(ERROR)
+        }
+    }
+}
+
+async fn preview(places: &Places, asked: &PlanArgs) -> anyhow::Result<Vec<AppPreview>> {
+    let directory = manifests::read(&asked.dir)?;
+    for diagnostic in directory.diagnostics() {
+        say(&format!("{:?}", miette::Report::new(diagnostic.clone())));
+    }
+    anyhow::ensure!(directory.errors() == 0, "{} errors; nothing can be planned", directory.errors());
+    let targets = directory.resolution.targets;
+    let apps = directory.resolution.apps.into_values();
+    let wanted: Vec<DesiredApp> = apps.map(|app| DesiredApp::clone(&app.desired)).collect();
+    let state_dir = config::state_dir(places);
+    match ControlClient::new(&state_dir)?.preview(&wanted).await {
+        Ok(previews) => Ok(previews),
+        Err(ClientError::NoDaemon { .. }) => alone::preview(&state_dir, &asked.owner, targets, wanted).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What does not change and has nothing to say is left out.
+fn shown(preview: &AppPreview) -> bool {
+    preview.change != Change::None || !preview.notes.is_empty()
+}
+
+fn sign(change: Change) -> (&'static str, &'static str, Tone) {
+    match change {
+        Change::None => (" ", "stays", Tone::Good),
+        Change::Create => ("+", "is created", Tone::Good),
+        Change::Roll => ("~", "rolls to a new release", Tone::Busy),
+        Change::Adjust => ("~", "is adjusted; nothing restarts", Tone::Good),
+        Change::Repair => ("!", "has drifted, and is repaired", Tone::Busy),
+        Change::Remove => ("-", "is removed", Tone::Bad),
+    }
+}
+
+fn print(changes: &[&AppPreview]) {
+    let mut text = String::new();
+    for preview in changes {
+        let (sign, sentence, tone) = sign(preview.change);
+        let _ = writeln!(text, "{} app/{} {sentence}", toned(sign, tone), preview.app);
+        if preview.change != Change::Repair {
+            for field in field_diff(preview.before.as_ref(), preview.after.as_ref()) {
+                let _ = match (&field.before, &field.after) {
+                    (Some(before), Some(after)) => writeln!(text, "    {}: {before} -> {after}", field.path),
+                    (None, Some(after)) => writeln!(text, "    {}: {after}", field.path),
+                    (Some(before), None) => writeln!(text, "    {}: {before} -> (gone)", field.path),
+                    (None, None) => Ok(()),
+                };
+            }
+        }
+        for line in effect(preview) {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
+    let _ = write!(text, "{}", summary(changes));
+    out(&text);
+}
+
+fn effect(preview: &AppPreview) -> Vec<String> {
+    let counts = [
+        (preview.create, "create"),
+        (preview.replace, "replace"),
+        (preview.restart, "restart"),
+        (preview.remove, "remove"),
+    ];
+    let parts: Vec<_> =
+        counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, verb)| format!("{verb} {count}")).collect();
+    let mut lines = Vec::new();
+    if !parts.is_empty() {
+        let downtime = preview.downtime.as_ref();
+        let downtime = downtime.map_or_else(|| "no downtime".to_owned(), |why| format!("downtime: {why}"));
+        lines.push(format!("effect: {}; {downtime}", parts.join(", ")));
+    }
+    if let Some(why) = preview.after.as_ref().and_then(|after| after.policy.stop_first.as_ref()) {
+        lines.push(format!("stop-first: {why}"));
+    }
+    lines.extend(preview.notes.iter().map(|note| format!("note: {note}")));
+    lines
+}
+
+fn summary(changes: &[&AppPreview]) -> String {
+    let count = |change: Change| changes.iter().filter(|preview| preview.change == change).count();
+    let (create, roll, adjust) = (count(Change::Create), count(Change::Roll), count(Change::Adjust));
+    let (repair, remove) = (count(Change::Repair), count(Change::Remove));
+    if create + roll + adjust + repair + remove == 0 {
+        return "Nothing would change.".to_owned();
+    }
+    format!("Plan: {create} to create, {roll} to roll, {adjust} to adjust, {repair} to repair, {remove} to remove.")
+}
+
+fn objects(changes: &[&AppPreview]) -> String {
+    let all: Vec<_> = changes
+        .iter()
+        .map(|preview| {
+            let fields = field_diff(preview.before.as_ref(), preview.after.as_ref());
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|field| json!({"path": field.path, "before": field.before, "after": field.after}))
+                .collect();
+            json!({
+                "app": preview.app,
+                "change": preview.change,
+                "fields": fields,
+                "effect": {
+                    "create": preview.create,
+                    "replace": preview.replace,
+                    "restart": preview.restart,
+                    "remove": preview.remove,
+                    "downtime": preview.downtime,
+                },
+                "notes": preview.notes,
+                "steps": preview.steps,
+            })
+        })
+        .collect();
+    serde_json::to_string_pretty(&all).unwrap_or_default()
+}

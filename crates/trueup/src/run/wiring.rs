@@ -1,0 +1,165 @@
+//! Which adapter stands behind which seam.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use trueup_driver::{Clock as _, DriverParts, Identity, RuntimeParts, SteadyClock, clock};
+use trueup_process::{ProcessConfig, ProcessRuntime};
+use trueup_seams::{DaemonRecord, ObserveError, Runtime, Source, Store as _, Survey};
+use trueup_source::{DirectorySource, SourceConfig};
+use trueup_store::SledStore;
+use trueup_types::step::{StepOutcome, TargetStep};
+use trueup_types::target::{TargetKind, TargetSpec};
+use trueup_types::{OwnerId, Place, TargetName};
+
+use super::edge_keeper::EdgeKeeper;
+use crate::cli::{Places, Run};
+use crate::config;
+use crate::manifests::ManifestReader;
+
+/// This very program, though its file be replaced.
+pub(crate) const OURSELVES: &str = "/proc/self/exe";
+
+/// The parts, joined.
+pub(crate) struct House {
+    pub parts: DriverParts,
+    pub source: Arc<dyn Source>,
+    pub edge: Arc<EdgeKeeper>,
+}
+
+impl House {
+    pub(crate) async fn build(
+        places: &Places,
+        asked: &Run,
+        state_dir: &Path,
+        open_files: (u64, u64),
+    ) -> anyhow::Result<Self> {
+        let store = {
+            let state_dir = state_dir.to_owned();
+            tokio::task::spawn_blocking(move || SledStore::open(&state_dir)).await??
+        };
+        let store = Arc::new(store);
+        let clock = Arc::new(steady_clock(store.as_ref()).await?);
+        let edge = EdgeKeeper::start(state_dir, asked.listen.clone(), asked.owner.clone()).await?;
+        let settings = SourceConfig { root: config::absolute(&asked.dir), settle: asked.settle, rescan: asked.resync };
+        let source: Arc<dyn Source> = DirectorySource::start(settings, Arc::new(ManifestReader::default()));
+        let runtimes = {
+            let (state_dir, owner, clock) = (state_dir.to_owned(), asked.owner.clone(), Arc::clone(&clock));
+            Box::new(move |spec: &TargetSpec| runtime(spec, &state_dir, &owner, open_files, &clock))
+        };
+        let listen: Vec<_> = asked.listen.iter().map(ToString::to_string).collect();
+        let parts = DriverParts {
+            source: Arc::clone(&source),
+            store,
+            runtimes,
+            ingress: Some(edge.ingress()),
+            seed: clock.now().as_millis(),
+            clock,
+            owner: asked.owner.clone(),
+            state_dir: Some(state_dir.to_owned()),
+            status_files: config::status_files(places),
+            resync: asked.resync,
+            rollouts_max: asked.max_rollouts,
+            about: Identity {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                source: config::absolute(&asked.dir).display().to_string(),
+                listen: Some(listen.join(",")),
+            },
+            edge_fault: edge.fault(),
+        };
+        Ok(Self { parts, source, edge })
+    }
+}
+
+/// Time goes on from where the last daemon left it.
+async fn steady_clock(store: &SledStore) -> anyhow::Result<SteadyClock> {
+    let boot_id = clock::boot_id().context("the boot id cannot be read; is /proc mounted?")?;
+    // A store that cannot be read now gives a fresh anchor; the driver says what is wrong with it.
+    let mut record = store.load().await.map_or_else(|_| DaemonRecord::default(), |memory| memory.daemon);
+    let before = record.clone();
+    let clock = SteadyClock::continued(&mut record, &boot_id);
+    if record != before
+        && let Err(error) = store.save_daemon(&record).await
+    {
+        tracing::warn!(%error, "the clock's anchor is not saved");
+    }
+    Ok(clock)
+}
+
+/// What reaches a target.
+fn runtime(
+    spec: &TargetSpec,
+    state_dir: &Path,
+    owner: &OwnerId,
+    open_files: (u64, u64),
+    clock: &Arc<SteadyClock>,
+) -> RuntimeParts {
+    match spec.kind {
+        TargetKind::Process => match processes(&spec.name, state_dir, owner, open_files, clock) {
+            Ok(runtime) => {
+                let runtime = Arc::new(runtime);
+                RuntimeParts {
+                    runtime: Arc::clone(&runtime) as Arc<dyn Runtime>,
+                    inspect: Some(Arc::clone(&runtime) as Arc<dyn trueup_seams::Inspect>),
+                    nudges: Some(runtime),
+                }
+            }
+            Err(error) => {
+                let why = format!("the folder of instances cannot be opened: {error}");
+                RuntimeParts { runtime: Arc::new(OutOfSight { why }), inspect: None, nudges: None }
+            }
+        },
+    }
+}
+
+/// The process runtime of a target; each target has a folder of its own.
+pub(crate) fn processes(
+    target: &TargetName,
+    state_dir: &Path,
+    owner: &OwnerId,
+    open_files: (u64, u64),
+    clock: &Arc<SteadyClock>,
+) -> std::io::Result<ProcessRuntime> {
+    let clock = Arc::clone(clock);
+    ProcessRuntime::open(ProcessConfig {
+        state_dir: home(target, state_dir),
+        owner: owner.clone(),
+        program: PathBuf::from(OURSELVES),
+        base_env: config::base_env(),
+        open_files: Some(open_files),
+        now: Arc::new(move || clock.now()),
+    })
+}
+
+/// Where a target's instances lie.
+pub(crate) fn home(target: &TargetName, state_dir: &Path) -> PathBuf {
+    if *target == TargetName::local() { state_dir.to_owned() } else { state_dir.join("targets").join(target.as_str()) }
+}
+
+/// A target whose adapter could not be made: nothing of it can be seen, so nothing is done.
+struct OutOfSight {
+    why: String,
+}
+
+impl Runtime for OutOfSight {
+    fn survey(&self) -> trueup_seams::BoxFuture<'_, Survey> {
+        Box::pin(async { Survey::from([(Place::here(), Err(ObserveError { detail: self.why.clone() }))]) })
+    }
+
+    fn apply<'a>(&'a self, _: &'a TargetStep) -> trueup_seams::BoxFuture<'a, StepOutcome> {
+        Box::pin(async { StepOutcome::Unknown { why: trueup_types::Doubt::TargetDark(self.why.clone()) } })
+    }
+}
+
+/// Raises our own limit of open files as far as it goes; answers what it was, which is what instances get.
+pub(crate) fn raise_open_files() -> (u64, u64) {
+    let limit = getrlimit(Resource::Nofile);
+    let found = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays");
+    }
+    found
+}
