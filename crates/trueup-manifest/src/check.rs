@@ -11,6 +11,9 @@ use crate::suggest;
 use crate::text::Span;
 use crate::units;
 
+/// Most unknown keys of one map that are guessed at: beyond it the map is another thing altogether.
+const GUESSES_MAX: usize = 20;
+
 /// Notes what is wrong with a value that stands at `key`.
 pub(crate) fn check(node: &Node, shape: Shape, key: &str, findings: &mut Vec<Finding>) {
     match (shape, &node.value) {
@@ -66,7 +69,8 @@ pub(crate) fn check(node: &Node, shape: Shape, key: &str, findings: &mut Vec<Fin
 
 fn object(node: &Node, entries: &[Entry], fields: &'static [Field], key: &str, findings: &mut Vec<Finding>) {
     let known = || fields.iter().filter(|field| field.need != Need::Refused).map(|field| field.name);
-    let mut meant = Vec::new();
+    let free: Vec<_> = known().filter(|name| !entries.iter().any(|entry| *entry.key == **name)).collect();
+    let (mut meant, mut unknown) = (Vec::new(), 0);
     for entry in entries {
         match fields.iter().find(|field| *field.name == *entry.key) {
             // A merge key, which `scan` has refused.
@@ -80,8 +84,9 @@ fn object(node: &Node, entries: &[Entry], fields: &'static [Field], key: &str, f
             }
             Some(field) => check(&entry.node, field.shape, field.name, findings),
             None => {
-                let free = known().filter(|name| !entries.iter().any(|entry| *entry.key == **name));
-                let near = suggest::nearest(&entry.key, free);
+                let guess = unknown < GUESSES_MAX;
+                unknown += 1;
+                let near = guess.then(|| suggest::nearest(&entry.key, free.iter().copied())).flatten();
                 meant.extend(near);
                 let help =
                     near.map_or_else(|| suggest::remedy(&entry.key, known()), |near| format!("did you mean `{near}`?"));

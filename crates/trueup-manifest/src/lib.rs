@@ -41,4 +41,4 @@ pub use resolve::{Profile, Resolution, ResolvedApp, resolve};
 pub use schema::{schema, schemas};
 pub use spec::manifest_of;
 pub use text::FileText;
-pub use yaml::to_yaml;
+pub use yaml::{to_json, to_yaml};

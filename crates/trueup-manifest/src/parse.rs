@@ -12,13 +12,16 @@ use crate::field::Shape;
 use crate::kind::{API_VERSION, Kind, LATER};
 use crate::lower::Kept;
 use crate::node::{Node, Value};
-use crate::scan::{Scanned, scan};
+use crate::scan::{Scanned, VALUES_MAX, scan};
 use crate::suggest;
 use crate::text::{FileText, Source, Span};
 use crate::yaml;
 
 /// Largest file that is read, in bytes: ten thousand apps of one kilobyte, and as much again.
 pub const FILE_BYTES_MAX: usize = 20 * 1024 * 1024;
+
+/// Most diagnostics of one file taken alone: whoever has more has another problem.
+const DIAGNOSTICS_MAX: usize = 500;
 
 /// One file, parsed: immutable, cheap to keep, shared between calls of [`crate::resolve`].
 ///
@@ -98,7 +101,7 @@ pub fn parse_file(file: &FileText) -> ParsedFile {
         parsed.note(vec![Finding::error("manifest::file::large", Span::default(), message).help("split it")]);
         return parsed;
     }
-    for scanned in scan(&file.text) {
+    for scanned in scan(&file.text, VALUES_MAX) {
         parsed.claim(&scanned);
         let (document, findings) = document(&file.text, scanned);
         parsed.documents.extend(document);
@@ -111,7 +114,14 @@ pub fn parse_file(file: &FileText) -> ParsedFile {
 
 impl ParsedFile {
     fn note(&mut self, findings: Vec<Finding>) {
-        self.diagnostics.extend(findings.into_iter().map(|finding| finding.within(&self.source)));
+        let room = DIAGNOSTICS_MAX.saturating_sub(self.diagnostics.len());
+        let mut findings = findings.into_iter();
+        self.diagnostics.extend(findings.by_ref().take(room).map(|finding| finding.within(&self.source)));
+        if let Some(next) = findings.next().filter(|_| self.diagnostics.len() == DIAGNOSTICS_MAX) {
+            let message = format!("the file has more than {DIAGNOSTICS_MAX} errors; the rest is not shown");
+            let finding = Finding::error("manifest::file::errors", next.at, message).help("mend the first ones");
+            self.diagnostics.push(finding.within(&self.source));
+        }
     }
 
     fn claim(&mut self, scanned: &Scanned) {

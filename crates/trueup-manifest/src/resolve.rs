@@ -31,7 +31,7 @@ pub struct Resolution {
     pub targets: BTreeMap<TargetName, TargetSpec>,
     /// The profiles without an error, the built-in ones among them.
     pub profiles: BTreeMap<String, Profile>,
-    /// Every error and warning of every file, by file and place.
+    /// Every error of every file, by file and place; the warnings of an app that is taken are with the app.
     pub diagnostics: Vec<ManifestDiagnostic>,
     /// By file: the apps that it seems to be about, also where it is broken.
     pub claims: BTreeMap<String, Vec<AppName>>,
@@ -44,7 +44,7 @@ pub struct ResolvedApp {
     pub desired: Arc<DesiredApp>,
     /// The file it stands in.
     pub file: String,
-    /// What someone should look at, though it is taken; also among the diagnostics.
+    /// What someone should look at, though it is taken.
     pub warnings: Vec<ManifestDiagnostic>,
 }
 
@@ -184,9 +184,11 @@ impl Resolving {
         for (_, places) in self.named(files, Kind::App) {
             for (file, document, _) in &places {
                 let Some(lowered) = self.lowered(file, document) else { continue };
-                self.out.diagnostics.extend_from_slice(&lowered.diagnostics);
-                if let Some(desired) = lowered.desired.clone().filter(|_| places.len() == 1) {
-                    apps.insert(desired.name.clone(), Candidate { file, lowered, desired, refused: false });
+                match lowered.desired.clone().filter(|_| places.len() == 1) {
+                    Some(desired) => {
+                        apps.insert(desired.name.clone(), Candidate { file, lowered, desired, refused: false });
+                    }
+                    None => self.out.diagnostics.extend_from_slice(&lowered.diagnostics),
                 }
             }
         }

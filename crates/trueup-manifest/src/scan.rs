@@ -14,7 +14,7 @@ use crate::node::{Style, cut};
 use crate::text::Span;
 
 /// Most values of one document, aliases expanded: far above any manifest, far below what would hurt.
-const VALUES_MAX: usize = 100_000;
+pub(crate) const VALUES_MAX: usize = 20_000;
 /// Deepest nesting of one document: the deepest field is seven levels down.
 const DEPTH_MAX: usize = 32;
 
@@ -89,8 +89,8 @@ impl Located {
 }
 
 /// Scans every document of a text; one broken document breaks none but itself.
-pub(crate) fn scan(text: &str) -> Vec<Scanned> {
-    split(text).into_iter().filter_map(|at| scan_document(text, at)).collect()
+pub(crate) fn scan(text: &str, values_max: usize) -> Vec<Scanned> {
+    split(text).into_iter().filter_map(|at| scan_document(text, at, values_max)).collect()
 }
 
 /// Splits at the lines that YAML reserves for it: `---` and `...` at the beginning of a line occur in no content.
@@ -118,9 +118,9 @@ fn split(text: &str) -> Vec<Span> {
     documents
 }
 
-fn scan_document(file: &str, at: Span) -> Option<Scanned> {
+fn scan_document(file: &str, at: Span, values_max: usize) -> Option<Scanned> {
     let text = file.get(at.start as usize..at.end as usize).unwrap_or_default();
-    let mut builder = Builder { base: at.start as usize, text, ..Builder::default() };
+    let mut builder = Builder { base: at.start as usize, text, values_max, ..Builder::default() };
     let options = granit_parser::options! {
         emit_comments: false,
         flow_nesting_limit: DEPTH_MAX,
@@ -169,6 +169,7 @@ struct Builder<'a> {
     /// By the parser's number; the value and how many values it holds.
     anchors: BTreeMap<usize, (Located, (usize, usize))>,
     values: usize,
+    values_max: usize,
     findings: Vec<Finding>,
 }
 
@@ -228,8 +229,8 @@ impl Builder<'_> {
         if self.open.len() + levels > DEPTH_MAX {
             return Err(too_deep(at));
         }
-        if self.values > VALUES_MAX {
-            return Err(too_many(at));
+        if self.values > self.values_max {
+            return Err(too_many(self.values_max, at));
         }
         let located = Located { at, form: located.form.clone() };
         self.place(located, 0)
@@ -238,8 +239,8 @@ impl Builder<'_> {
     /// Puts a finished value where it belongs.
     fn place(&mut self, located: Located, anchor: usize) -> Result<(), Finding> {
         self.values += 1;
-        if self.values > VALUES_MAX {
-            return Err(too_many(located.at));
+        if self.values > self.values_max {
+            return Err(too_many(self.values_max, located.at));
         }
         if anchor != 0 {
             let measure = located.measure();
@@ -337,8 +338,8 @@ fn wrong_key(key: &Located, seen: &mut BTreeMap<Box<str>, Span>) -> Option<Findi
     None
 }
 
-fn too_many(at: Span) -> Finding {
-    let message = format!("the document holds more than {VALUES_MAX} values once its aliases are written out");
+fn too_many(most: usize, at: Span) -> Finding {
+    let message = format!("the document holds more than {most} values once its aliases are written out");
     Finding::error("manifest::yaml::budget", at, message).help("split it, or use fewer aliases")
 }
 

@@ -5,6 +5,7 @@
 //! would be misled as well. Also writes YAML, for what people ask to see.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -43,7 +44,7 @@ pub(crate) fn read(file: &str, document: &Scanned, root: &Located) -> Result<Nod
 pub fn to_yaml<T: Serialize>(value: &T) -> String {
     let mut text = serde_yaml::to_string(value).expect("our own types always become YAML");
     let mut plain = Vec::new();
-    for document in scan(&text) {
+    for document in scan(&text, usize::MAX) {
         document.root.iter().for_each(|root| root.plain_scalars(&mut plain));
     }
     let unclear = plain.into_iter().map(|at| at.start as usize..at.end as usize);
@@ -53,6 +54,12 @@ pub fn to_yaml<T: Serialize>(value: &T) -> String {
         text.insert(at.start, '\'');
     }
     text
+}
+
+/// One YAML document as JSON, without places and without judgement; `None` when it is not YAML.
+#[must_use]
+pub fn to_json(text: &str) -> Option<serde_json::Value> {
+    serde_yaml::from_str(text).ok()
 }
 
 /// Reads one value where `scan` has seen one.
@@ -156,12 +163,13 @@ impl<'de> Visitor<'de> for Reading<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Node, A::Error> {
         let Form::Map(located) = &self.located.form else { return self.differ() };
         let mut read: Vec<Entry> = Vec::with_capacity(located.len());
+        let mut seen = BTreeSet::new();
         for (key, value) in located {
             let Some(key_read) = pairs.next_key_seed(Reading { located: key, ..self })? else { return self.differ() };
             let node = pairs.next_value_seed(Reading { located: value, ..self })?;
             let Form::Scalar { text, style } = &key.form else { continue };
             // The first of two equal keys counts; the second is already an error.
-            if !read.iter().any(|entry| entry.key == *text) {
+            if seen.insert(text) {
                 let key_is_text = key_read.text().is_some();
                 read.push(Entry { key: text.clone(), key_at: key.at, key_style: *style, key_is_text, node });
             }
@@ -171,10 +179,4 @@ impl<'de> Visitor<'de> for Reading<'_> {
         }
         Ok(Node { at: self.located.at, value: Value::Map(read.into()) })
     }
-}
-
-/// Reads YAML without places, for tests that hold the two readers to one answer.
-#[cfg(test)]
-pub(crate) fn plain(text: &str) -> Option<serde_json::Value> {
-    serde_yaml::from_str(text).ok()
 }

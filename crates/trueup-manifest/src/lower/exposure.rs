@@ -41,7 +41,7 @@ pub(super) fn lower(
             continue;
         }
         exposure.routes.push(route);
-        places.push(item.span().or(spec.get("profile").span()).unwrap_or_default());
+        places.push(notes.place(item));
     }
     (exposure, places)
 }

@@ -26,6 +26,11 @@ impl<'a> Notes<'a> {
         self.findings
     }
 
+    /// Where a value is said: in the app's own text, or by its profile.
+    pub(super) fn place(&self, view: View<'_>) -> Span {
+        view.span().or(self.profile.map(|(_, at)| at)).unwrap_or(self.spec_at)
+    }
+
     /// Notes an error about a value.
     pub(super) fn error(
         &mut self,

@@ -165,7 +165,7 @@ fn depends_on(view: View<'_>, notes: &mut Notes<'_>) -> (BTreeSet<AppName>, Vec<
     for item in view.items() {
         let Ok(Some(app)) = name::<AppName>(item) else { continue };
         if names.insert(app.clone()) {
-            places.push((app, item.span().unwrap_or_default()));
+            places.push((app, notes.place(item)));
         } else {
             notes.error(item, "manifest::depends::duplicate", format!("`{app}` is named twice"), "keep one of them");
         }

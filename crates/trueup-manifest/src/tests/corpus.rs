@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{report, resolved};
-use crate::scan::{self, scan};
+use crate::scan::{self, VALUES_MAX, scan};
 use crate::yaml;
 
 fn corpus(folder: &str) -> Vec<(String, String)> {
@@ -23,12 +23,12 @@ fn corpus(folder: &str) -> Vec<(String, String)> {
 fn both_readers_give_the_same_answer() {
     let mut documents = 0;
     for (name, text) in corpus("same") {
-        for scanned in scan(&text) {
+        for scanned in scan(&text, VALUES_MAX) {
             assert!(scanned.whole && scanned.findings.is_empty(), "{name}: {:?}", scanned.findings);
             let root = scanned.root.as_ref().expect("only documents with content are handed out");
             let node = yaml::read(&text, &scanned, root).unwrap_or_else(|finding| panic!("{name}: {finding:?}"));
             let part = &text[scanned.at.start as usize..scanned.at.end as usize];
-            let (meaning, other) = (yaml::plain(part), scan::plain(part));
+            let (meaning, other) = (yaml::to_json(part), scan::plain(part));
             assert!(meaning.is_some(), "{name}");
             assert_eq!(meaning, other, "{name}: the readers differ");
             assert_eq!(Some(super::trips::json_of(&node)), meaning, "{name}: and the tree is what they say");
@@ -41,7 +41,7 @@ fn both_readers_give_the_same_answer() {
 #[test]
 fn places_are_those_of_the_text() {
     let (_, text) = corpus("same").into_iter().find(|(name, _)| name == "styles.yaml").expect("it is there");
-    let scanned = scan(&text).remove(0);
+    let scanned = scan(&text, VALUES_MAX).remove(0);
     let node = yaml::read(&text, &scanned, scanned.root.as_ref().expect("it has content")).expect("it is sound");
     for entry in node.entries() {
         let at = |span: crate::text::Span| &text[span.start as usize..span.end as usize];

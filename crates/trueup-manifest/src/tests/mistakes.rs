@@ -342,3 +342,15 @@ fn a_broken_document_still_claims_its_app_and_spoils_no_other() {
     assert_eq!(claims, ["odd", "sound", "torn"]);
     assert_eq!(resolution.apps.keys().map(ToString::to_string).collect::<Vec<_>>(), ["sound"]);
 }
+
+#[test]
+fn a_hopeless_file_is_answered_in_bounds() {
+    let text = "a: 1\n---\n".repeat(5000);
+    let resolution = resolved(&[("a.yaml", &text)]);
+    assert_eq!(resolution.diagnostics.len(), 501);
+    let keys: String = (0..4000).map(|index| format!("comand{index}: 1, ")).collect();
+    let wide = format!("kind: App\nmetadata: {{name: a}}\nspec: {{{keys}env: {{{keys}}}}}\n");
+    assert_eq!(resolved(&[("a.yaml", &wide)]).diagnostics.iter().filter(|one| one.is_error()).count(), 501);
+    let long = format!("a: [{}]", "1,".repeat(200_000));
+    assert_eq!(resolved(&[("a.yaml", &long)]).diagnostics[0].code, "manifest::yaml::budget");
+}

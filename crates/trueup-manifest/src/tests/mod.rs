@@ -35,7 +35,8 @@ pub(crate) fn report(resolution: &Resolution) -> String {
     for (name, app) in &resolution.apps {
         writeln!(text, "{name} from {}", app.file).expect("a string takes text");
     }
-    for diagnostic in &resolution.diagnostics {
+    let warnings = resolution.apps.values().flat_map(|app| &app.warnings);
+    for diagnostic in resolution.diagnostics.iter().chain(warnings) {
         writeln!(text, "{} {}\n  {}", diagnostic.severity, diagnostic.code, diagnostic.line())
             .expect("a string takes text");
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::digests::full;
 use super::{app, name};
-use crate::scan::scan;
+use crate::scan::{VALUES_MAX, scan};
 use crate::{Kind, builtin_profiles, explain, field_diff, manifest_of, schema, schemas, yaml};
 
 #[test]
@@ -62,7 +62,7 @@ fn what_the_decoder_takes_the_schema_takes() {
     let mut found = Vec::new();
     faults(&schema(Kind::App), &manifest_of(&full().apps[&name("web")].desired), "app", &mut found);
     for (_, text) in builtin_profiles() {
-        let scanned = scan(&text).remove(0);
+        let scanned = scan(&text, VALUES_MAX).remove(0);
         let root = yaml::read(&text, &scanned, scanned.root.as_ref().expect("it has content")).expect("it is sound");
         faults(&schema(Kind::Profile), &super::trips::json_of(&root), "profile", &mut found);
     }
@@ -165,7 +165,8 @@ fn a_diff_names_the_fields_that_change() {
         routes[b/].host: + b
         routes[b/].path: + /
         routes[b/].port: + http
-    "#]].assert_eq(&lines(Some(&before), Some(&after)));
+    "#]]
+    .assert_eq(&lines(Some(&before), Some(&after)));
     assert_eq!(lines(Some(&before), Some(&before)), "");
     assert_eq!(field_diff(None, Some(&before)).len(), field_diff(Some(&before), None).len());
 }

@@ -218,3 +218,46 @@ spec: {profile: nested, command: [own]}
     assert_eq!(resolution.profiles["web"].file.as_deref(), Some("a.yaml"));
     assert_eq!(resolution.profiles["worker"].file, None);
 }
+
+#[test]
+fn the_manifests_of_the_end_to_end_tests_are_taken() {
+    let demo = r#"apiVersion: trueup.dev/v1
+kind: App
+metadata:
+  name: api
+spec:
+  command: [trueup, demo-app]
+  replicas: 2
+  ports: [{name: http, protocol: http}]
+  routes: [{host: api.localhost, path: /}]
+  dependsOn: [app-01]
+  env:
+    DEMO_VERSION: "v1"
+    DEMO_EXIT_AFTER: "0s"
+  health:
+    - {name: ready, http: {path: /health}, interval: 300ms, timeout: 2s, grace: 2s, failures: 2}
+  stop: {timeout: 8s}
+  rollout:
+    bake: 2500ms
+    drain: 8s
+    healthyDeadline: 4s
+    minHealthy: 300ms
+    progressDeadline: 20s
+"#;
+    let sleeper = "apiVersion: trueup.dev/v1\nkind: App\nmetadata: {name: app-01}\nspec:\n  profile: worker\n  \
+         command: [sleep, \"86400\"]\n  env: {VERSION: \"v1\"}\n  stop: {timeout: 2s}\n  \
+         rollout: {minHealthy: 100ms, bake: 100ms, healthyDeadline: 5s, progressDeadline: 20s, drain: 0s}\n";
+    let resolution = resolved(&[("api.yaml", demo), ("app-01.yaml", sleeper)]);
+    assert_eq!(resolution.apps.len(), 2, "{}", report(&resolution));
+    assert!(resolution.diagnostics.is_empty(), "{}", report(&resolution));
+    let api = &resolution.apps[&super::name("api")].desired;
+    assert_eq!(
+        api.template.health[0].check,
+        trueup_types::template::Check::Http {
+            path: "/health".to_owned(),
+            port: api.template.ports[0].name.clone(),
+            status: (200..=299).collect(),
+        }
+    );
+    assert_eq!(api.origin.file.as_deref(), Some("api.yaml"));
+}
