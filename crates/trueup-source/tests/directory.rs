@@ -108,6 +108,8 @@ struct Bed {
     source: Arc<DirectorySource>,
     reader: Arc<Toy>,
     nudges: Arc<Mutex<Vec<Nudge>>>,
+    /// Each snapshot that somebody was woken for.
+    history: Arc<Mutex<Vec<Arc<Snapshot>>>>,
 }
 
 impl Bed {
@@ -135,7 +137,14 @@ impl Bed {
         let nudges = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&nudges);
         source.listen(Arc::new(move |nudge| told.lock().expect("nobody panics").push(nudge)));
-        Self { _dir: dir, root, source, reader, nudges }
+        let history = Arc::new(Mutex::new(Vec::new()));
+        let (of, kept) = (Arc::downgrade(&source), Arc::clone(&history));
+        source.listen(Arc::new(move |_| {
+            if let Some(source) = of.upgrade() {
+                kept.lock().expect("nobody panics").push(source.snapshot());
+            }
+        }));
+        Self { _dir: dir, root, source, reader, nudges, history }
     }
 
     fn write(&self, file: &str, text: &str) {
@@ -160,6 +169,16 @@ impl Bed {
             Ok(now) => now,
             Err(_) => panic!("never: {what}; {:#?}", told(&self.source.snapshot())),
         }
+    }
+
+    /// What absence of an app meant, snapshot by snapshot, once it was absent.
+    fn absences(&self, app: &str) -> Vec<Absence> {
+        let app = name(app);
+        let history = self.history.lock().expect("nobody panics");
+        let mut absences: Vec<_> =
+            history.iter().filter(|now| !now.apps.contains_key(&app)).map(|now| now.absence(&app)).collect();
+        absences.dedup();
+        absences
     }
 
     /// Lists until so many more scans have been counted: what had to be seen has been.
@@ -303,21 +322,11 @@ async fn a_burst_of_a_thousand_files_is_read_a_few_times() {
 async fn a_deletion_is_confirmed_by_a_second_scan_that_follows_soon() {
     let bed = Bed::new(&[("web.yaml", "app web v1"), ("api.yaml", "app api v1")]).await;
     bed.remove("web.yaml");
-    let seen = Arc::new(Mutex::new(Vec::new()));
     let web = name("web");
-    let gone = bed
-        .until("it is gone", |now| {
-            if !now.apps.contains_key(&web) {
-                let absence = now.absence(&web);
-                let mut seen = seen.lock().expect("nobody panics");
-                if seen.last() != Some(&absence) {
-                    seen.push(absence);
-                }
-            }
-            !now.apps.contains_key(&web) && now.absence(&web) == Absence::Confirmed
-        })
-        .await;
-    assert_eq!(*seen.lock().expect("nobody panics"), [Absence::Unconfirmed, Absence::Confirmed]);
+    let gone =
+        bed.until("it is gone", |now| !now.apps.contains_key(&web) && now.absence(&web) == Absence::Confirmed).await;
+    bed.until("somebody is woken for it", |_| bed.absences("web").contains(&Absence::Confirmed)).await;
+    assert_eq!(bed.absences("web"), [Absence::Unconfirmed, Absence::Confirmed]);
     assert!(runs(&gone, "api", "v1"));
     bed.write("web.yaml", "app web v2");
     let back = bed.until("it is back", |now| runs(now, "web", "v2")).await;
@@ -367,9 +376,12 @@ async fn a_file_that_never_parsed_freezes_pruning() {
     assert!(!now.apps.contains_key("odd"));
     // Mended, two scans that see everything must miss it.
     bed.write("odd.yaml", "app odd v1");
-    let now = bed.until("odd is there", |now| runs(now, "odd", "v1")).await;
-    assert_eq!(now.absence(&api), Absence::Unconfirmed);
+    bed.until("odd is there", |now| runs(now, "odd", "v1")).await;
     bed.until("api is gone", |now| now.absence(&api) == Absence::Confirmed).await;
+    bed.until("somebody is woken for it", |_| bed.absences("api").contains(&Absence::Confirmed)).await;
+    let absences = bed.absences("api");
+    let doubted = absences.iter().take_while(|absence| matches!(absence, Absence::InDoubt(_))).count();
+    assert_eq!(absences[doubted..], [Absence::Unconfirmed, Absence::Confirmed]);
 }
 
 #[tokio::test]
@@ -498,6 +510,59 @@ async fn a_file_that_cannot_be_read_is_a_fault_of_its_own() {
     assert_eq!(faults[1].0, "link.yaml");
     assert!(runs(&now, "big", "v1") && runs(&now, "link", "v1"), "{:?}", told(&now));
     assert_eq!(now.apps["big"].error.as_deref(), Some("larger than 1024 KiB"));
+}
+
+#[tokio::test]
+async fn a_file_that_never_holds_still_stops_no_other() {
+    let bed = Bed::new(&[("web.yaml", "app web v1"), ("api.yaml", "app api v1")]).await;
+    let root = bed.root.clone();
+    let stop = Arc::new(AtomicUsize::new(0));
+    let stopped = Arc::clone(&stop);
+    let restless = tokio::spawn(async move {
+        let mut number = 0;
+        while stopped.load(Ordering::SeqCst) == 0 {
+            number += 1;
+            write(&root, "web.yaml", &format!("app web restless-{number}"));
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    });
+    bed.write("api.yaml", "app api v2");
+    bed.write("late.yaml", "app late v1");
+    let now = bed.until("the others count", |now| runs(now, "api", "v2") && runs(now, "late", "v1")).await;
+    assert!(now.apps.contains_key("web"));
+    stop.store(1, Ordering::SeqCst);
+    restless.await.expect("ends");
+    bed.write("web.yaml", "app web still");
+    bed.until("it holds still", |now| runs(now, "web", "still")).await;
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "CI must not leave it out")]
+async fn another_device_in_its_place_deletes_nothing() {
+    let mount = |verb: &str, args: &[&str], root: &Path| {
+        let done = std::process::Command::new(verb).args(args).arg(root).output();
+        done.is_ok_and(|output| output.status.success())
+    };
+    let bed = Bed::start(&[("web.yaml", "app web v1"), ("api.yaml", "app api v1")], Duration::from_millis(100));
+    bed.until("the first", |now| now.scans >= 2).await;
+    if !mount("mount", &["-t", "tmpfs", "tmpfs"], &bed.root) {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI must be able to mount a tmpfs");
+        eprintln!("LEFT OUT: a tmpfs cannot be mounted here, so another device was not tried");
+        return;
+    }
+    bed.write("web.yaml", "app web theirs");
+    let other = |now: &Snapshot| now.doubt.as_ref().is_some_and(|why| why.to_string().contains("another device"));
+    let seen = tokio::time::timeout(DEADLINE, async {
+        while !other(&bed.source.snapshot()) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    let seen = seen.await;
+    let now = bed.source.snapshot();
+    assert!(mount("umount", &["-l"], &bed.root));
+    assert!(seen.is_ok() && now.apps.len() == 2 && runs(&now, "web", "v1"), "{:?}", told(&now));
+    let now = bed.until("it is back", |now| now.doubt.is_none()).await;
+    assert!(now.vanished.is_empty() && now.apps.len() == 2);
 }
 
 #[tokio::test]

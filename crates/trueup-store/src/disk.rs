@@ -15,6 +15,11 @@ pub(crate) fn create_private(dir: &Path) -> io::Result<()> {
 /// Takes the lock of a store; held until the file is dropped.
 pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    // A disk that turned read-only can still be locked.
+    let opened = opened.or_else(|why| match why.kind() == io::ErrorKind::ReadOnlyFilesystem {
+        true => File::open(path),
+        false => Err(why),
+    });
     let file = opened.map_err(|why| StoreError::Unavailable(format!("{}: {why}", path.display())))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),

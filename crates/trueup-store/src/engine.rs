@@ -274,3 +274,60 @@ fn told(panic: &(dyn std::any::Any + Send)) -> String {
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     format!("the engine panicked: {}", text.lines().next().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn mount(options: &str, dir: &Path) -> bool {
+        let done = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir).output();
+        done.is_ok_and(|output| output.status.success())
+    }
+
+    fn writes(round: u8) -> Writes {
+        (0..10).map(|number| (format!("app/{round}-{number}"), Some(vec![round; 3_000]))).collect()
+    }
+
+    /// The store looks for room before it writes; this is the disk that fills in between.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "CI must not leave it out")]
+    fn a_disk_that_fills_under_a_commit_is_refused_and_keeps_what_was_committed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        if !mount("size=3m", dir.path()) {
+            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI must be able to mount a tmpfs");
+            eprintln!("LEFT OUT: a tmpfs cannot be mounted here, so a disk that fills under a commit was not tried");
+            return;
+        }
+        let store = dir.path().join("store");
+        let mut engine = Engine::open(&store).expect("opens");
+        let mut committed = BTreeMap::new();
+        let refused = (0..u8::MAX).find_map(|round| match engine.commit(writes(round)) {
+            Ok(()) => {
+                committed.extend(writes(round));
+                None
+            }
+            Err(why) => Some(why),
+        });
+        drop(engine);
+        let while_full = Engine::open(&store).map(drop);
+        let grown = mount("remount,size=16m", dir.path());
+        let reopened = Engine::open(&store).and_then(|engine| engine.entries());
+        let _ = Command::new("umount").arg("-l").arg(dir.path()).status();
+        assert!(matches!(refused, Some(EngineError::Refused(_))), "{refused:?}");
+        assert!(matches!(while_full, Err(EngineError::Refused(_))), "{while_full:?}");
+        assert!(grown);
+        let found: BTreeMap<_, _> = reopened.expect("opens once there is room").into_iter().collect();
+        assert!(!committed.is_empty());
+        for (key, value) in committed {
+            assert_eq!(found.get(key.as_bytes()), value.as_ref(), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_engine_is_an_error() {
+        let panicked: Result<(), _> = bounded("test", || panic!("as sled does"));
+        assert!(matches!(panicked, Err(EngineError::Broken(why)) if why.contains("as sled does")));
+    }
+}

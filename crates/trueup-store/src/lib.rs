@@ -90,20 +90,22 @@ impl SledStore {
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<StoreResult<T>>) -> Request) -> StoreResult<T> {
-        let gone = || StoreError::Unavailable("the store's thread has ended".to_owned());
+        let gone = || self.silent("the store's thread has ended".to_owned());
         let _turn = self.turns.acquire().await.map_err(|_| gone())?;
         let (reply, answer) = oneshot::channel();
         self.requests.send(request(reply)).map_err(|_| gone())?;
         match tokio::time::timeout(ANSWER_WAIT_MAX, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(gone()),
-            Err(_) => {
-                let why = format!("no answer within {}s", ANSWER_WAIT_MAX.as_secs());
-                let health = StoreHealth::Degraded { why: why.clone() };
-                *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
-                Err(StoreError::Unavailable(why))
-            }
+            Err(_) => Err(self.silent(format!("no answer within {}s", ANSWER_WAIT_MAX.as_secs()))),
         }
+    }
+
+    /// The owner thread cannot say how it stands, so it is said here.
+    fn silent(&self, why: String) -> StoreError {
+        let health = StoreHealth::Degraded { why: why.clone() };
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+        StoreError::Unavailable(why)
     }
 }
 

@@ -258,6 +258,12 @@ impl Mount {
         }
     }
 
+    fn remount(&self, option: &str) {
+        let option = format!("remount,{option}");
+        let done = Command::new("mount").args(["-o", &option]).arg(self.0.path()).status();
+        assert!(done.expect("mount runs").success());
+    }
+
     fn free(&self) {
         std::fs::remove_file(self.0.path().join("ballast")).expect("removes");
     }
@@ -310,6 +316,30 @@ fn a_start_on_a_full_disk_is_degraded_harms_nothing_and_heals() {
         let memory = store.load().await.expect("loads");
         assert_eq!(memory.rebuilt, None);
         assert_eq!(memory.apps[&web].generation, Generation(1));
+    });
+    assert!(asides(&state).is_empty());
+}
+
+#[test]
+fn a_start_on_a_read_only_disk_is_degraded_and_heals_without_a_restart() {
+    let Some(disk) = Mount::new(48) else { return };
+    let state = disk.0.path().join("state");
+    let web = name("web");
+    let store = SledStore::open(&state).expect("opens");
+    runtime().block_on(store.save(&web, &record(&web, 1, &[1], 500))).expect("saves");
+    drop(store);
+    disk.remount("ro");
+    let store = SledStore::open(&state).expect("opens, degraded");
+    runtime().block_on(async {
+        assert!(matches!(store.health(), StoreHealth::Degraded { .. }));
+        let refused = store.save(&web, &record(&web, 2, &[1], 500)).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        disk.remount("rw");
+        until_health(&store, |health| *health == StoreHealth::Good).await;
+        let memory = store.load().await.expect("loads");
+        assert_eq!(memory.rebuilt, None);
+        assert_eq!(memory.apps[&web], record(&web, 1, &[1], 500));
+        store.save(&web, &record(&web, 2, &[1], 500)).await.expect("saves");
     });
     assert!(asides(&state).is_empty());
 }
