@@ -49,8 +49,8 @@ pub fn plan(wanted: &Wanted, observed: &Observed, permits: &Permits, record: &Ap
     }
 }
 
-fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, record: &AppRecord, now: Timestamp) -> Plan {
-    let mut record = record.clone();
+fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before: &AppRecord, now: Timestamp) -> Plan {
+    let mut record = before.clone();
     if desired.policy.suspend || record.suspended.is_some() {
         return gone::suspended(desired, observed, record, now);
     }
@@ -72,7 +72,8 @@ fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, record:
         .or(step_wake)
         .or(steps::gates(&scene, &census))
         .or(verdict::deadlines(&record, &scene, &heading))
-        .or(soon(&heading, &census, &steps, now));
+        .or(soon(&heading, &census, &steps, now))
+        .or(after_transition(before, &record, now));
     Plan { record, steps, verdict, wake }
 }
 
@@ -87,6 +88,12 @@ fn soon(heading: &rollout::Heading, census: &Census<'_>, steps: &[trueup_types::
         wake = wake.or(Wake::At(now.after(limits::PERMIT_AGAIN), WakeReason::Permit));
     }
     wake
+}
+
+/// At most one transition a tick: what follows from it is looked at in the next, at once.
+fn after_transition(before: &AppRecord, after: &AppRecord, now: Timestamp) -> Wake {
+    let moved = std::mem::discriminant(&before.rollout) != std::mem::discriminant(&after.rollout);
+    if moved { Wake::At(now, WakeReason::LookAgain) } else { Wake::OnChange }
 }
 
 /// Keeps in mind only the targets where something of the app still is, or is wanted.

@@ -10,7 +10,7 @@ use trueup_types::verdict::{Counts, Stall, State};
 use trueup_types::{Verdict, Wake, WakeReason};
 
 use crate::census::{Census, Role, Vigour};
-use crate::rollout::{Heading, Mode, Scene};
+use crate::rollout::{Heading, Mode, Scene, answers};
 use crate::routes::{Key, key};
 
 /// How the app stands.
@@ -28,7 +28,11 @@ pub(crate) fn of(
     let well = serving_well(scene, census, serving);
     let state = state(record, scene, heading, &Standing { counts, done, well, acting });
     let degraded = degraded(scene, heading, census, &state);
-    let message = message(record, heading, &state, &counts, degraded.as_deref());
+    let mut message = message(record, heading, &state, &counts, degraded.as_deref());
+    let newer = heading.release.as_ref().is_some_and(|release| !answers(record, scene.desired, release));
+    if state == State::Baking && newer {
+        message.push_str("; a newer release waits for the end of the bake, or for `promote`");
+    }
     Verdict {
         state,
         generation: record.generation,
@@ -168,9 +172,8 @@ pub(crate) fn deadlines(record: &AppRecord, scene: &Scene<'_>, heading: &Heading
             let due = waits.chain([progress.due(policy.progress_deadline)]).min();
             due.map_or(Wake::OnChange, |due| Wake::At(due, WakeReason::Deadline))
         }
-        // Past its end the bake waits for health, which is an event; one that has just begun must be looked at, though it
-        // be of no length.
-        Rollout::Baking { bake, .. } if bake.reached(policy.bake) && !bake.watched().is_zero() => Wake::OnChange,
+        // Past its end the bake waits for health, which is an event.
+        Rollout::Baking { bake, .. } if bake.reached(policy.bake) => Wake::OnChange,
         Rollout::Baking { bake, .. } => Wake::At(bake.due(policy.bake), WakeReason::Bake),
         Rollout::Reverting { .. } if heading.stall.is_some() => Wake::OnChange,
         Rollout::Reverting { spent, .. } => Wake::At(spent.due(policy.progress_deadline), WakeReason::Deadline),

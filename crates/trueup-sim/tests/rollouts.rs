@@ -301,3 +301,21 @@ async fn a_bake_of_no_length_ends_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(15), "no routine look was waited for: {:?}", begun.elapsed());
     lawful(&house);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_release_waits_for_the_bake_and_then_begins_at_once() {
+    let app = AppSketch::web("web").replicas(2);
+    let house = house_with(&app).await;
+    house.source.put(app.clone().env("VERSION", "v2").build());
+    house.until("it bakes", PATIENCE, |house| house.app("web").is_some_and(|app| app.status.word == "Baking")).await;
+    house.source.put(app.env("VERSION", "v3").build());
+    let live = |house: &House| house.app("web").and_then(|app| app.status.last_good).map_or(0, |good| good.0);
+    house.until("the bake ends", PATIENCE, |house| live(house) == 2).await;
+    let ended = tokio::time::Instant::now();
+    house
+        .until("the newer one begins", PATIENCE, |house| house.running("web").iter().any(|(id, _)| id.contains("-r3-")))
+        .await;
+    assert!(ended.elapsed() < Duration::from_secs(1), "no routine look was waited for: {:?}", ended.elapsed());
+    house.until_live("web", 3).await;
+    lawful(&house);
+}
