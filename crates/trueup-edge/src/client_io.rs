@@ -102,12 +102,15 @@ impl Pulse {
     /// Whether the head of this chunked request is whole on the tape and names no length beside its coding.
     ///
     /// A head that came in the same read as the end of the request before it is not on the tape, and is not trusted.
-    pub(crate) fn chunked_without_length(&self, method: &str, target: &str) -> bool {
+    pub(crate) fn chunked_without_length(&self, method: &str, target: Option<&str>) -> bool {
         let tape = self.tape.lock().expect("nobody panics while holding the tape");
         let mut lines = tape.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
         let Some(first) = lines.by_ref().find(|line| !line.trim_ascii().is_empty()) else { return false };
-        let rest = first.strip_prefix(method.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
-        if !rest.and_then(|rest| rest.strip_prefix(target.as_bytes())).is_some_and(|rest| rest.starts_with(b" ")) {
+        let Some(rest) = first.strip_prefix(method.as_bytes()).and_then(|rest| rest.strip_prefix(b" ")) else {
+            return false;
+        };
+        let is = |target: &str| rest.strip_prefix(target.as_bytes()).is_some_and(|rest| rest.starts_with(b" "));
+        if !target.is_none_or(is) {
             return false;
         }
         for line in lines {
@@ -210,7 +213,7 @@ mod tests {
     fn trusted(tape: &str) -> bool {
         let pulse = Pulse::new(true);
         pulse.record(tape.as_bytes());
-        pulse.chunked_without_length("POST", "/up")
+        pulse.chunked_without_length("POST", Some("/up"))
     }
 
     #[test]
@@ -232,6 +235,6 @@ mod tests {
         assert!(matches!(pulse.waiting(), Waiting::Idle(_)));
         pulse.record(b"POST /up HTTP/1.1\r\n\r\n");
         assert!(matches!(pulse.waiting(), Waiting::Head(_)));
-        assert!(pulse.chunked_without_length("POST", "/up"));
+        assert!(pulse.chunked_without_length("POST", Some("/up")));
     }
 }

@@ -59,10 +59,6 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
 
 /// Serves a connection to its end.
 pub(crate) async fn attend(worker: Rc<Worker>, seat: Seat, tcp: TcpStream, peer: SocketAddr) {
-    // Without it the last piece of a response would wait for the client's delayed acknowledgement.
-    if tcp.set_nodelay(true).is_err() {
-        return;
-    }
     let Ok(Some(dialect)) = timeout(worker.limits().head, greet(&tcp)).await else { return };
     let pulse = Pulse::new(dialect == Dialect::Http1);
     let peer = peer.ip().to_canonical();

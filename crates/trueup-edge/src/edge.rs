@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use trueup_types::route::RouteTable;
 
 use crate::error::EdgeError;
@@ -26,14 +26,24 @@ pub(crate) struct Edge {
     /// Our copies of the listeners, for handing over.
     doors: RefCell<Vec<(SocketAddr, TcpListener)>>,
     mode: Cell<Mode>,
+    /// Held while listeners come and go: one change after the other.
+    changing: Mutex<()>,
     /// Rung when the mode has changed.
     pub(crate) changed: Notify,
 }
 
 impl Edge {
     pub(crate) fn new(shared: Arc<Shared>, sequence: u64, build: String, threads: Vec<Reins>) -> Self {
-        let doors = RefCell::default();
-        Self { shared, sequence, build, threads, doors, mode: Cell::new(Mode::Serving), changed: Notify::new() }
+        Self {
+            shared,
+            sequence,
+            build,
+            threads,
+            doors: RefCell::default(),
+            mode: Cell::new(Mode::Serving),
+            changing: Mutex::new(()),
+            changed: Notify::new(),
+        }
     }
 
     /// How far it is on its way out.
@@ -87,6 +97,10 @@ impl Edge {
         wanted: &[SocketAddr],
         adopted: Vec<(SocketAddr, TcpListener)>,
     ) -> Result<(), EdgeError> {
+        let _alone = self.changing.lock().await;
+        if self.mode() != Mode::Serving {
+            return Err(EdgeError::Refused("the edge is on its way out; ask the newer one".to_owned()));
+        }
         let held = self.addresses();
         let fresh = self.open(wanted, &held, adopted)?;
         for (number, (address, listener)) in fresh.into_iter().enumerate() {
@@ -105,6 +119,8 @@ impl Edge {
 
     /// Another edge has taken `taken` over: accepts no longer, and stays for what it has.
     pub(crate) async fn handed_over(&self, taken: &[SocketAddr]) {
+        let _alone = self.changing.lock().await;
+        self.shared.live.keep_no_longer();
         let (taken, left): (Vec<_>, Vec<_>) = self.addresses().into_iter().partition(|one| taken.contains(one));
         self.close(taken, Queued::Taken).await;
         self.close(left, Queued::Accepted).await;
@@ -113,6 +129,7 @@ impl Edge {
 
     /// Accepts no longer, and ends what it has as soon as it may.
     pub(crate) async fn leave(&self) {
+        let _alone = self.changing.lock().await;
         if self.mode() != Mode::Leaving {
             self.close(self.addresses(), Queued::Accepted).await;
             self.enter(Mode::Leaving).await;

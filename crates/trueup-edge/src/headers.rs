@@ -118,6 +118,11 @@ pub(crate) fn set_chunked(headers: &mut HeaderMap) {
     headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
 }
 
+/// Whether a body is framed by chunks and nothing else; what else a hop coded could not be told from its content.
+pub(crate) fn only_chunked(coding: &HeaderValue) -> bool {
+    coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+}
+
 /// The declared length of a body.
 pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()

@@ -43,6 +43,12 @@ pub const TAPE_BYTES_MAX: usize = 64 * 1024;
 pub const H2_STREAMS_MAX: u32 = 250;
 /// Wait after the process has run out of descriptors, before it accepts again.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Silence after which a connection's peer is asked for a sign of life, by TCP itself.
+pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+/// Wait between two such questions.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Unanswered questions after which the peer is taken for gone.
+pub const KEEPALIVE_RETRIES: u32 = 4;
 /// Connections that wait to be accepted, for each listener; the kernel caps it at `net.core.somaxconn`.
 pub const BACKLOG: i32 = 4096;
 /// Most listeners of one edge, threads times addresses: what a hand-over is willing to carry.

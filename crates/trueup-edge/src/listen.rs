@@ -5,10 +5,10 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::error::EdgeError;
-use crate::limits::BACKLOG;
+use crate::limits::{BACKLOG, KEEPALIVE_AFTER, KEEPALIVE_INTERVAL, KEEPALIVE_RETRIES};
 
 /// Whether somebody else may listen on the address already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,10 @@ fn open_all(address: SocketAddr, count: usize, claim: Claim) -> io::Result<Vec<T
         if !first {
             socket.set_reuse_port(true)?;
         }
+        // Accepted connections inherit both: the last piece of a response waits for no acknowledgement, and a client that
+        // vanished does not hold its tunnel for ever.
+        socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_keepalive(&keepalive())?;
         socket.bind(&address.into())?;
         if first {
             // Bound alone, so nobody else is there; from here on our own threads may join. Set before `listen`, which
@@ -54,6 +58,11 @@ fn open_all(address: SocketAddr, count: usize, claim: Claim) -> io::Result<Vec<T
         listeners.push(listener);
     }
     Ok(listeners)
+}
+
+/// How a peer that vanished without a word is found out: within two minutes.
+pub(crate) fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_RETRIES)
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub(crate) struct Live {
 struct Control {
     ledger: Ledger,
     dir: PathBuf,
+    /// Whether tables are kept on the disk: of two edges in one directory only the newer one keeps.
+    keeps: bool,
     /// Why the newest table is not on the disk, if it is not.
     unsaved: Option<String>,
 }
@@ -64,7 +66,7 @@ impl Live {
         let table = keep::load(&dir, owner).unwrap_or(empty);
         let mut ledger = Ledger::new(threads);
         let routes = Routes::compile(table, 1, &mut ledger);
-        let control = Mutex::new(Control { ledger, dir, unsaved: None });
+        let control = Mutex::new(Control { ledger, dir, keeps: true, unsaved: None });
         Self { routes: ArcSwap::from_pointee(routes), epoch: AtomicU64::new(1), control }
     }
 
@@ -87,9 +89,11 @@ impl Live {
         let named = routes.names();
         control.ledger.prune(|instance| named.contains(instance));
         // A full disk must not keep a dead instance in the table: live first, kept second.
-        control.unsaved = keep::save(&control.dir, &routes.table).err().map(|error| error.to_string());
-        if let Some(why) = &control.unsaved {
-            tracing::warn!(why, "the route table is live but could not be kept");
+        if control.keeps {
+            control.unsaved = keep::save(&control.dir, &routes.table).err().map(|error| error.to_string());
+            if let Some(why) = &control.unsaved {
+                tracing::warn!(why, "the route table is live but could not be kept");
+            }
         }
         tracing::info!(generation = routes.table.generation.0, "route table swapped");
         Swap::Done
@@ -114,6 +118,11 @@ impl Live {
     /// Why the live table is not on the disk, if it is not.
     pub(crate) fn unsaved(&self) -> Option<String> {
         self.lock().unsaved.clone()
+    }
+
+    /// Leaves the table on the disk to a newer edge.
+    pub(crate) fn keep_no_longer(&self) {
+        self.lock().keeps = false;
     }
 
     /// Chooses a backend and counts the request, in one: counted before the table is looked at again, so that whoever

@@ -4,6 +4,7 @@
 //! nothing was sent, on a fresh connection once when a pooled one turned out dead.
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -66,18 +67,10 @@ pub(crate) async fn serve(visitor: Rc<Visitor>, request: Request<Incoming>) -> R
     let worker = &visitor.worker;
     let http1 = request.version() != Version::HTTP_2;
     let line = worker.logs().then(|| Line::begin(&request, visitor.peer));
-    let mut kept = Kept { line, flight: None, _served: visitor.pulse.serve(), worker: Rc::clone(worker) };
+    let kept = Kept { line, flight: None, _served: visitor.pulse.serve(), worker: Rc::clone(worker) };
     let mut response = match forward(&visitor, request).await {
         Ok((answer, upgrade)) => finish(&visitor, answer, upgrade, kept),
-        Err(fault) => {
-            let mut response = fault.answer();
-            if let Some(line) = &mut kept.line {
-                line.status = response.status();
-                line.bytes = response.body().size_hint().exact().unwrap_or(0);
-            }
-            response.body_mut().keep(kept);
-            response
-        }
+        Err(fault) => own_words(fault, kept),
     };
     if http1 && worker.mode() != Mode::Serving && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         headers::set_close(response.headers_mut());
@@ -96,11 +89,14 @@ async fn forward(visitor: &Visitor, request: Request<Incoming>) -> Result<(Answe
 fn prepare(visitor: &Visitor, mut request: Request<Incoming>) -> Result<Errand, Fault> {
     let limit = visitor.worker.limits().body_bytes_max;
     let host = headers::host(&request)?;
-    if request.headers().contains_key(TRANSFER_ENCODING) {
-        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-        // An absolute target is spelled as a whole.
-        let whole = request.uri().authority().map(|_| request.uri().to_string());
-        if !visitor.pulse.chunked_without_length(request.method().as_str(), whole.as_deref().unwrap_or(target)) {
+    if let Some(coding) = request.headers().get(TRANSFER_ENCODING) {
+        if !headers::only_chunked(coding) {
+            return Err(Fault::BadRequest("a transfer coding other than chunked is not served"));
+        }
+        // An absolute target may be spelled in more than one way, so only an origin's is compared.
+        let target = request.uri().path_and_query().filter(|_| request.uri().authority().is_none());
+        let target = target.map(http::uri::PathAndQuery::as_str);
+        if !visitor.pulse.chunked_without_length(request.method().as_str(), target) {
             return Err(Fault::BadRequest("a chunked body with a length beside it, or behind another request"));
         }
     }
@@ -128,19 +124,22 @@ async fn send(worker: &Worker, errand: Errand) -> Result<Answer, Fault> {
     let host = host.to_str().map_err(|_| Fault::BadRequest("the request's host is not a host"))?;
     let mut avoid: Option<SocketAddr> = None;
     let mut fresh = false;
+    // What is answered when nobody is left to ask.
+    let mut failed = Fault::BadGateway;
     loop {
         let (address, flight, epoch) = match worker.live().admit(worker.index(), host, uri.path(), avoid) {
             Admission::To { address, flight, epoch } => (address, flight, epoch),
             Admission::NoRoute => return Err(Fault::NoRoute),
-            Admission::NoBackend if avoid.is_some() => return Err(Fault::BadGateway),
+            Admission::NoBackend if avoid.is_some() => return Err(failed),
             Admission::NoBackend => return Err(Fault::NoBackend),
         };
         let lease = match lease(worker, address, fresh, &request).await {
             Ok(lease) => lease,
             Err(error) => {
                 tracing::debug!(%address, %error, instance = %flight.instance(), "a backend cannot be reached");
+                failed = if error.kind() == ErrorKind::TimedOut { Fault::Timeout } else { Fault::BadGateway };
                 if avoid.replace(address).is_some() {
-                    return Err(Fault::BadGateway);
+                    return Err(failed);
                 }
                 continue;
             }
@@ -150,8 +149,9 @@ async fn send(worker: &Worker, errand: Errand) -> Result<Answer, Fault> {
             Err(Broken::Over(fault)) => return Err(fault),
             Err(Broken::Again { request: again, reused }) => {
                 // Over a fresh connection nothing was sent either: that backend is not asked again.
+                failed = Fault::BadGateway;
                 if !reused && avoid.replace(address).is_some() {
-                    return Err(Fault::BadGateway);
+                    return Err(failed);
                 }
                 (request, fresh) = (again, true);
             }
@@ -205,21 +205,34 @@ async fn exchange(mut lease: Lease, mut request: Request<Upload>) -> Result<(Res
     }
 }
 
+/// The edge's own answer, counted and logged as any other.
+fn own_words(fault: Fault, mut kept: Kept) -> Response<Reply> {
+    let mut response = fault.answer();
+    if let Some(line) = &mut kept.line {
+        line.status = response.status();
+        line.bytes = response.body().size_hint().exact().unwrap_or(0);
+    }
+    response.body_mut().keep(kept);
+    response
+}
+
 /// Makes the client's response of a backend's.
 fn finish(visitor: &Visitor, answer: Answer, upgrade: Option<OnUpgrade>, mut kept: Kept) -> Response<Reply> {
     let Answer { mut response, lease, flight, epoch } = answer;
-    if let Some(line) = &mut kept.line {
-        line.status = response.status();
-    }
     kept.flight = Some(flight);
+    let status = response.status();
+    let strange = response.headers().get(TRANSFER_ENCODING).is_some_and(|coding| !headers::only_chunked(coding));
+    if strange || (status == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none()) {
+        // A coding that would be lost on the way, or a change of protocols that nobody asked for.
+        return own_words(Fault::BadGateway, kept);
+    }
+    if let Some(line) = &mut kept.line {
+        line.status = status;
+    }
     *response.version_mut() = Version::HTTP_11;
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    let Some(client) = upgrade.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) else {
         headers::inbound(response.headers_mut());
         return response.map(|incoming| Reply::through(incoming, lease, epoch, kept));
-    }
-    let Some(client) = upgrade else {
-        // Nobody asked for it.
-        return Fault::BadGateway.answer();
     };
     let protocol = response.headers().get(http::header::UPGRADE).cloned();
     let backend = hyper::upgrade::on(&mut response);

@@ -118,16 +118,24 @@ pub(crate) fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>, EdgeError> {
     Ok(sockets)
 }
 
-/// Asks one edge one thing.
+/// Asks one edge one thing; every question may be asked twice.
 pub(crate) async fn ask(path: &Path, ask: &Ask) -> Result<Answer, Silence> {
     let exchange = async {
-        let mut stream = connect(path).await?;
-        let unsure = |error: io::Error| Silence::Unsure(error.to_string());
-        wire::write(&mut stream, ask).await.map_err(unsure)?;
-        wire::read(&mut stream).await.map_err(unsure)
+        match ask_once(path, ask).await {
+            // It hung up: an edge that has just left is gone, one that lives is asked again.
+            Err(Silence::Unsure(_)) => ask_once(path, ask).await,
+            other @ (Ok(_) | Err(Silence::Gone)) => other,
+        }
     };
     let late = |_| Err(Silence::Unsure(format!("no answer within {} s", CONTROL_TIMEOUT.as_secs())));
     timeout(CONTROL_TIMEOUT, exchange).await.unwrap_or_else(late)
+}
+
+async fn ask_once(path: &Path, ask: &Ask) -> Result<Answer, Silence> {
+    let mut stream = connect(path).await?;
+    let unsure = |error: io::Error| Silence::Unsure(error.to_string());
+    wire::write(&mut stream, ask).await.map_err(unsure)?;
+    wire::read(&mut stream).await.map_err(unsure)
 }
 
 /// Opens a conversation; removes what a dead edge has left behind.

@@ -16,12 +16,14 @@ use std::time::Duration;
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::body::Upload;
 use crate::clock::coarse_millis;
 use crate::limits::{POOL_IDLE, POOL_IDLE_MAX};
+use crate::listen::keepalive;
 
 /// One thread's unused connections.
 #[derive(Debug)]
@@ -96,6 +98,7 @@ impl Pool {
         let tcp = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         // Without it a request in two pieces would wait for the peer's delayed acknowledgement.
         tcp.set_nodelay(true)?;
+        SockRef::from(&tcp).set_tcp_keepalive(&keepalive())?;
         let (sender, connection) = http1::handshake(TokioIo::new(tcp)).await.map_err(io::Error::other)?;
         let watch = Rc::new(Watch { limit: self.response, deadline: Cell::new(0), expired: Cell::new(false) });
         tokio::task::spawn_local(drive(connection.with_upgrades(), Rc::clone(&watch)));
