@@ -191,6 +191,7 @@ impl Catalogue {
                 broken.insert(file.clone(), outcome.clone());
             }
         }
+        let resolved = self.without_strangers(&mut texts, &mut broken, resolved);
         let mut resolved = self.fall_back(&mut texts, &mut broken, resolved);
         self.good.retain(|file, _| listing.files.contains_key(file));
         let mut reading = Reading::default();
@@ -243,6 +244,38 @@ impl Catalogue {
             } else {
                 texts.insert(file, good);
             }
+        }
+        resolved
+    }
+
+    /// Leaves out the files that were never good, where that alone mends one that was: a newcomer that defines what is
+    /// already defined must not put its holder in the wrong.
+    fn without_strangers(
+        &self,
+        texts: &mut BTreeMap<String, Arc<str>>,
+        broken: &mut BTreeMap<String, FileOutcome>,
+        resolved: Resolved,
+    ) -> Resolved {
+        let wrong = |resolved: &Resolved| {
+            let files = resolved.files.iter().filter(|(file, _)| self.good.contains_key(*file));
+            files.filter(|(_, outcome)| !outcome.errors.is_empty()).count()
+        };
+        let strange = |file: &String| broken.contains_key(file) && !self.good.contains_key(file);
+        let victims = wrong(&resolved);
+        if victims == 0 || !texts.keys().any(strange) {
+            return resolved;
+        }
+        let known: BTreeMap<_, _> = texts
+            .iter()
+            .filter(|(file, _)| !strange(file))
+            .map(|(file, text)| (file.clone(), Arc::clone(text)))
+            .collect();
+        let tried = self.reader.resolve(&known);
+        if wrong(&tried) < victims {
+            let mended = |file: &String| tried.files.get(file).is_none_or(|outcome| outcome.errors.is_empty());
+            broken.retain(|file, _| !known.contains_key(file) || !mended(file));
+            *texts = known;
+            return tried;
         }
         resolved
     }

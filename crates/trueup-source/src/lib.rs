@@ -10,13 +10,13 @@
 mod catalogue;
 mod claims;
 mod life;
+mod once;
 mod reader;
 mod settle;
 mod walk;
 mod watch;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use trueup_seams::{NudgeSink, Snapshot, Source};
 
 use life::Life;
 
+pub use once::read_once;
 pub use reader::{FileOutcome, Reader, Resolved};
 pub use walk::{DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX};
 
@@ -64,26 +65,6 @@ impl DirectorySource {
         let task = tokio::spawn(Life::new(config, reader, &shared.wake).run(Arc::clone(&shared)));
         Arc::new(Self { shared, task })
     }
-}
-
-/// Reads a directory at this moment, for those who watch nothing: every manifest's text, by path relative to the root.
-///
-/// # Errors
-/// One line: the directory, or anything in it that may be a manifest, cannot be read.
-pub fn read_once(root: &Path) -> Result<BTreeMap<String, Arc<str>>, String> {
-    let listing = walk::list(root, None, walk::Trust::Nothing, tokio::time::Instant::now());
-    let listing = listing.map_err(|unseen| match unseen {
-        walk::Unseen::Doubt(why) => why,
-        walk::Unseen::Moving => format!("{} was swapped again and again while it was read", root.display()),
-    })?;
-    if let Some((path, why)) = listing.gaps.first_key_value() {
-        return Err(format!("{path}: {why}"));
-    }
-    let texts = listing.files.into_iter().map(|(path, seen)| match seen.content {
-        walk::Content::Text { text, .. } => Ok((path, text)),
-        walk::Content::Unreadable(why) => Err(format!("{path}: {why}")),
-    });
-    texts.collect()
 }
 
 impl Source for DirectorySource {

@@ -13,7 +13,7 @@ pub trait Reader: Send + Sync {
     ///
     /// A pure function of the texts. It is given all of them, as a Profile or Target in one file concerns apps in
     /// others; a file that has not changed is the same `Arc` as before, so that what was parsed can be kept by it. It
-    /// may be called twice for one listing: with what is there, then with the last good text of each file at fault.
+    /// may be called several times for one listing: with what is there, then with last good texts for files at fault.
     ///
     /// Names and routes that two files claim need not be judged: the source, which knows who holds them, does.
     fn resolve(&self, files: &BTreeMap<String, Arc<str>>) -> Resolved;

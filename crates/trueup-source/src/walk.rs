@@ -281,6 +281,11 @@ fn is_manifest(key: &str) -> bool {
     Path::new(key).extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
+/// Reads one manifest within its bound.
+pub(crate) fn read_file(path: &Path) -> io::Result<String> {
+    read(path, &path.metadata()?)
+}
+
 fn read(path: &Path, meta: &Metadata) -> io::Result<String> {
     let refuse = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
     if !meta.is_file() {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use trueup_seams::{Absence, Nudge, Snapshot, Source};
-use trueup_source::{DirectorySource, FILE_BYTES_MAX, FileOutcome, Reader, Resolved, SourceConfig};
+use trueup_source::{DirectorySource, FILE_BYTES_MAX, FileOutcome, Reader, Resolved, SourceConfig, read_once};
 use trueup_types::desired::{DesiredApp, Doubt, Inputs, Placement, Prune};
 use trueup_types::exposure::{Exposure, Route, Tls};
 use trueup_types::policy::{History, Policy, RevertMode, Strategy};
@@ -22,7 +22,8 @@ const NEVER: Duration = Duration::from_secs(3_600);
 /// After this a condition that was waited for will not come.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Reads lines: `app NAME COMMAND [HOST/PATH]`, `profile NAME`, `uses PROFILE`; anything else is an error.
+/// Reads lines: `app NAME COMMAND [HOST/PATH]`, `profile NAME`, `uses PROFILE`, and `only THING`, which is an error of
+/// every file that holds it when two do; anything else is an error.
 #[derive(Default)]
 struct Toy {
     calls: AtomicUsize,
@@ -45,6 +46,12 @@ impl Reader for Toy {
                     ["app", name, command] => outcome.apps.push(desired(name, command, None)),
                     ["app", name, command, route] => outcome.apps.push(desired(name, command, Some(route))),
                     ["profile", _] => {}
+                    ["only", _]
+                        if files.values().filter(|text| text.lines().any(|other| other == line)).count() > 1 =>
+                    {
+                        outcome.errors.push(format!("{line} stands twice"));
+                    }
+                    ["only", _] => {}
                     ["uses", profile] if profiles.contains(profile) => {}
                     ["uses", profile] => outcome.errors.push(format!("no profile `{profile}`\nsecond line")),
                     _ => outcome.errors.push(format!("`{line}` is nothing\nsecond line")),
@@ -481,6 +488,20 @@ async fn a_second_claim_of_a_name_is_the_newcomers_error() {
 }
 
 #[tokio::test]
+async fn a_newcomer_does_not_put_the_holder_in_the_wrong() {
+    let bed = Bed::new(&[("m.yaml", "app web v1\nonly one")]).await;
+    bed.write("a.yaml", "app api v1\nonly one");
+    let now = bed.until("the newcomer is seen", |now| !now.faults.is_empty()).await;
+    assert_eq!(now.faults.iter().map(|fault| fault.file.as_str()).collect::<Vec<_>>(), ["a.yaml"]);
+    assert!(now.apps["web"].error.is_none() && !now.apps.contains_key("api"));
+    bed.write("m.yaml", "app web v2\nonly one");
+    let now = bed.until("the holder goes on", |now| runs(now, "web", "v2")).await;
+    assert_eq!(now.faults.len(), 1);
+    bed.write("m.yaml", "app web v3");
+    bed.until("it is handed over", |now| runs(now, "api", "v1") && now.faults.is_empty()).await;
+}
+
+#[tokio::test]
 async fn a_second_claim_of_a_route_is_the_newcomers_error() {
     let bed = Bed::new(&[("m.yaml", "app web v1 a.test/"), ("api.yaml", "app api v1 b.test/")]).await;
     bed.write("api.yaml", "app api v2 a.test/");
@@ -563,6 +584,21 @@ async fn another_device_in_its_place_deletes_nothing() {
     assert!(seen.is_ok() && now.apps.len() == 2 && runs(&now, "web", "v1"), "{:?}", told(&now));
     let now = bed.until("it is back", |now| now.doubt.is_none()).await;
     assert!(now.vanished.is_empty() && now.apps.len() == 2);
+}
+
+#[test]
+fn a_directory_is_read_once_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().expect("a directory");
+    write(dir.path(), "web.yaml", "app web v1");
+    write(dir.path(), "deep/api.yml", "app api v1");
+    write(dir.path(), "notes.md", "nonsense");
+    let texts = read_once(dir.path()).expect("reads");
+    assert_eq!(texts.keys().collect::<Vec<_>>(), ["deep/api.yml", "web.yaml"]);
+    let one = read_once(&dir.path().join("notes.md")).expect("a file that is named is read");
+    assert_eq!(one["notes.md"].as_ref(), "nonsense");
+    std::fs::write(dir.path().join("bad.yaml"), [0xff, 0xfe]).expect("writes");
+    assert!(read_once(dir.path()).expect_err("part of it is not the whole").contains("bad.yaml: not UTF-8"));
+    assert!(read_once(&dir.path().join("nowhere")).expect_err("nothing there").contains("is missing"));
 }
 
 #[tokio::test]
