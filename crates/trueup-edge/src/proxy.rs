@@ -133,7 +133,7 @@ async fn send(worker: &Worker, errand: Errand) -> Result<Answer, Fault> {
             Admission::NoBackend if avoid.is_some() => return Err(failed),
             Admission::NoBackend => return Err(Fault::NoBackend),
         };
-        let lease = match lease(worker, address, fresh, &request).await {
+        let lease = match lease(worker, address, fresh).await {
             Ok(lease) => lease,
             Err(error) => {
                 tracing::debug!(%address, %error, instance = %flight.instance(), "a backend cannot be reached");
@@ -160,18 +160,15 @@ async fn send(worker: &Worker, errand: Errand) -> Result<Answer, Fault> {
 }
 
 /// A connection to `address`: a pooled one unless it must be `fresh`.
-async fn lease(worker: &Worker, address: SocketAddr, fresh: bool, request: &Request<Upload>) -> std::io::Result<Lease> {
-    if !fresh {
-        if !repeatable(request) {
-            // What cannot be sent twice must not meet a dead connection: yielding lets the runtime look at its sockets
-            // once, and the tasks of those that were closed take note before this one goes on.
-            tokio::task::yield_now().await;
-        }
-        if let Some(lease) = worker.pool().take(address) {
-            return Ok(lease);
-        }
+///
+/// Whether a pooled one is dead is found out without a system call of its own: its task reads before it writes, and a
+/// request that meets a closed connection comes back unsent, whatever its method.
+async fn lease(worker: &Worker, address: SocketAddr, fresh: bool) -> std::io::Result<Lease> {
+    let pooled = if fresh { None } else { worker.pool().take(address) };
+    match pooled {
+        Some(lease) => Ok(lease),
+        None => worker.pool().dial(address).await,
     }
-    worker.pool().dial(address).await
 }
 
 /// Sends a request over one connection and waits for the head of the answer.
