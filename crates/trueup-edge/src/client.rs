@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -18,7 +19,7 @@ use trueup_types::{InstanceId, OwnerId};
 use crate::error::EdgeError;
 use crate::limits::{CONTROL_TIMEOUT, LEAVE_TIMEOUT, PUSH_ROUNDS_MAX};
 use crate::sockets::{self, Silence};
-use crate::wire::{Answer, Ask, EdgeReport, Outcome};
+use crate::wire::{Answer, Ask, EdgeReport, Outcome, Stamp};
 
 /// How often a leaving edge is looked at.
 const LEAVE_LOOK: Duration = Duration::from_millis(50);
@@ -28,6 +29,17 @@ const LEAVE_LOOK: Duration = Duration::from_millis(50);
 pub struct EdgeClient {
     dir: PathBuf,
     owner: OwnerId,
+    /// The tables of the last look: an edge does not send again what is here.
+    known: Arc<Mutex<Known>>,
+}
+
+/// Tables by their stamps.
+type Known = Vec<(Stamp, Arc<RouteTable>)>;
+
+/// What one edge sees.
+struct Seen {
+    table: Arc<RouteTable>,
+    in_flight: Vec<(InstanceId, u32)>,
 }
 
 /// How the edges of a directory stand.
@@ -66,7 +78,7 @@ impl EdgeClient {
     /// Speaks to the edges of `dir`, which serve `owner`.
     #[must_use]
     pub fn new(dir: PathBuf, owner: OwnerId) -> Self {
-        Self { dir, owner }
+        Self { dir, owner, known: Arc::default() }
     }
 
     /// How the edges stand; an empty list when none lives.
@@ -145,18 +157,29 @@ impl EdgeClient {
         if outcomes.is_empty() { Err("no edge lives".to_owned()) } else { Ok(outcomes) }
     }
 
-    /// What every live edge sees, newest first, with whether it accepts.
-    async fn sights(&self) -> Result<Vec<TableSight>, String> {
-        let mut sights = Vec::new();
+    /// What every live edge sees, newest first.
+    async fn sights(&self) -> Result<Vec<Seen>, String> {
+        let known = self.known().clone();
+        let ask = Ask::Observe(known.iter().map(|(stamp, _)| *stamp).collect());
+        let (mut sights, mut tables) = (Vec::new(), Vec::new());
         for (_, path) in sockets::list(&self.dir).map_err(|error| error.to_string())? {
-            match sockets::ask(&path, &Ask::Observe).await {
-                Ok(Answer::Sight(sight)) => sights.push(sight),
+            let (stamp, table, in_flight) = match sockets::ask(&path, &ask).await {
+                Ok(Answer::Sight { stamp, table, in_flight }) => (stamp, table, in_flight),
                 Ok(other) => return Err(unexpected(&other).to_string()),
-                Err(Silence::Gone) => {}
+                Err(Silence::Gone) => continue,
                 Err(Silence::Unsure(why)) => return Err(why),
-            }
+            };
+            let held = || known.iter().find(|(other, _)| *other == stamp).map(|(_, table)| Arc::clone(table));
+            let table = table.map(Arc::new).or_else(held).ok_or("an edge kept its table to itself")?;
+            tables.push((stamp, Arc::clone(&table)));
+            sights.push(Seen { table, in_flight });
         }
+        *self.known() = tables;
         Ok(sights)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().expect("nobody panics while holding the known tables")
     }
 
     /// One sight of all edges. One that has missed a table is given it first: its zeros would promise nothing.
@@ -174,7 +197,7 @@ impl EdgeClient {
         for (instance, count) in sights.into_iter().flat_map(|sight| sight.in_flight) {
             *in_flight.entry(instance).or_default() += count;
         }
-        Ok(TableSight { table: newest, in_flight: in_flight.into_iter().collect() })
+        Ok(TableSight { table: Arc::unwrap_or_clone(newest), in_flight: in_flight.into_iter().collect() })
     }
 }
 
@@ -197,8 +220,8 @@ impl Ingress for EdgeClient {
 }
 
 /// The newest table that any edge has: one of them was given it, so it is the one that shall be.
-fn newest(sights: &[TableSight]) -> Option<RouteTable> {
-    sights.iter().map(|sight| &sight.table).max_by_key(|table| table.generation).cloned()
+fn newest(sights: &[Seen]) -> Option<Arc<RouteTable>> {
+    sights.iter().map(|sight| &sight.table).max_by_key(|table| table.generation).map(Arc::clone)
 }
 
 /// One answer for many edges: the worst.
@@ -217,7 +240,7 @@ fn join(outcomes: &[Outcome]) -> StepOutcome {
 fn unexpected(answer: &Answer) -> EdgeError {
     match answer {
         Answer::Refused(why) => EdgeError::Refused(why.clone()),
-        Answer::Sight(_) | Answer::Outcome(_) | Answer::Report(_) | Answer::Listeners { .. } | Answer::Done => {
+        Answer::Sight { .. } | Answer::Outcome(_) | Answer::Report(_) | Answer::Listeners { .. } | Answer::Done => {
             EdgeError::Unreachable("it answered another question than was asked".to_owned())
         }
     }

@@ -35,7 +35,10 @@ pub(crate) async fn converse(edge: Rc<Edge>, mut stream: UnixStream, permit: Own
 
 async fn answer(edge: &Edge, stream: &mut UnixStream, ask: Ask) -> io::Result<()> {
     let answer = match ask {
-        Ask::Observe => Answer::Sight(edge.shared.live.sight()),
+        Ask::Observe(known) => {
+            let (stamp, table, in_flight) = edge.shared.live.sight(&known);
+            Answer::Sight { stamp, table, in_flight }
+        }
         Ask::Apply(table) => Answer::Outcome(edge.apply(table).await.into()),
         Ask::Status => Answer::Report(edge.report()),
         Ask::Listen(addresses) => match edge.listen(&addresses, Vec::new()).await {

@@ -9,16 +9,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
-use trueup_types::route::{RouteTable, TableSight};
-use trueup_types::{OwnerId, TableGeneration};
+use trueup_types::route::RouteTable;
+use trueup_types::{InstanceId, OwnerId, TableGeneration};
 
 use crate::flight::{Flight, Ledger};
 use crate::keep;
 use crate::routes::Routes;
+use crate::wire::Stamp;
 
 /// The live table of one edge process.
 #[derive(Debug)]
 pub(crate) struct Live {
+    /// Drawn anew by each process.
+    process: u64,
     routes: ArcSwap<Routes>,
     /// The number of the newest table, written after the table itself.
     epoch: AtomicU64,
@@ -67,7 +70,7 @@ impl Live {
         let mut ledger = Ledger::new(threads);
         let routes = Routes::compile(table, 1, &mut ledger);
         let control = Mutex::new(Control { ledger, dir, keeps: true, unsaved: None });
-        Self { routes: ArcSwap::from_pointee(routes), epoch: AtomicU64::new(1), control }
+        Self { process: fastrand::u64(..), routes: ArcSwap::from_pointee(routes), epoch: AtomicU64::new(1), control }
     }
 
     /// Makes a whole table live and keeps it on the disk, unless a newer one is.
@@ -99,10 +102,13 @@ impl Live {
         Swap::Done
     }
 
-    /// The live table and what is in flight.
-    pub(crate) fn sight(&self) -> TableSight {
+    /// The live table, unless it is `known`, and what is in flight.
+    pub(crate) fn sight(&self, known: &[Stamp]) -> (Stamp, Option<RouteTable>, Vec<(InstanceId, u32)>) {
         let control = self.lock();
-        TableSight { table: self.routes.load().table.clone(), in_flight: control.ledger.in_flight() }
+        let routes = self.routes.load();
+        let stamp = Stamp { process: self.process, epoch: routes.epoch };
+        let table = (!known.contains(&stamp)).then(|| routes.table.clone());
+        (stamp, table, control.ledger.in_flight())
     }
 
     /// The live table.
@@ -187,7 +193,7 @@ mod tests {
             // The choice has fallen on the old table; before the request is counted the drain looks, and reads zero.
             if !std::mem::replace(&mut swapped, true) {
                 assert_eq!(live.apply(table(2, &["web-r2-0", "web-r2-1"])), Swap::Done);
-                assert_eq!(live.sight().in_flight, vec![]);
+                assert_eq!(live.sight(&[]).2, vec![]);
             }
             0
         };
@@ -195,7 +201,7 @@ mod tests {
             panic!("the route went away");
         };
         assert_eq!(flight.instance().to_string(), "web-r2-0", "zero was read, so nobody may come any more");
-        let counts = live.sight().in_flight;
+        let counts = live.sight(&[]).2;
         assert_eq!(counts, vec![("web-r2-0".parse().expect("an instance name"), 1)]);
     }
 }

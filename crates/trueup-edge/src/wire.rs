@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::UnixStream;
-use trueup_types::TableGeneration;
-use trueup_types::route::{RouteTable, TableSight};
+use trueup_types::route::RouteTable;
+use trueup_types::{InstanceId, TableGeneration};
 
 use crate::limits::MESSAGE_BYTES_MAX;
 
@@ -24,8 +24,8 @@ use crate::limits::MESSAGE_BYTES_MAX;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Ask {
-    /// The live table, and what is in flight.
-    Observe,
+    /// The live table, unless it is one of those that are known already, and what is in flight.
+    Observe(Vec<Stamp>),
     /// Make this table live.
     Apply(RouteTable),
     /// Listen on these, and on no others.
@@ -45,7 +45,14 @@ pub(crate) enum Ask {
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Answer {
     /// To `Observe`.
-    Sight(TableSight),
+    Sight {
+        /// Which table it is.
+        stamp: Stamp,
+        /// The table, unless it is known already: it is large, and seldom new.
+        table: Option<RouteTable>,
+        /// What is in flight, by instance; zeros are left out.
+        in_flight: Vec<(InstanceId, u32)>,
+    },
     /// To `Apply`.
     Outcome(Outcome),
     /// To `Status`.
@@ -61,6 +68,14 @@ pub(crate) enum Answer {
     Done,
     /// It cannot be done, in one line.
     Refused(String),
+}
+
+/// Tells one live table from every other: a number drawn at the start of its process, and its own in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Stamp {
+    pub(crate) process: u64,
+    pub(crate) epoch: u64,
 }
 
 /// What became of a table.

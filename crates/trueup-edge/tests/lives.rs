@@ -291,3 +291,87 @@ async fn a_socket_path_that_is_too_long_is_named() {
     assert!(refused.to_string().contains(&"d".repeat(100)), "{refused}");
     assert!(refused.to_string().contains("at most 107"), "{refused}");
 }
+
+/// An edge in a process of its own: this test program again, with [`child_edge`] as its only test.
+fn spawn_child(dir: &std::path::Path, address: std::net::SocketAddr) -> std::process::Child {
+    std::fs::write(dir.join("listen"), address.to_string()).expect("it is written");
+    std::process::Command::new(std::env::current_exe().expect("this program has a path"))
+        .args(["--exact", "child_edge", "--ignored"])
+        .current_dir(dir)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts")
+}
+
+#[test]
+#[ignore = "run by the tests that kill it, in a process of its own"]
+fn child_edge() {
+    // Whoever runs all ignored tests has no place for it to serve.
+    let Ok(address) = std::fs::read_to_string("listen") else { return };
+    let address = address.parse().expect("an address");
+    let dir = std::path::absolute(".").expect("there is a directory");
+    run(support::config(&dir, address)).expect("it ends well");
+}
+
+async fn accepting(client: &EdgeClient, pid: u32) {
+    eventually("the child accepts", || async {
+        let status = client.status().await.expect("the edges answer");
+        status.accepting().is_some_and(|edge| edge.pid == pid)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_edge_comes_back_and_processes_hand_over_to_each_other() {
+    let (dir, backend, address) = (place(), Backend::start("web").await, support::free_address());
+    let client = EdgeClient::new(dir.path().to_owned(), support::owner());
+    let mut first = spawn_child(dir.path(), address);
+    accepting(&client, first.id()).await;
+    let routes = table(3, &[("a.test", "/", vec![("web-r1-0", backend.address, 1)])]);
+    assert_eq!(client.apply(&routes).await, StepOutcome::Done);
+    first.kill().expect("it is killed with -9");
+    first.wait().expect("it is dead");
+    assert!(client.observe().await.is_err(), "a dead edge is not seen");
+
+    let mut second = spawn_child(dir.path(), address);
+    accepting(&client, second.id()).await;
+    assert_eq!(
+        client.observe().await.expect("it is seen").table,
+        routes,
+        "it has its table before anybody speaks to it"
+    );
+    let load = Load::start(address, "a.test");
+    load.more(30).await;
+    let mut third = spawn_child(dir.path(), address);
+    accepting(&client, third.id()).await;
+    load.more(30).await;
+    load.finish().await;
+    eventually("the older process ends", || async { client.status().await.expect("they answer").edges.len() == 1 })
+        .await;
+    assert!(second.wait().expect("it has ended").success());
+
+    // SIGTERM finishes what is in flight.
+    let slow = tokio::spawn(async move { support::get(address, "a.test", "/gate").await });
+    eventually("it is in flight", || async { !client.observe().await.expect("it is seen").in_flight.is_empty() }).await;
+    let pid = rustix::process::Pid::from_child(&third);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is told");
+    eventually("it accepts no longer", || async { tokio::net::TcpStream::connect(address).await.is_err() }).await;
+    backend.gate.notify_one();
+    assert_eq!(slow.await.expect("it ran").body, "web");
+    assert!(third.wait().expect("it has ended").success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_connection_holds_a_handed_over_edge_for_its_time_only() {
+    let (dir, backend) = (place(), Backend::start("web").await);
+    let limits =
+        Limits { head: Duration::from_millis(100), idle_draining: Duration::from_millis(200), ..Limits::STANDARD };
+    let old = TestEdge::start_with(support::config(dir.path(), support::free_address()), limits).await;
+    old.route(1, &[("a.test", "/", vec![("web-r1-0", backend.address, 1)])]).await;
+    let mut kept = connect(old.address).await;
+    over(&mut kept, request("GET", "a.test", "/", full(""))).await.expect("an answer");
+    let new = TestEdge::start_with(support::config(dir.path(), old.address), Limits::STANDARD).await;
+    old.ended().await;
+    assert!(kept.ready().await.is_err(), "it was closed while nothing was under way");
+    new.leave().await;
+}
