@@ -195,6 +195,10 @@ async fn discover(engine: &Arc<Engine>) {
     {
         let message = "every target has been seen since the store was rebuilt; deletions wait for approval";
         engine.note(EventKind::Normal, "Surveyed", None, None, message.to_owned());
+        if let Err(error) = engine.parts.store.settled().await {
+            // The next daemon is told of the loss again, and looks again.
+            tracing::warn!(%error, "the store does not remember that every target was seen");
+        }
     }
 }
 

@@ -82,11 +82,12 @@ impl Member<'_> {
         &self.seen.sighting.id
     }
 
-    /// When it went down, if it is down.
+    /// When it went down, if it is down. One that was made and never started is down through nobody's fault.
     pub(crate) fn exited(&self) -> Option<(Option<i32>, Timestamp, &ExitWhy)> {
         match &self.seen.sighting.phase {
             Phase::Exited { code, at, why } => Some((*code, *at, why)),
-            Phase::Created | Phase::Starting | Phase::Running { .. } | Phase::Asleep | Phase::Vanishing { .. } => None,
+            Phase::Created => Some((None, self.seen.sighting.created, &ExitWhy::HostLost)),
+            Phase::Starting | Phase::Running { .. } | Phase::Asleep | Phase::Vanishing { .. } => None,
         }
     }
 }
@@ -173,7 +174,8 @@ fn vigour(
             ExitWhy::ByItself if completed(*code, release) => Vigour::Completed,
             ExitWhy::ByItself | ExitWhy::Asked | ExitWhy::HostLost | ExitWhy::CannotStart { .. } => Vigour::Down,
         },
-        Phase::Created | Phase::Starting => Vigour::Waiting,
+        Phase::Created => Vigour::Down,
+        Phase::Starting => Vigour::Waiting,
         Phase::Asleep => Vigour::Steady,
         Phase::Running { .. } => match &one.health {
             Health::Passing { since } if now.since((*since).max(sighted_since)) >= min_healthy => Vigour::Steady,

@@ -76,8 +76,8 @@ fn depart(
     let (id, incarnation) = (member.id().clone(), member.seen.sighting.incarnation.clone());
     let step = match &member.seen.sighting.phase {
         Phase::Vanishing { .. } => return None,
-        Phase::Exited { .. } => InstanceStep::Remove { id, incarnation },
-        Phase::Created | Phase::Starting | Phase::Running { .. } | Phase::Asleep => {
+        Phase::Created | Phase::Exited { .. } => InstanceStep::Remove { id, incarnation },
+        Phase::Starting | Phase::Running { .. } | Phase::Asleep => {
             let release: Option<&Release> = member.seen.sighting.template.as_deref();
             let stop = release.map_or_else(Stop::default, |release| release.template.stop.clone());
             InstanceStep::Stop { id, incarnation, stop }

@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     pub number: u32,
     pub life: Option<Arc<Life>>,
     pub state: State,
+    /// Its folder is on its way: a listing of a moment ago proves nothing.
+    pub making: bool,
     /// Ends the task that waits for its exit.
     pub watch: Option<AbortHandle>,
 }
@@ -54,7 +56,8 @@ impl Entry {
             .ok_or_else(|| std::io::Error::other(format!("{} is missing", paths.spec().display())))?;
         check_version(spec.version, &paths.spec())?;
         let number = paths.lives()?.last().copied().unwrap_or(0);
-        let mut entry = Self { spec: Arc::new(spec), number, life: None, state: State::Created, watch: None };
+        let mut entry =
+            Self { spec: Arc::new(spec), number, life: None, state: State::Created, making: false, watch: None };
         if number > 0 {
             let life = paths.life(number);
             entry.life = files::read(&life.life())?.map(Arc::new);

@@ -150,7 +150,7 @@ impl Inner {
         let there = self.listed().map_err(seen)?;
         let now = (self.now)();
         let mut entries = self.entries();
-        entries.retain(|id, _| there.contains(id));
+        entries.retain(|id, entry| entry.making || there.contains(id));
         for id in &there {
             let paths = self.home.instance(id);
             if let Some(entry) = entries.get_mut(id) {
@@ -159,7 +159,12 @@ impl Inner {
                 self.follow(entry, was_up);
                 continue;
             }
-            let mut entry = Entry::adopt(&paths, &self.world, now).map_err(seen)?;
+            let mut entry = match Entry::adopt(&paths, &self.world, now) {
+                Ok(entry) => entry,
+                // Removed since it was listed.
+                Err(_) if !paths.0.exists() => continue,
+                Err(why) => return Err(seen(why)),
+            };
             if entry.spec.owner == self.owner {
                 self.take_up(&mut entry, &paths);
                 entries.insert(id.clone(), entry);

@@ -84,10 +84,14 @@ impl Inner {
         start::make_folder(&aside, &spec, user.as_ref())?;
         let spec = Arc::new(spec);
         // Known before it is there, so that no survey takes it for one that an earlier daemon left.
-        let entry = Entry { spec, number: 0, life: None, state: State::Created, watch: None };
+        let entry = Entry { spec, number: 0, life: None, state: State::Created, making: true, watch: None };
         self.entries().insert(id.clone(), entry);
-        std::fs::rename(&aside, &self.home.instance(id).0)?;
-        self.live(id, user)
+        let made = std::fs::rename(&aside, &self.home.instance(id).0);
+        let made = made.and_then(|()| self.live(id, user));
+        if let Some(entry) = self.entries().get_mut(id) {
+            entry.making = false;
+        }
+        made
     }
 
     fn start(

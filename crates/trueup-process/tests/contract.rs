@@ -323,3 +323,47 @@ async fn a_file_outside_and_an_unknown_user_are_refused_for_good() {
     assert!(matches!(&outcome, StepOutcome::Refused { why: Refusal::Invalid(why) } if why.contains("no-such-user")));
     assert!(one.seen().await.is_none(), "nothing was left behind");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_a_dead_daemon_left_without_a_life_is_started_or_removed() {
+    let folder = Folder::new();
+    let one = One::started(&folder, "exec sleep 600").await;
+    one.stop(Duration::from_secs(5)).await;
+    one.exited().await;
+    let One { runtime, id } = one;
+    drop(runtime);
+    // As if the daemon had died between the folder and its first life.
+    std::fs::remove_dir_all(folder.path().join("instances/web-r1-0/life-1")).expect("it is there");
+    let one = One { runtime: open(&folder), id };
+    let seen = one.seen().await.expect("it is there");
+    assert_eq!(seen.phase, Phase::Created);
+    let start = InstanceStep::Start { id: one.id.clone(), ended: seen.incarnation };
+    assert_eq!(one.apply(start).await, StepOutcome::Done);
+    one.until("it runs", |one| matches!(one.phase, Phase::Running { .. })).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn looking_while_creating_forgets_nothing() {
+    let folder = Folder::new();
+    let runtime = Arc::new(open(&folder));
+    let looking = {
+        let runtime = Arc::clone(&runtime);
+        tokio::spawn(async move {
+            loop {
+                runtime.survey().await;
+            }
+        })
+    };
+    let app = AppName::new("web").expect("a name");
+    for ordinal in 0..20 {
+        let id = InstanceId::new(&app, Revision(1), trueup_types::Ordinal(ordinal));
+        let release = release(&app, Revision(1), "exec sleep 600");
+        let step = InstanceStep::Create { id, place: Place::here(), release };
+        assert_eq!(runtime.apply(&TargetStep::Instance(step)).await, StepOutcome::Done);
+    }
+    looking.abort();
+    let survey = runtime.survey().await;
+    let sight = survey.into_values().next().expect("one place").expect("it is in sight");
+    assert_eq!(sight.instances.len(), 20);
+    assert!(sight.instances.iter().all(|one| matches!(one.phase, Phase::Running { .. })), "{sight:?}");
+}

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use trueup_driver::{Clock as _, DriverParts, Identity, RuntimeParts, SteadyClock, clock};
 use trueup_process::{ProcessConfig, ProcessRuntime};
-use trueup_seams::{DaemonRecord, ObserveError, Runtime, Source, Store as _, Survey};
+use trueup_seams::{DaemonRecord, ObserveError, Runtime, Source, Store as _, StoreError, Survey};
 use trueup_source::{DirectorySource, SourceConfig};
 use trueup_store::SledStore;
 use trueup_types::step::{StepOutcome, TargetStep};
@@ -18,9 +19,13 @@ use super::edge_keeper::EdgeKeeper;
 use crate::cli::{Places, Run};
 use crate::config;
 use crate::manifests::ManifestReader;
+use crate::terminal::say;
 
 /// This very program, though its file be replaced.
 pub(crate) const OURSELVES: &str = "/proc/self/exe";
+
+/// From one try of a store that cannot be read to the next.
+const STORE_AGAIN: Duration = Duration::from_secs(2);
 
 /// The parts, joined.
 pub(crate) struct House {
@@ -73,11 +78,24 @@ impl House {
     }
 }
 
+/// Waits until the store can be read: what runs goes on without us, and without memory nothing could be decided.
+async fn readable(store: &SledStore) -> anyhow::Result<DaemonRecord> {
+    loop {
+        match store.load().await {
+            Ok(memory) => return Ok(memory.daemon),
+            Err(StoreError::Unavailable(why)) => {
+                say(&format!("waiting for the store, while apps and edge go on: {why}"));
+                tokio::time::sleep(STORE_AGAIN).await;
+            }
+            Err(error @ StoreError::Locked(_)) => return Err(error.into()),
+        }
+    }
+}
+
 /// Time goes on from where the last daemon left it.
 async fn steady_clock(store: &SledStore) -> anyhow::Result<SteadyClock> {
     let boot_id = clock::boot_id().context("the boot id cannot be read; is /proc mounted?")?;
-    // A store that cannot be read now gives a fresh anchor; the driver says what is wrong with it.
-    let mut record = store.load().await.map_or_else(|_| DaemonRecord::default(), |memory| memory.daemon);
+    let mut record = readable(store).await?;
     let before = record.clone();
     let clock = SteadyClock::continued(&mut record, &boot_id);
     if record != before
