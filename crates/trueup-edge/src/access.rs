@@ -17,6 +17,7 @@ use std::thread::JoinHandle;
 use http::header::HOST;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use tokio::time::sleep;
+use trueup_types::Timestamp;
 
 use crate::clock::{precise_micros, wall};
 use crate::flight::Flight;
@@ -47,6 +48,8 @@ pub(crate) struct Buffer {
     queue: Queue,
     flushing: Cell<bool>,
     lost: Cell<u64>,
+    /// The newest stamp and its spelling: the coarse clock gives many lines the same.
+    stamp: RefCell<(Timestamp, String)>,
 }
 
 struct Writer {
@@ -72,10 +75,10 @@ impl Line {
         }
     }
 
-    fn write(&self, instance: Option<&Flight>, text: &mut Vec<u8>) -> io::Result<()> {
+    fn write(&self, at: &str, instance: Option<&Flight>, text: &mut Vec<u8>) -> io::Result<()> {
         let host = self.host.as_ref().map(HeaderValue::as_bytes);
         let host = host.or_else(|| self.uri.authority().map(|authority| authority.as_str().as_bytes()));
-        write!(text, "{} {} {} ", wall(), self.peer, self.method)?;
+        write!(text, "{at} {} {} ", self.peer, self.method)?;
         // Obs-text bytes would make the line something else than text.
         text.extend(host.unwrap_or(b"-").iter().map(|byte| if byte.is_ascii_graphic() { *byte } else { b'?' }));
         let took = precise_micros().saturating_sub(self.started_micros);
@@ -93,13 +96,19 @@ impl Line {
 impl Buffer {
     pub(crate) fn new(queue: Queue) -> Rc<Self> {
         let lines = RefCell::new(Vec::with_capacity(ACCESS_BUFFER_BYTES));
-        Rc::new(Self { lines, queue, flushing: Cell::new(false), lost: Cell::new(0) })
+        let stamp = RefCell::new((Timestamp::ZERO, Timestamp::ZERO.to_string()));
+        Rc::new(Self { lines, queue, flushing: Cell::new(false), lost: Cell::new(0), stamp })
     }
 
     /// Adds a line, and sees to it that it is handed over soon.
     pub(crate) fn push(self: &Rc<Self>, line: &Line, instance: Option<&Flight>) {
+        let mut stamp = self.stamp.borrow_mut();
+        let now = wall();
+        if stamp.0 != now {
+            *stamp = (now, now.to_string());
+        }
         let mut lines = self.lines.borrow_mut();
-        line.write(instance, &mut lines).expect("a vector takes all that is written to it");
+        line.write(&stamp.1, instance, &mut lines).expect("a vector takes all that is written to it");
         let full = lines.len() >= ACCESS_BUFFER_BYTES;
         drop(lines);
         if full {
@@ -199,9 +208,9 @@ mod tests {
         *request.uri_mut() = "/a?token=secret".parse().expect("a uri");
         request.headers_mut().insert(HOST, HeaderValue::from_static("a.test"));
         let mut text = Vec::new();
-        Line::begin(&request, IpAddr::from([127, 0, 0, 1])).write(None, &mut text).expect("it writes");
+        Line::begin(&request, IpAddr::from([127, 0, 0, 1])).write("now", None, &mut text).expect("it writes");
         let text = String::from_utf8(text).expect("it is text");
-        assert!(text.contains(" 127.0.0.1 GET a.test /a 499 0B 0.0"), "{text}");
+        assert!(text.starts_with("now 127.0.0.1 GET a.test /a 499 0B 0.0"), "{text}");
         assert!(!text.contains("secret"));
     }
 }

@@ -101,28 +101,32 @@ impl Pulse {
 
     /// Whether the head of this chunked request is whole on the tape and names no length beside its coding.
     ///
-    /// A head that came in the same read as the end of the request before it is not on the tape, and is not trusted.
+    /// Other bytes may be on the tape too: the end of a body that nobody wanted, a pipelined request, the beginning of
+    /// this one's body. So every line that could begin this head is taken for its beginning, and none may be followed by
+    /// a length.
     pub(crate) fn chunked_without_length(&self, method: &str, target: Option<&str>) -> bool {
         let tape = self.tape.lock().expect("nobody panics while holding the tape");
-        let mut lines = tape.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
-        let Some(first) = lines.by_ref().find(|line| !line.trim_ascii().is_empty()) else { return false };
-        let Some(rest) = first.strip_prefix(method.as_bytes()).and_then(|rest| rest.strip_prefix(b" ")) else {
-            return false;
+        let begins = |line: &[u8]| {
+            let rest = line.strip_prefix(method.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
+            let is = |rest: &[u8], target: &str| {
+                rest.strip_prefix(target.as_bytes()).is_some_and(|rest| rest.starts_with(b" "))
+            };
+            rest.is_some_and(|rest| target.is_none_or(|target| is(rest, target)))
         };
-        let is = |target: &str| rest.strip_prefix(target.as_bytes()).is_some_and(|rest| rest.starts_with(b" "));
-        if !target.is_none_or(is) {
-            return false;
-        }
-        for line in lines {
-            if line.trim_ascii().is_empty() {
-                return true;
+        let (mut within, mut whole) = (false, false);
+        for line in tape.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+            if begins(line) {
+                within = true;
+            } else if within && line.trim_ascii().is_empty() {
+                (within, whole) = (false, true);
+            } else if within {
+                let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+                if name.trim_ascii().eq_ignore_ascii_case(b"content-length") {
+                    return false;
+                }
             }
-            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-            if name.trim_ascii().eq_ignore_ascii_case(b"content-length") {
-                return false;
-            }
         }
-        false
+        whole && tape.len() < TAPE_BYTES_MAX
     }
 
     fn awaits_head(&self) -> bool {
@@ -222,7 +226,13 @@ mod tests {
         assert!(!trusted("POST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\ncontent-LENGTH: 3\r\n\r\n"));
         assert!(!trusted("POST /up HTTP/1.1\r\nContent-Length:3\r\nTransfer-Encoding: chunked\r\n\r\n"));
         assert!(!trusted("POST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"), "not whole");
-        assert!(!trusted("GET / HTTP/1.1\r\n\r\nPOST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"), "not first");
+        let other = "GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n";
+        let good = "POST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let bad = "POST /up HTTP/1.1\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert!(trusted(&format!("{other}{good}")), "another request's length is its own");
+        assert!(!trusted(&format!("{bad}{good}")), "a body that looks like a head hides nothing");
+        assert!(!trusted(&format!("{good}{bad}")));
+        assert!(!trusted(&format!("{good}{}", "x".repeat(TAPE_BYTES_MAX))), "what is behind the tape's end is unknown");
         assert!(!trusted("POST /upper HTTP/1.1\r\n\r\n"), "another request");
         assert!(!trusted(""));
     }

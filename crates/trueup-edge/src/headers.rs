@@ -67,23 +67,24 @@ pub(crate) fn host<B>(request: &Request<B>) -> Result<HeaderValue, Fault> {
 pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let wanted = headers.get(UPGRADE)?;
     // HTTP/2 behind our back would carry requests that nobody routed.
-    let smuggles = wanted.to_str().map_or(true, |text| text.split(',').any(|one| one.trim().starts_with("h2")));
+    let http2 = |one: &str| one.trim().get(..2).is_some_and(|start| start.eq_ignore_ascii_case("h2"));
+    let smuggles = wanted.to_str().map_or(true, |text| text.split(',').any(http2));
     (!smuggles && names(headers, "upgrade")).then(|| wanted.clone())
 }
 
-/// Rewrites the head of a request for its backend.
+/// Rewrites the head of a request for its backend; `host` is what [`host`] has answered for it.
 pub(crate) fn outbound<B>(request: &mut Request<B>, host: &HeaderValue, client: &HeaderValue) {
     let http2 = request.version() == Version::HTTP_2;
     *request.version_mut() = Version::HTTP_11;
     if request.uri().authority().is_some() {
         *request.uri_mut() = origin_form(request.uri());
+        request.headers_mut().insert(HOST, host.clone());
     }
     let headers = request.headers_mut();
     strip(headers);
     if http2 {
         join_cookies(headers);
     }
-    headers.insert(HOST, host.clone());
     headers.insert(FORWARDED_HOST, host.clone());
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     let forwarded = match headers.get(FORWARDED_FOR) {
@@ -213,7 +214,7 @@ mod tests {
         outbound(&mut head, &HeaderValue::from_static("a.test"), &HeaderValue::from_static("10.0.0.1"));
         let mut left: Vec<_> = head.headers().keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        let wanted = ["accept", "content-length", "host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+        let wanted = ["accept", "content-length", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
         assert_eq!(left, wanted);
     }
 
@@ -241,7 +242,7 @@ mod tests {
     fn an_upgrade_to_http2_is_not_passed_on() {
         let headers = |protocol| request("/", &[("connection", "Upgrade"), ("upgrade", protocol)]).headers().clone();
         assert_eq!(upgrade(&headers("websocket")), Some(HeaderValue::from_static("websocket")));
-        assert_eq!(upgrade(&headers("h2c")), None);
+        assert_eq!(upgrade(&headers("H2c")), None);
         assert_eq!(upgrade(&headers("websocket, h2c")), None);
         assert_eq!(upgrade(request("/", &[("upgrade", "websocket")]).headers()), None, "Connection must name it");
     }

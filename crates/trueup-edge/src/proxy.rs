@@ -97,7 +97,7 @@ fn prepare(visitor: &Visitor, mut request: Request<Incoming>) -> Result<Errand, 
         let target = request.uri().path_and_query().filter(|_| request.uri().authority().is_none());
         let target = target.map(http::uri::PathAndQuery::as_str);
         if !visitor.pulse.chunked_without_length(request.method().as_str(), target) {
-            return Err(Fault::BadRequest("a chunked body with a length beside it, or behind another request"));
+            return Err(Fault::BadRequest("a chunked body with a length beside it"));
         }
     }
     if headers::length(request.headers()).is_some_and(|length| length > limit) {

@@ -159,6 +159,26 @@ async fn ambiguous_requests_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chunked_requests_in_a_row_are_told_from_ambiguous_ones() {
+    let (dir, backend) = (place(), Backend::start("web").await);
+    let edge = TestEdge::start(dir.path()).await;
+    edge.route(1, &[("a.test", "/", vec![("web-r1-0", backend.address, 1)])]).await;
+    let mut sender = connect(edge.address).await;
+    for round in 0..200 {
+        let pieces = vec![Bytes::from("one "), Bytes::from("two")];
+        let got = over(&mut sender, request("POST", "a.test", "/echo", chunks(pieces))).await.expect("an answer");
+        assert_eq!((got.status, got.body.as_str()), (StatusCode::OK, "one two"), "round {round}");
+    }
+    let one = "POST /echo HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let last = one.replace("Host: a.test", "Host: a.test\r\nConnection: close");
+    let got = raw(edge.address, &format!("{one}{one}{last}")).await;
+    assert_eq!(got.matches("HTTP/1.1 200 OK").count(), 3, "pipelined ones too: {got}");
+    let zipped = last.replace("chunked", "gzip, chunked");
+    assert!(raw(edge.address, &zipped).await.starts_with("HTTP/1.1 400 "), "another coding would be lost");
+    edge.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_never_ends_its_head_is_cut() {
     let dir = place();
     let edge = TestEdge::start_with(support::config(dir.path(), support::free_address()), SHORT).await;
