@@ -30,6 +30,7 @@ mod proxy;
 mod routes;
 mod run;
 mod sockets;
+mod tried;
 mod tunnel;
 mod upstream;
 mod wire;

@@ -15,6 +15,7 @@ use trueup_types::{InstanceId, OwnerId, TableGeneration};
 use crate::flight::{Flight, Ledger};
 use crate::keep;
 use crate::routes::Routes;
+use crate::tried::Tried;
 use crate::wire::Stamp;
 
 /// The live table of one edge process.
@@ -133,8 +134,8 @@ impl Live {
 
     /// Chooses a backend and counts the request, in one: counted before the table is looked at again, so that whoever
     /// swaps a table and then reads zero knows that nobody is on the way to an instance that the table left out.
-    pub(crate) fn admit(&self, thread: usize, host: &str, path: &str, avoid: Option<SocketAddr>) -> Admission {
-        self.admit_drawn(thread, host, path, avoid, |sum| fastrand::u64(..sum))
+    pub(crate) fn admit(&self, thread: usize, host: &str, path: &str, tried: &Tried) -> Admission {
+        self.admit_drawn(thread, host, path, tried, |sum| fastrand::u64(..sum))
     }
 
     fn admit_drawn(
@@ -142,13 +143,13 @@ impl Live {
         thread: usize,
         host: &str,
         path: &str,
-        avoid: Option<SocketAddr>,
+        tried: &Tried,
         mut draw: impl FnMut(u64) -> u64,
     ) -> Admission {
         loop {
             let routes = self.routes.load();
             let Some(entry) = routes.find(host, path) else { return Admission::NoRoute };
-            let Some(backend) = entry.pick(avoid, &mut draw) else { return Admission::NoBackend };
+            let Some(backend) = entry.pick(tried, &mut draw) else { return Admission::NoBackend };
             let flight = backend.lanes.enter(thread);
             if self.epoch.load(Ordering::SeqCst) <= routes.epoch {
                 return Admission::To { address: backend.address, flight, epoch: routes.epoch };
@@ -197,7 +198,7 @@ mod tests {
             }
             0
         };
-        let Admission::To { flight, .. } = live.admit_drawn(0, "a.test", "/", None, draw) else {
+        let Admission::To { flight, .. } = live.admit_drawn(0, "a.test", "/", &Tried::default(), draw) else {
             panic!("the route went away");
         };
         assert_eq!(flight.instance().to_string(), "web-r2-0", "zero was read, so nobody may come any more");

@@ -1,7 +1,8 @@
 //! One request through the edge: checked, admitted, sent to a backend, answered.
 //!
-//! `connection` calls [`serve`] for each request. Retries live here and nowhere else: on another backend once when
-//! nothing was sent, on a fresh connection once when a pooled one turned out dead.
+//! `connection` calls [`serve`] for each request. Retries live here and nowhere else: on other backends when nothing was
+//! sent, and when a backend died before it answered a request that may be sent twice; on a fresh connection when a
+//! pooled one turned out dead.
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
@@ -22,9 +23,14 @@ use crate::client_io::Pulse;
 use crate::flight::Flight;
 use crate::headers;
 use crate::live::Admission;
+use crate::tried::Tried;
 use crate::tunnel;
 use crate::upstream::Lease;
 use crate::worker::{Mode, Worker};
+
+/// How often a request that may have reached a backend is sent again: enough for a release whose two instances die of
+/// the same cause, and too little for a deadly request to go through everything that runs.
+const RESENT_MAX: usize = 2;
 
 /// Whom a connection belongs to.
 #[derive(Debug)]
@@ -57,7 +63,7 @@ struct Answer {
 #[expect(clippy::large_enum_variant, reason = "it lives for a moment, on the rare path; a box would only add to it")]
 enum Broken {
     /// Nothing was sent, or it may be sent again.
-    Again { request: Request<Upload>, reused: bool },
+    Again { request: Request<Upload>, reused: bool, sent: bool },
     /// It is over.
     Over(Fault),
 }
@@ -122,15 +128,15 @@ fn prepare(visitor: &Visitor, mut request: Request<Incoming>) -> Result<Errand, 
 async fn send(worker: &Worker, errand: Errand) -> Result<Answer, Fault> {
     let Errand { mut request, host, uri, .. } = errand;
     let host = host.to_str().map_err(|_| Fault::BadRequest("the request's host is not a host"))?;
-    let mut avoid: Option<SocketAddr> = None;
-    let mut fresh = false;
+    let mut tried = Tried::default();
+    let (mut fresh, mut broken) = (false, 0);
     // What is answered when nobody is left to ask.
     let mut failed = Fault::BadGateway;
     loop {
-        let (address, flight, epoch) = match worker.live().admit(worker.index(), host, uri.path(), avoid) {
+        let (address, flight, epoch) = match worker.live().admit(worker.index(), host, uri.path(), &tried) {
             Admission::To { address, flight, epoch } => (address, flight, epoch),
             Admission::NoRoute => return Err(Fault::NoRoute),
-            Admission::NoBackend if avoid.is_some() => return Err(failed),
+            Admission::NoBackend if !tried.is_empty() => return Err(failed),
             Admission::NoBackend => return Err(Fault::NoBackend),
         };
         let lease = match lease(worker, address, fresh).await {
@@ -138,22 +144,24 @@ async fn send(worker: &Worker, errand: Errand) -> Result<Answer, Fault> {
             Err(error) => {
                 tracing::debug!(%address, %error, instance = %flight.instance(), "a backend cannot be reached");
                 failed = if error.kind() == ErrorKind::TimedOut { Fault::Timeout } else { Fault::BadGateway };
-                if avoid.replace(address).is_some() {
+                if !tried.add(address) {
                     return Err(failed);
                 }
+                fresh = false;
                 continue;
             }
         };
         match exchange(lease, request).await {
             Ok((response, lease)) => return Ok(Answer { response, lease, flight, epoch }),
             Err(Broken::Over(fault)) => return Err(fault),
-            Err(Broken::Again { request: again, reused }) => {
-                // Over a fresh connection nothing was sent either: that backend is not asked again.
+            Err(Broken::Again { request: again, reused, sent }) => {
                 failed = Fault::BadGateway;
-                if !reused && avoid.replace(address).is_some() {
+                broken += usize::from(sent);
+                // Over a fresh connection the backend itself is at fault, and is not asked again.
+                if broken > RESENT_MAX || (!reused && !tried.add(address)) {
                     return Err(failed);
                 }
-                (request, fresh) = (again, true);
+                (request, fresh) = (again, reused);
             }
         }
     }
@@ -175,7 +183,7 @@ async fn lease(worker: &Worker, address: SocketAddr, fresh: bool) -> std::io::Re
 async fn exchange(mut lease: Lease, mut request: Request<Upload>) -> Result<(Response<Incoming>, Lease), Broken> {
     request.body_mut().attach(&lease.watch);
     let over = request.body().over();
-    let spare = (lease.reused && repeatable(&request)).then(|| copy(&request));
+    let spare = repeatable(&request).then(|| copy(&request));
     lease.watch.expect_answer();
     let sent = lease.sender.try_send_request(request).await;
     lease.watch.answered();
@@ -190,11 +198,11 @@ async fn exchange(mut lease: Lease, mut request: Request<Upload>) -> Result<(Res
         return Err(Broken::Over(Fault::Timeout));
     }
     if let Some(request) = error.take_message() {
-        return Err(Broken::Again { request, reused: lease.reused });
+        return Err(Broken::Again { request, reused: lease.reused, sent: false });
     }
     let error = error.into_error();
     match spare {
-        Some(request) if !error.is_parse() => Err(Broken::Again { request, reused: true }),
+        Some(request) if !error.is_parse() => Err(Broken::Again { request, reused: lease.reused, sent: true }),
         Some(_) | None => {
             tracing::debug!(address = %lease.address, %error, "a backend broke off before it answered");
             Err(Broken::Over(Fault::BadGateway))

@@ -11,6 +11,7 @@ use trueup_types::InstanceId;
 use trueup_types::route::{RouteEntry, RouteTable};
 
 use crate::flight::{Lanes, Ledger};
+use crate::tried::Tried;
 
 /// A compiled table.
 #[derive(Debug)]
@@ -29,9 +30,11 @@ pub(crate) struct Entry {
     /// The prefix without its last `/`; empty takes every path.
     prefix: Box<str>,
     backends: Vec<Backend>,
+    /// Those of weight 0: asked when none of the others is left to ask.
+    standby: Vec<Backend>,
 }
 
-/// One usable backend: it has an address, and a weight above 0.
+/// One usable backend: it has an address.
 #[derive(Debug)]
 pub(crate) struct Backend {
     /// Where it answers.
@@ -50,7 +53,7 @@ impl Routes {
         let mut addresses = HashSet::new();
         for entry in table.apps.iter().flat_map(|share| &share.entries) {
             let compiled = Entry::compile(entry, ledger);
-            addresses.extend(compiled.backends.iter().map(|backend| backend.address));
+            addresses.extend(compiled.backends.iter().chain(&compiled.standby).map(|backend| backend.address));
             let host = hosts.entry(entry.host.trim_end_matches('.').to_ascii_lowercase().into()).or_default();
             // Longest prefix first; of equal ones the earlier stays in front.
             let place = host.partition_point(|other| other.prefix.len() >= compiled.prefix.len());
@@ -98,14 +101,12 @@ fn bare_host(host: &str) -> &str {
 
 impl Entry {
     fn compile(entry: &RouteEntry, ledger: &mut Ledger) -> Self {
-        let usable = entry.backends.iter().filter(|backend| backend.weight > 0);
-        let backends = usable
-            .filter_map(|backend| {
-                let lanes = ledger.lanes(&backend.instance);
-                backend.address.map(|address| Backend { address, lanes, weight: backend.weight })
-            })
-            .collect();
-        Self { prefix: entry.path.trim_end_matches('/').into(), backends }
+        let usable = entry.backends.iter().filter_map(|backend| {
+            let lanes = ledger.lanes(&backend.instance);
+            backend.address.map(|address| Backend { address, lanes, weight: backend.weight })
+        });
+        let (backends, standby) = usable.partition(|backend: &Backend| backend.weight > 0);
+        Self { prefix: entry.path.trim_end_matches('/').into(), backends, standby }
     }
 
     fn takes(&self, path: &str) -> bool {
@@ -115,15 +116,16 @@ impl Entry {
         }
     }
 
-    /// One backend by weight, but none at `avoid`; `draw` is given the sum of the weights and answers a number below it.
-    pub(crate) fn pick(&self, avoid: Option<SocketAddr>, draw: impl FnOnce(u64) -> u64) -> Option<&Backend> {
-        if let ([only], None) = (self.backends.as_slice(), avoid) {
+    /// One backend by weight that was not tried, else one on standby; `draw` is given the sum of the weights and answers
+    /// a number below it.
+    pub(crate) fn pick(&self, tried: &Tried, draw: impl FnOnce(u64) -> u64) -> Option<&Backend> {
+        if let ([only], true) = (self.backends.as_slice(), tried.is_empty()) {
             return Some(only);
         }
-        let usable = || self.backends.iter().filter(|backend| avoid != Some(backend.address));
+        let usable = || self.backends.iter().filter(|backend| !tried.contains(backend.address));
         let total: u64 = usable().map(|backend| u64::from(backend.weight)).sum();
         if total == 0 {
-            return None;
+            return self.standby.iter().find(|backend| !tried.contains(backend.address));
         }
         let mut drawn = draw(total);
         for backend in usable() {
@@ -192,15 +194,19 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_kept_and_weight_zero_gets_nothing() {
+    fn weights_are_kept_and_weight_zero_is_asked_last() {
         let routes = table(vec![entry("a.test", "/", &[("web-r1-0", 3), ("web-r2-0", 0), ("web-r2-1", 1)])]);
         let entry = routes.find("a.test", "/").expect("it is there");
-        let ports: Vec<_> = (0..4).map(|n| entry.pick(None, |_| n).expect("a backend").address.port()).collect();
+        let ports: Vec<_> =
+            (0..4).map(|n| entry.pick(&Tried::default(), |_| n).expect("a backend").address.port()).collect();
         assert_eq!(ports, vec![20000, 20000, 20000, 20002]);
-        let avoided = SocketAddr::from(([127, 0, 0, 1], 20000));
-        assert_eq!(entry.pick(Some(avoided), |_| 0).expect("the other").address.port(), 20002);
-        let nobody = table(vec![self::entry("a.test", "/", &[("web-r1-0", 0)])]);
-        assert!(nobody.find("a.test", "/").expect("it is there").pick(None, |_| 0).is_none());
+        let mut tried = Tried::default();
+        tried.add(SocketAddr::from(([127, 0, 0, 1], 20000)));
+        assert_eq!(entry.pick(&tried, |_| 0).expect("the other").address.port(), 20002);
+        tried.add(SocketAddr::from(([127, 0, 0, 1], 20002)));
+        assert_eq!(entry.pick(&tried, |_| 0).expect("the one on standby").address.port(), 20001);
+        tried.add(SocketAddr::from(([127, 0, 0, 1], 20001)));
+        assert!(entry.pick(&tried, |_| 0).is_none());
     }
 
     proptest! {

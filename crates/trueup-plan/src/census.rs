@@ -72,6 +72,8 @@ pub(crate) struct Member<'a> {
     pub vigour: Vigour,
     /// Whether the live table sends it anything.
     pub routed: bool,
+    /// Whether the live table names it at all, be it only on standby.
+    pub listed: bool,
     /// Requests in flight.
     pub in_flight: u32,
 }
@@ -120,7 +122,7 @@ impl<'a> Census<'a> {
             // A listing may name a thing twice.
             .filter(|one| seen.insert((&one.target, &one.sighting.id)))
             .map(|one| {
-                let (routed, in_flight) = traffic(&observed.routes, &one.sighting.id);
+                let (routed, listed, in_flight) = traffic(&observed.routes, &one.sighting.id);
                 let since = observed.sighted_since;
                 let role = role(one);
                 let release = match role {
@@ -129,7 +131,7 @@ impl<'a> Census<'a> {
                     Role::Stale => one.sighting.template.as_deref(),
                 };
                 let vigour = vigour(one, release, min_healthy, since, now);
-                Member { seen: one, role, vigour, routed, in_flight }
+                Member { seen: one, role, vigour, routed, listed, in_flight }
             })
             .collect();
         members.sort_by(|a, b| a.id().cmp(b.id()).then_with(|| a.seen.target.cmp(&b.seen.target)));
@@ -154,10 +156,12 @@ pub(crate) fn belongs(one: &Instance, release: &Release) -> bool {
         && one.target == release.target
 }
 
-fn traffic(routes: &RouteSight, id: &InstanceId) -> (bool, u32) {
+fn traffic(routes: &RouteSight, id: &InstanceId) -> (bool, bool, u32) {
     match routes {
-        RouteSight::Seen(seen) => (seen.share.routes_to(id), seen.in_flight.get(id).copied().unwrap_or(0)),
-        RouteSight::Unknown(_) => (false, 0),
+        RouteSight::Seen(seen) => {
+            (seen.share.routes_to(id), seen.share.lists(id), seen.in_flight.get(id).copied().unwrap_or(0))
+        }
+        RouteSight::Unknown(_) => (false, false, 0),
     }
 }
 

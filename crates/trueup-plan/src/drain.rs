@@ -71,7 +71,7 @@ fn gives_way(desired: &DesiredApp, census: &Census<'_>, member: &Member<'_>) -> 
 
 /// Notes since when each leaving one has been out of the live table.
 pub(crate) fn mark(record: &mut AppRecord, census: &Census<'_>, leaving: &BTreeSet<Key>, now: Timestamp) {
-    let gone: Vec<_> = census.members.iter().filter(|one| leaving.contains(&key(one)) && !one.routed).collect();
+    let gone: Vec<_> = census.members.iter().filter(|one| leaving.contains(&key(one)) && !one.listed).collect();
     record.draining.retain(|id, _| gone.iter().any(|member| member.id() == id));
     for member in gone {
         record.draining.entry(member.id().clone()).or_insert(now);
@@ -88,7 +88,7 @@ pub(crate) fn drained(
 ) -> Result<(), Option<Timestamp>> {
     match routes {
         RouteSight::Unknown(_) => Err(None),
-        RouteSight::Seen(_) if member.routed => Err(None),
+        RouteSight::Seen(_) if member.listed => Err(None),
         RouteSight::Seen(_) if member.in_flight == 0 => Ok(()),
         RouteSight::Seen(_) => {
             let since = record.draining.get(member.id()).copied().unwrap_or(now);

@@ -64,7 +64,7 @@ fn depart(
     now: Timestamp,
     wake: &mut Wake,
 ) -> Option<Step> {
-    if member.routed || matches!(observed.routes, RouteSight::Unknown(_)) {
+    if member.listed || matches!(observed.routes, RouteSight::Unknown(_)) {
         return None;
     }
     let since = *record.draining.entry(member.id().clone()).or_insert(now);

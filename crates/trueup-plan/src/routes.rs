@@ -115,6 +115,20 @@ fn exposure<'d>(desired: &'d DesiredApp, heading: &'d Heading, census: &Census<'
     }
 }
 
+/// Who is asked when none of those that serve answers: the proven ones that are kept through a bake.
+///
+/// A release that was promoted and dies takes its requests with it until it is noticed; with these none is lost.
+fn standby<'c, 'a>(
+    desired: &DesiredApp,
+    heading: &Heading,
+    census: &'c Census<'a>,
+    serving: &BTreeSet<Key>,
+) -> impl Iterator<Item = &'c Member<'a>> {
+    let kept = heading.mode == Mode::Baking && Surge::of(desired).keeps_old && !serving.is_empty();
+    let fit = |member: &Member<'_>| member.vigour.passes() || (member.listed && member.vigour == Vigour::Unknown);
+    census.of(Role::Kept).filter(move |member| kept && fit(member) && !serving.contains(&key(member)))
+}
+
 /// The app's share of the route table.
 pub(crate) fn share(
     desired: &DesiredApp,
@@ -122,15 +136,17 @@ pub(crate) fn share(
     census: &Census<'_>,
     serving: &BTreeSet<Key>,
 ) -> AppRoutes {
-    let members: Vec<_> = census.members.iter().filter(|member| serving.contains(&key(member))).collect();
+    let serves = |member: &&Member<'_>| serving.contains(&key(member));
+    let members = census.members.iter().filter(serves).map(|member| (member, 1));
+    let members: Vec<_> = members.chain(standby(desired, heading, census, serving).map(|member| (member, 0))).collect();
     let entries = exposure(desired, heading, census).routes.iter().map(|route| RouteEntry {
         host: route.host.clone(),
         path: route.path.clone(),
         backends: members
             .iter()
-            .filter_map(|member| {
+            .filter_map(|(member, weight)| {
                 let address = member.seen.sighting.addresses.get(&route.port)?;
-                Some(Backend { instance: member.id().clone(), address: Some(*address), weight: 1 })
+                Some(Backend { instance: member.id().clone(), address: Some(*address), weight: *weight })
             })
             .collect(),
     });

@@ -24,6 +24,12 @@ impl AppRoutes {
         Self { app: app.clone(), entries: Vec::new() }
     }
 
+    /// Whether it names this instance at all, on standby too.
+    #[must_use]
+    pub fn lists(&self, instance: &InstanceId) -> bool {
+        self.entries.iter().any(|entry| entry.backends.iter().any(|b| b.instance == *instance))
+    }
+
     /// Whether any entry sends anything to `instance`.
     #[must_use]
     pub fn routes_to(&self, instance: &InstanceId) -> bool {
@@ -52,7 +58,7 @@ pub struct Backend {
     /// Where, on ingresses that dial; a platform's own needs only the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
-    /// Its share relative to the other backends' weights; 0 gets nothing new.
+    /// Its share relative to the other backends' weights; 0 is on standby: asked only when none of the others answers.
     pub weight: u32,
 }
 
