@@ -25,6 +25,9 @@ pub const TICKS_MAX: usize = 64;
 /// From one saving of events, clock and owed records to the next.
 const CHORES: Duration = Duration::from_secs(1);
 
+/// From one survey after a loss of memory to the next, while a target is out of sight.
+const SURVEY_AGAIN: Duration = Duration::from_millis(200);
+
 /// A driver, ready to run.
 pub struct Driver {
     engine: Arc<Engine>,
@@ -104,6 +107,7 @@ impl Driver {
         engine.ask_all(Priority::Resync, "start");
         let chores = tokio::spawn(chores(Arc::clone(engine), leave.clone()));
         let writer = tokio::spawn(status_writer::run(Arc::clone(engine), leave.clone()));
+        let survey = tokio::spawn(survey_after_loss(Arc::clone(engine), leave.clone()));
         let mut resync = tokio::time::interval(engine.parts.resync.max(Duration::from_millis(1)));
         resync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -120,6 +124,7 @@ impl Driver {
         ticks.wait().await;
         chores.await.expect("chores do not panic");
         writer.await.expect("the writer does not panic");
+        survey.await.expect("the survey does not panic");
     }
 
     /// Starts a tick for each app that is due, as many as may run at once.
@@ -177,11 +182,27 @@ impl Driver {
     }
 }
 
+/// After a loss of memory nothing is destroyed until every target has been seen: sees to it without waiting for the routine.
+async fn survey_after_loss(engine: Arc<Engine>, leave: CancellationToken) {
+    let lost = engine.rebuilt.lock().expect("no holder panics").is_some();
+    while lost && !engine.surveyed.load(Ordering::SeqCst) {
+        tokio::select! {
+            () = leave.cancelled() => return,
+            () = tokio::time::sleep(SURVEY_AGAIN) => {}
+        }
+        discover(&engine).await;
+        if engine.surveyed.load(Ordering::SeqCst) {
+            engine.ask_all(Priority::Rollout, "every target was seen");
+        }
+    }
+}
+
 /// Looks at every target, and makes a cell for each app that runs unknown.
 async fn discover(engine: &Arc<Engine>) {
     let epoch = engine.epoch.next();
     let targets: Vec<_> = engine.targets.lock().expect("no holder panics").values().cloned().collect();
-    let mut whole = !targets.is_empty();
+    // Before the first snapshot nobody knows which targets there are.
+    let mut whole = !targets.is_empty() && engine.snapshot().scans > 0;
     for target in targets {
         let sight = target.sight(epoch, &engine.epoch, engine.parts.clock.as_ref()).await;
         match &sight.apps {

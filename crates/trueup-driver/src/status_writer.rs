@@ -25,11 +25,22 @@ const LARGE_BYTES: usize = 1 << 20;
 /// From one heartbeat to the next; readers warn after three.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// Longest the first writing waits for a look at everything.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+/// From one question whether that has happened to the next.
+const GLANCE: Duration = Duration::from_millis(10);
+
 /// Writes until the daemon leaves, and once more then.
 pub(crate) async fn run(engine: Arc<Engine>, leave: CancellationToken) {
     if engine.parts.status_files.is_empty() {
         return leave.cancelled().await;
     }
+    tokio::select! {
+        // A reader shall not see apps missing that are only not looked at yet.
+        _ = tokio::time::timeout(FIRST_LOOK, looked(&engine)) => {}
+        () = leave.cancelled() => {}
+    }
+    write(&engine).await;
     loop {
         let beat = tokio::select! {
             () = engine.dirty.notified() => false,
@@ -48,6 +59,19 @@ pub(crate) async fn run(engine: Arc<Engine>, leave: CancellationToken) {
         }
     }
     write(&engine).await;
+}
+
+/// Waits until the manifests have been read and every app that is remembered has been looked at.
+async fn looked(engine: &Engine) {
+    loop {
+        let snapshot = engine.snapshot();
+        let cells: Vec<_> = engine.cells.lock().expect("no holder panics").values().cloned().collect();
+        let all = cells.iter().all(|cell| cell.shown.lock().expect("no holder panics").status.is_some());
+        if all && (snapshot.scans > 0 || snapshot.doubt.is_some()) {
+            return;
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
 }
 
 /// Writes the document to every place; answers its size in bytes.

@@ -23,11 +23,12 @@ pub(crate) fn leaving(
     extra: u32,
 ) -> BTreeSet<Key> {
     let stays = |member: &&Member<'_>| !serving.contains(&key(member));
+    let needed = needed_still(desired, heading, census, serving);
     let mut leaving: BTreeSet<_> = census
         .members
         .iter()
         .filter(stays)
-        .filter(|member| leaves_by_role(desired, heading, census, member))
+        .filter(|member| leaves_by_role(desired, heading, member) && !needed.contains(&key(member)))
         .map(key)
         .collect();
     let slots = census.of(Role::Fresh).filter(|member| member.vigour != Vigour::Going).count();
@@ -46,27 +47,36 @@ pub(crate) fn leaving(
     leaving
 }
 
-fn leaves_by_role(desired: &DesiredApp, heading: &Heading, census: &Census<'_>, member: &Member<'_>) -> bool {
+fn leaves_by_role(desired: &DesiredApp, heading: &Heading, member: &Member<'_>) -> bool {
     match (member.role, heading.mode) {
         (Role::Fresh, Mode::Fallen) => true,
         (Role::Fresh, _) => false,
-        (Role::Kept, Mode::Rolling) => gives_way(desired, census, member),
-        (Role::Kept, Mode::Baking) => !Surge::of(desired).keeps_old,
+        (Role::Kept, Mode::Rolling | Mode::Baking) => !Surge::of(desired).keeps_old,
         // A held rollout keeps what failed, for a person to look at.
         (Role::Stale, Mode::Held) => false,
         (Role::Kept | Role::Stale, _) => true,
     }
 }
 
-/// Whether an old one that does not serve any more makes room while the rollout goes on.
-fn gives_way(desired: &DesiredApp, census: &Census<'_>, member: &Member<'_>) -> bool {
-    let surge = Surge::of(desired);
-    if surge.keeps_old {
-        return false;
+/// The old ones that do not serve and are needed all the same while the rollout goes on: as many as serve too few.
+///
+/// One that died is started again rather than given up, but one that made room stays down.
+fn needed_still(
+    desired: &DesiredApp,
+    heading: &Heading,
+    census: &Census<'_>,
+    serving: &BTreeSet<Key>,
+) -> BTreeSet<Key> {
+    if heading.mode != Mode::Rolling {
+        return BTreeSet::new();
     }
-    // A dead old one is started again rather than given up, while its place has not been taken.
-    let steady = census.count(Role::Fresh, |vigour| matches!(vigour, Vigour::Steady | Vigour::Completed));
-    member.vigour.runs() || member.vigour == Vigour::Going || surge.recreates || steady >= desired.replicas()
+    let least = desired.replicas().saturating_sub(Surge::of(desired).unavailable);
+    let short = usize::try_from(least).unwrap_or(usize::MAX).saturating_sub(serving.len());
+    let mut idle: Vec<_> = census.of(Role::Kept).filter(|member| !serving.contains(&key(member))).collect();
+    idle.retain(|member| member.vigour != Vigour::Going);
+    // Those that are nearest to serving stay.
+    idle.sort_by_key(|member| (member.vigour == Vigour::Failing, !member.vigour.runs(), member.id().ordinal));
+    idle.into_iter().take(short).map(key).collect()
 }
 
 /// Notes since when each leaving one has been out of the live table.

@@ -27,7 +27,7 @@ pub(crate) fn underway(record: &mut AppRecord, scene: &Scene<'_>, rollout: Rollo
     }
     let release = refresh_exposure(record, scene.desired, &release);
     let policy = &scene.desired.policy;
-    progress.advance(scene.observed.sighted_since, scene.now);
+    count(&mut progress, scene);
     let late = judge::waits_too_long(&mut waits, scene, &release);
     let stuck = progress.reached(policy.progress_deadline).then_some(Evidence::NoProgress);
     if let Some(evidence) = judge::fails_fast(record, scene, &release).or(late).or(stuck) {
@@ -133,6 +133,16 @@ pub(crate) fn held(good: Arc<Release>) -> Heading {
     Heading { mode: Mode::Held, stall: Some(Stall::Held), ..steady(Some(good), true) }
 }
 
+/// Counts watched time toward a deadline, but none in which the hands were tied: what may not act makes no progress, and
+/// that is no fault of the release.
+fn count(watch: &mut Stopwatch, scene: &Scene<'_>) {
+    if scene.permits.create.is_ok() && scene.permits.destroy.is_ok() {
+        watch.advance(scene.observed.sighted_since, scene.now);
+    } else {
+        watch.skip(scene.now);
+    }
+}
+
 /// A promoted release under watch.
 pub(crate) fn baking(
     record: &mut AppRecord,
@@ -171,7 +181,7 @@ pub(crate) fn reverting(
     (from, since, mut spent): (Revision, Timestamp, Stopwatch),
 ) -> Heading {
     let Some(good) = record.current_release().cloned() else { return idle(record, scene) };
-    spent.advance(scene.observed.sighted_since, scene.now);
+    count(&mut spent, scene);
     let policy = &scene.desired.policy;
     let census = Census::take(scene.observed, Some(&good), None, policy.min_healthy, scene.now);
     let back = census.count(Role::Fresh, |vigour| vigour.passes() || vigour == Vigour::Completed);

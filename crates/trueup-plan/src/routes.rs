@@ -62,6 +62,12 @@ impl<'c, 'a> Choice<'c, 'a> {
         steady || (self.serves(member) && (member.vigour.passes() || member.vigour == Vigour::Unknown))
     }
 
+    /// Whether one of a release that is not promoted yet may serve: where nothing says who serves, the gate does.
+    fn proven(&self, member: &Member<'_>) -> bool {
+        let steady = matches!(member.vigour, Vigour::Steady | Vigour::Completed);
+        steady || (self.routed_app && self.eligible(member))
+    }
+
     fn prefer(&self, role: Role, eagerness: Eagerness) -> Vec<&'c Member<'a>> {
         let mut chosen: Vec<_> = self.census.of(role).filter(|member| self.eligible(member)).collect();
         // Those that serve stay before those that would have to be brought in.
@@ -81,7 +87,7 @@ impl<'c, 'a> Choice<'c, 'a> {
     }
 
     fn while_rolling(&self, desired: &DesiredApp) -> Vec<&'c Member<'a>> {
-        let steady: Vec<_> = self.census.of(Role::Fresh).filter(|member| self.eligible(member)).collect();
+        let steady: Vec<_> = self.census.of(Role::Fresh).filter(|member| self.proven(member)).collect();
         let surge = Surge::of(desired);
         let old_serves = self.census.of(Role::Kept).any(|member| self.eligible(member));
         if surge.keeps_old {
@@ -97,6 +103,9 @@ impl<'c, 'a> Choice<'c, 'a> {
         // The lowest ordinals stay longest, whatever order they were seen in.
         kept.sort_by_key(|member| (!member.vigour.passes(), member.id().ordinal));
         chosen.extend(kept.into_iter().take(old));
+        // What a superseded rollout has brought in serves until the next one can take its place.
+        let others = self.census.of(Role::Stale).filter(|member| self.serves(member) && self.proven(member));
+        chosen.extend(others.take(self.wanted.saturating_sub(room).saturating_sub(chosen.len())));
         if chosen.is_empty() && room == 0 {
             let all = self.census.members.iter();
             chosen.extend(all.filter(|member| self.serves(member) && member.vigour.runs()));

@@ -96,6 +96,8 @@ pub(crate) enum Command {
     Doctor,
     /// Print a systemd unit for `trueup run`, or install it
     Unit(Unit),
+    /// The whole tour, on a bare machine, in under a minute and a half
+    Demo(Demo),
     /// A tiny server whose faults are set by its environment, for demos and tests
     DemoApp,
     /// The proxy process; `run` starts it
@@ -291,6 +293,13 @@ pub(crate) struct Unit {
     /// Write it to /etc/systemd/system, enable it, and start it
     #[arg(long)]
     pub install: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Leave everything running at the end, to look around
+    #[arg(long)]
+    pub keep: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 
 mod cli;
 mod config;
+mod demo;
 mod demo_app;
 mod describe;
 mod doctor;
@@ -110,6 +111,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Man => done(help::man()),
         Command::Doctor => Ok(doctor::run(places).await),
         Command::Unit(asked) => done(unit::run(&asked)),
+        Command::Demo(asked) => demo::run(&asked).await,
         Command::DemoApp => demo_app::run().await,
         Command::Edge(asked) => edge::run(places, &asked),
     }

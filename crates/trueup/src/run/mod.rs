@@ -20,6 +20,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use trueup_driver::Driver;
 
+pub(crate) use wiring::OURSELVES;
+
 use crate::cli::{Places, Run};
 use crate::terminal::{interactive, say};
 use crate::{config, terminal};

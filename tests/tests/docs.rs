@@ -1,0 +1,155 @@
+//! The documents show commands that work: each one found in them is run here, against a daemon on the quickstart.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use trueup_tests::daemon::word;
+use trueup_tests::{Bench, Daemon};
+
+/// What becomes of a documented command here.
+enum How {
+    /// It ends with this code.
+    Ends(i32),
+    /// It goes on until it is stopped.
+    GoesOn,
+    /// It cannot be run here, and why.
+    Elsewhere(&'static str),
+}
+
+use How::{Elsewhere, Ends, GoesOn};
+
+/// Every command that a document may show; one that is not here fails the test.
+const KNOWN: &[(&str, How)] = &[
+    ("trueup init DIR", Elsewhere("`the_starter_runs_as_it_is` runs it")),
+    ("trueup run DIR", Elsewhere("this whole test runs it")),
+    ("trueup run examples/quickstart", Elsewhere("`every_example_converges_and_then_its_plan_is_empty` runs it")),
+    ("trueup run .", Elsewhere("this whole test runs it")),
+    ("trueup run DIR --once", Elsewhere("`once_converges_leaves_and_says_how_it_went` runs it")),
+    ("trueup unit /etc/trueup/apps > trueup.service", Ends(0)),
+    ("trueup unit /etc/trueup/apps --install", Elsewhere("it would change this host")),
+    ("trueup doctor", Ends(0)),
+    ("trueup demo", Elsewhere("`the_demo_shows_what_it_promises` runs it")),
+    ("trueup validate DIR", Ends(0)),
+    ("trueup validate .", Ends(0)),
+    ("trueup plan DIR", Ends(0)),
+    ("trueup plan .", Ends(0)),
+    ("trueup get apps", Ends(0)),
+    ("trueup get apps -w", GoesOn),
+    ("trueup get instances", Ends(0)),
+    ("trueup get releases", Ends(0)),
+    ("trueup get events", Ends(0)),
+    ("trueup describe app NAME", Ends(0)),
+    ("trueup describe app shop", Ends(0)),
+    ("trueup describe app hello", Ends(1)),
+    ("trueup why NAME", Ends(0)),
+    ("trueup why shop", Ends(0)),
+    ("trueup logs NAME", Ends(0)),
+    ("trueup logs release/NAME@7", Ends(1)),
+    ("trueup wait app/NAME --for=ready --timeout 5m", Ends(0)),
+    ("trueup explain app.spec", Ends(0)),
+    ("trueup explain app.spec.rollout", Ends(0)),
+    ("trueup suspend NAME", Ends(0)),
+    ("trueup resume NAME", Ends(0)),
+    ("trueup restart NAME", Ends(0)),
+    ("trueup promote NAME", Ends(1)),
+    ("trueup promote", Elsewhere("it is the short form of the one above")),
+    ("trueup abort NAME", Ends(0)),
+    ("trueup rollback NAME --to 5", Ends(1)),
+    ("trueup retry NAME", Ends(0)),
+    ("trueup approve prune", Ends(1)),
+    ("trueup down", Elsewhere("`a_persons_word_is_done_and_shown` runs it, with --yes")),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace").to_owned()
+}
+
+/// Every command in code spans and in indented or fenced blocks, without what a comment says of it.
+fn commands(text: &str) -> Vec<String> {
+    let blocks = text.lines().filter(|line| line.starts_with("    ") || line.starts_with("trueup "));
+    let spans = text.split('`').skip(1).step_by(2);
+    let found = blocks.chain(spans).map(|line| line.split('#').next().unwrap_or_default().trim());
+    found.filter(|line| line.starts_with("trueup ")).map(str::to_owned).collect()
+}
+
+fn documents() -> BTreeMap<PathBuf, String> {
+    let mut files = vec![root().join("README.md"), root().join("docs/manual.md")];
+    files.push(root().join("crates/trueup/starter/README.md"));
+    for example in std::fs::read_dir(root().join("examples")).expect("there are examples").flatten() {
+        files.push(example.path().join("README.md"));
+    }
+    files.into_iter().map(|path| (path.clone(), std::fs::read_to_string(&path).expect("a document"))).collect()
+}
+
+#[test]
+fn every_command_in_the_documents_works() {
+    let shown: Vec<_> = documents()
+        .iter()
+        .flat_map(|(path, text)| commands(text).into_iter().map(|command| (path.clone(), command)))
+        .collect();
+    for (path, command) in &shown {
+        let known = KNOWN.iter().any(|(known, _)| known == command);
+        assert!(known, "{} shows `{command}`, which no test runs", path.display());
+    }
+    let bench = Bench::new();
+    for name in ["shop.yaml", "catalogue.yaml"] {
+        let text = std::fs::read_to_string(root().join("examples/quickstart").join(name)).expect("it is there");
+        bench.write_text(name, &text);
+    }
+    let daemon = Daemon::start(&bench);
+    daemon.eventually("the quickstart is Ready", Duration::from_secs(60), |status| {
+        let apps = status["apps"].as_array().cloned().unwrap_or_default();
+        apps.len() == 2 && apps.iter().all(|app| word(app) == "Ready")
+    });
+    // In the order of the table: it goes from looking to changing.
+    for (command, how) in KNOWN.iter().filter(|(known, _)| shown.iter().any(|(_, command)| command == known)) {
+        match how {
+            Ends(code) => ends(&bench, command, *code),
+            GoesOn => goes_on(&bench, command),
+            Elsewhere(why) => println!("`{command}`: {why}"),
+        }
+    }
+}
+
+fn words(bench: &Bench, command: &str) -> Vec<String> {
+    let command = command.split('>').next().unwrap_or_default();
+    let config = bench.config_dir().to_string_lossy().into_owned();
+    let word = |word: &str| match word {
+        "DIR" | "." => config.clone(),
+        other => other.replace("NAME", "shop"),
+    };
+    command.split_whitespace().skip(1).map(word).collect()
+}
+
+fn ends(bench: &Bench, command: &str, code: i32) {
+    let words = words(bench, command);
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let (ended, said, talk) = bench.ask(&words);
+    assert_eq!(ended, code, "`{command}` said {said}{talk}");
+    assert!(!said.trim().is_empty() || !talk.trim().is_empty(), "`{command}` says something");
+}
+
+fn goes_on(bench: &Bench, command: &str) {
+    let mut child = bench.trueup();
+    let child = child.args(words(bench, command)).stdout(Stdio::piped());
+    let mut child = child.spawn().expect("the binary runs");
+    let mut first = [0; 4];
+    let mut stdout = child.stdout.take().expect("it is piped");
+    std::io::Read::read_exact(&mut stdout, &mut first).expect("it shows something at once");
+    assert!(child.try_wait().expect("it can be asked").is_none(), "`{command}` goes on");
+    child.kill().expect("it can be stopped");
+    child.wait().expect("it ends");
+}
+
+#[test]
+fn the_demo_shows_what_it_promises() {
+    let output = std::process::Command::new(trueup_tests::bench::binary()).arg("demo").env("NO_COLOR", "1").output();
+    let output = output.expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    for part in ["v3 was taken back by itself", "was started again", "shop is live at r4", ", 0 failed."] {
+        assert!(said.contains(part), "`{part}` is missing:\n{said}");
+    }
+}
