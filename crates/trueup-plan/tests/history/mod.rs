@@ -1,0 +1,2 @@
+//! Random histories of the small world, with crashes between any two steps.
+

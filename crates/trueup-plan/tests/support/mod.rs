@@ -1,0 +1,48 @@
+//! What the tests of the planner share. `check`, `ordered` and `story` are the only ones that touch the API.
+//!
+//! `scene` reads a world at one moment from a line of text, `model` is a small world that lives on from tick to tick,
+//! `laws` watches it by means of its own, `story` tells what happened in it.
+
+pub mod app;
+pub mod laws;
+pub mod model;
+pub mod scene;
+pub mod story;
+
+use expect_test::Expect;
+use trueup_plan::{audit, command, explain, plan};
+
+use scene::Scene;
+
+/// Plans for a world told in words, and expects the explanation; the plan is lawful and the same each time.
+pub fn check(world: &str, expect: Expect) {
+    expect.assert_eq(&decision(&Scene::read(world)));
+}
+
+/// Gives an order to an app in a world told in words, and expects the denial, or what is planned then.
+pub fn ordered(world: &str, order: &str, expect: Expect) {
+    let mut scene = Scene::read(world);
+    let order = scene::order(order);
+    match command(&scene.record, scene.desired().as_deref(), &order, "ann", scene.now) {
+        Err(denial) => expect.assert_eq(&format!("denied: {denial}")),
+        Ok(next) => {
+            scene.record = next;
+            expect.assert_eq(&decision(&scene));
+        }
+    }
+}
+
+/// Tells what happens in a small world, and expects the tale.
+pub fn story(script: &str, expect: Expect) {
+    expect.assert_eq(&story::tell(script));
+}
+
+fn decision(scene: &Scene) -> String {
+    let Scene { wanted, observed, permits, record, now } = scene;
+    let decided = plan(wanted, observed, permits, record, *now);
+    assert_eq!(decided, plan(wanted, observed, permits, record, *now), "the same world gives the same plan");
+    let broken = audit(record, wanted, observed, permits, &decided);
+    assert!(broken.is_empty(), "the plan breaks {broken:?}: {decided:#?}");
+    let lines = explain(wanted, observed, permits, record, &decided, *now);
+    scene.in_words(&lines.join("\n"))
+}
