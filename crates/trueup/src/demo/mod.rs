@@ -57,11 +57,12 @@ async fn tour(stage: &mut Stage) -> anyhow::Result<()> {
 async fn first_deploy(stage: &mut Stage) -> anyhow::Result<()> {
     stage.title("1. First deploy: two apps, the shop waits for the catalogue");
     stage.start()?;
-    stage.until(PATIENCE, "both apps are Ready", |status| {
-        let ready = |name: &str| stage::app(status, name).is_some_and(|app| app.status.word == "Ready");
-        ready("catalogue") && ready("shop")
-    })
-    .await?;
+    stage
+        .until(PATIENCE, "both apps are Ready", |status| {
+            let ready = |name: &str| stage::app(status, name).is_some_and(|app| app.status.word == "Ready");
+            ready("catalogue") && ready("shop")
+        })
+        .await?;
     stage.table("apps")?;
     stage.tell(&format!("open http://shop.localhost:{}/ if you like", stage.listen().port()));
     Ok(())
@@ -80,11 +81,14 @@ async fn bad_update(stage: &mut Stage, load: &Load) -> anyhow::Result<()> {
     stage.title("3. A bad update, v3: healthy at first, dead two seconds later");
     let before = load.so_far();
     stage.set_env(&[("DEMO_VERSION", "v3"), ("DEMO_COLOUR", "crimson"), ("DEMO_EXIT_AFTER", "2500ms")])?;
-    stage.until(PATIENCE, "v3 was taken back by itself", |status| {
-        let app = stage::app(status, "shop");
-        app.is_some_and(|app| app.status.word == "Reverted" && app.status.rejected.iter().any(|one| one.revision == Revision(3)))
-    })
-    .await?;
+    stage
+        .until(PATIENCE, "v3 was taken back by itself", |status| {
+            let app = stage::app(status, "shop");
+            app.is_some_and(|app| {
+                app.status.word == "Reverted" && app.status.rejected.iter().any(|one| one.revision == Revision(3))
+            })
+        })
+        .await?;
     stage.evidence("shop")?;
     stage.tell(&load.since(&before));
     Ok(())
@@ -94,14 +98,18 @@ async fn killed_instance(stage: &mut Stage, load: &Load) -> anyhow::Result<()> {
     stage.title("4. An instance is killed with -9");
     let before = load.so_far();
     let (name, life) = stage.kill_instance("shop")?;
-    stage.until(PATIENCE, &format!("{name} was started again"), |status| {
-        let app = stage::app(status, "shop");
-        let again = |app: &trueup_types::status::AppStatus| {
-            app.status.instances.iter().any(|one| one.name == name && one.incarnation != life && one.health == "Passing")
-        };
-        app.is_some_and(again)
-    })
-    .await?;
+    stage
+        .until(PATIENCE, &format!("{name} was started again"), |status| {
+            let app = stage::app(status, "shop");
+            let again = |app: &trueup_types::status::AppStatus| {
+                app.status
+                    .instances
+                    .iter()
+                    .any(|one| one.name == name && one.incarnation != life && one.health == "Passing")
+            };
+            app.is_some_and(again)
+        })
+        .await?;
     stage.tell(&load.since(&before));
     Ok(())
 }
@@ -110,10 +118,12 @@ async fn killed_daemon(stage: &mut Stage, load: &Load) -> anyhow::Result<()> {
     stage.title("5. The fix, v4, rolls forward; and the daemon is killed with -9 in the middle of it");
     let before = load.so_far();
     stage.set_env(&[("DEMO_VERSION", "v4"), ("DEMO_COLOUR", "rebeccapurple")])?;
-    stage.until(PATIENCE, "v4 is on its way", |status| {
-        stage::app(status, "shop").is_some_and(|app| app.status.instances.iter().any(|one| one.revision == Revision(4)))
-    })
-    .await?;
+    stage
+        .until(PATIENCE, "v4 is on its way", |status| {
+            stage::app(status, "shop")
+                .is_some_and(|app| app.status.instances.iter().any(|one| one.revision == Revision(4)))
+        })
+        .await?;
     stage.kill_daemon()?;
     tokio::time::sleep(DEAD_FOR).await;
     stage.tell(&format!("dead for {} s; {}", DEAD_FOR.as_secs(), load.since(&before)));

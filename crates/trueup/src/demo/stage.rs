@@ -149,9 +149,10 @@ impl Stage {
                     self.tell(&toned(what, Tone::Good));
                     return Ok(());
                 }
-                let lines = status.document.apps.iter().map(|app| {
-                    format!("{} {}: {}", app.metadata.name, app.status.word, app.status.verdict.message)
-                });
+                let lines =
+                    status.document.apps.iter().map(|app| {
+                        format!("{} {}: {}", app.metadata.name, app.status.word, app.status.verdict.message)
+                    });
                 progress.show(&format!("          {}", lines.collect::<Vec<_>>().join("; ")));
             }
             if let Some(daemon) = &mut self.daemon
@@ -165,7 +166,12 @@ impl Stage {
     }
 
     /// Waits until a release has met its gate and its bake.
-    pub(crate) async fn until_live(&mut self, name: &str, revision: Revision, patience: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn until_live(
+        &mut self,
+        name: &str,
+        revision: Revision,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
         self.until(patience, &format!("{name} is live at {revision}"), |status| {
             let app = app(status, name);
             app.is_some_and(|app| app.status.last_good == Some(revision) && app.status.word == "Ready")
@@ -244,7 +250,11 @@ fn free_port() -> anyhow::Result<SocketAddr> {
 fn main_pid(state_dir: &Path, instance: &InstanceId) -> anyhow::Result<Pid> {
     let folder = state_dir.join("instances").join(instance.to_string());
     let lives = std::fs::read_dir(&folder)?.flatten().filter_map(|entry| {
-        entry.file_name().to_str().and_then(|name| name.strip_prefix("life-")).and_then(|number| number.parse::<u32>().ok())
+        entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.strip_prefix("life-"))
+            .and_then(|number| number.parse::<u32>().ok())
     });
     let newest = lives.max().context("it has lived")?;
     let text = std::fs::read_to_string(folder.join(format!("life-{newest}")).join("shim.json"))?;
