@@ -12,7 +12,7 @@ pub struct Component {
     pub program: &'static str,
     /// The package.
     pub package: &'static str,
-    /// Which tests need it.
+    /// What needs it.
     pub needed_for: &'static str,
 }
 
@@ -20,6 +20,13 @@ pub struct Component {
 pub const FOR_TESTS: &[Component] = &[
     Component { program: "cc", package: "gcc", needed_for: "linking" },
     Component { program: "mount", package: "mount", needed_for: "tests of a full disk on a small tmpfs" },
+];
+
+/// What the bench compares the edge with.
+pub const FOR_BENCH: &[Component] = &[
+    Component { program: "haproxy", package: "haproxy", needed_for: "the edge's figures" },
+    Component { program: "nginx", package: "nginx-light", needed_for: "the edge's backend, and as its peer" },
+    Component { program: "wrk", package: "wrk", needed_for: "loading the edge" },
 ];
 
 /// Installs what is missing, as root; else says what is left out, which under `CI=true` is an error.

@@ -1,6 +1,8 @@
 //! The project's own chores: `cargo xtask test`, `cargo xtask bench`, `cargo xtask schema`.
 
+mod bench;
 mod components;
+mod schema;
 mod shell;
 mod test;
 
@@ -17,10 +19,16 @@ struct Cli {
 enum Chore {
     /// Installs what the tests need, builds, and runs everything
     Test(test::Options),
+    /// Builds the binary as for a release, and measures it against its figures
+    Bench(bench::Options),
+    /// Writes the published JSON Schemas
+    Schema,
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().chore {
         Chore::Test(options) => test::run(&options),
+        Chore::Bench(options) => bench::run(&options),
+        Chore::Schema => schema::run(),
     }
 }

@@ -1,0 +1,118 @@
+//! Measures what trueup promises in figures: `cargo xtask bench` builds and runs it.
+//!
+//! A [`measure::Measure`] makes [`row::Row`]s; `report` shows them as a table and writes them as JSON. Read a measure in
+//! the file of its name: `planner`, `noop` and `changed` work on the simulated world, each in a process of its own;
+//! `edit`, `exit` and `idle` on a real daemon in a [`place::Place`]; `edge` beside HAProxy and nginx; `failed` under load.
+//!
+//! Knows nothing of how it was built: the binary that it measures is the one beside it.
+
+mod changed;
+mod edge;
+mod edit;
+mod exit;
+mod failed;
+mod idle;
+mod manifest;
+mod measure;
+mod noop;
+mod part;
+mod peer;
+mod place;
+mod planner;
+mod procfs;
+mod report;
+mod row;
+mod samples;
+mod stop;
+mod wrk;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, ensure};
+use clap::{Args, Parser};
+
+use crate::measure::{MEASURES, Measure, Setting};
+use crate::part::Part;
+use crate::row::Row;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", about = "Measures what trueup promises in figures")]
+struct Cli {
+    #[command(subcommand)]
+    part: Option<Part>,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+#[derive(Args)]
+struct Asked {
+    /// Only this measure or row; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Fewer samples: minutes instead of a quarter of an hour
+    #[arg(long)]
+    quick: bool,
+    /// Where the JSON is written
+    #[arg(long, default_value = "target/bench.json", value_name = "FILE")]
+    out: PathBuf,
+    /// Name the measures and leave
+    #[arg(long)]
+    list: bool,
+    /// The trueup to measure [default: the one beside this program]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let cli = Cli::parse();
+    if let Some(part) = cli.part {
+        part::play(part)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let asked = cli.asked;
+    if asked.list {
+        for measure in MEASURES {
+            println!("{:<8} {}", measure.name, measure.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    stop::on_interrupt();
+    let chosen = chosen(&asked.only)?;
+    let setting = Setting { program: program(asked.program)?, quick: asked.quick };
+    let mut rows = Vec::new();
+    for measure in chosen {
+        report::say(&format!("measuring {}: {}", measure.name, measure.about));
+        rows.extend(measure.take(&setting).into_iter().filter(|row| wanted(&asked.only, measure, row)));
+    }
+    println!("{}", report::table(&rows));
+    report::write(&asked.out, &rows, &setting)?;
+    report::say(&format!("written to {}", asked.out.display()));
+    let broken = rows.iter().filter(|row| row.broken).count();
+    Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The measures that were asked for, in their order; all when none was.
+fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static Measure>> {
+    let of = |name: &str| MEASURES.iter().find(|measure| measure.has(name));
+    for name in only {
+        let names: Vec<_> = MEASURES.iter().map(|measure| measure.name).collect();
+        ensure!(of(name).is_some(), "there is no measure `{name}`; there are {}", names.join(", "));
+    }
+    let asked = |measure: &&Measure| only.is_empty() || only.iter().any(|name| measure.has(name));
+    Ok(MEASURES.iter().filter(asked).collect())
+}
+
+fn wanted(only: &[String], measure: &Measure, row: &Row) -> bool {
+    row.broken || only.is_empty() || only.iter().any(|name| name == measure.name || row.name.starts_with(name.as_str()))
+}
+
+fn program(asked: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let beside = || -> anyhow::Result<PathBuf> {
+        let ours = std::env::current_exe().context("this program does not find itself")?;
+        Ok(ours.with_file_name("trueup"))
+    };
+    let program = asked.map_or_else(beside, Ok)?;
+    ensure!(program.is_file(), "{} is not there; `cargo xtask bench` builds it", program.display());
+    Ok(std::path::absolute(program)?)
+}
