@@ -55,7 +55,7 @@ impl DemoApp {
             ("healthyDeadline", "4s"),
             ("progressDeadline", "20s"),
             ("bake", "2500ms"),
-            ("drain", "8s"),
+            ("drain", "6500ms"),
         ];
         Self {
             name: name.to_owned(),

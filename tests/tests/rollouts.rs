@@ -12,7 +12,7 @@ use trueup_tests::manifest::BADNESSES;
 use trueup_tests::{Bench, Daemon, DemoApp, Load, Mix, processes};
 
 /// The drain of [`DemoApp`]'s manifest, in milliseconds.
-const DRAIN_MILLIS: u64 = 8_000;
+const DRAIN_MILLIS: u64 = 6_500;
 /// How far the test's clock and the daemon's may differ, in milliseconds.
 const CLOCKS_MILLIS: u64 = 200;
 

@@ -28,6 +28,11 @@ const CHORES: Duration = Duration::from_secs(1);
 /// From one survey after a loss of memory to the next, while a target is out of sight.
 const SURVEY_AGAIN: Duration = Duration::from_millis(200);
 
+/// Longest a beginning waits for the manifests.
+const BEGIN_ANYWAY: Duration = Duration::from_secs(3);
+/// From one look for them to the next.
+const BEGIN_GLANCE: Duration = Duration::from_millis(5);
+
 /// A driver, ready to run.
 pub struct Driver {
     engine: Arc<Engine>,
@@ -104,11 +109,12 @@ impl Driver {
         engine.parts.source.listen(Arc::clone(&sink));
         self.take_targets(&engine.snapshot(), &sink);
         wanted::review_guard(engine, &engine.snapshot());
-        engine.ask_all(Priority::Resync, "start");
         let chores = tokio::spawn(chores(Arc::clone(engine), leave.clone()));
         let writer = tokio::spawn(status_writer::run(Arc::clone(engine), leave.clone()));
+        let begin = tokio::spawn(begin(Arc::clone(engine), leave.clone()));
         let survey = tokio::spawn(survey_after_loss(Arc::clone(engine), leave.clone()));
-        let mut resync = tokio::time::interval(engine.parts.resync.max(Duration::from_millis(1)));
+        let every = engine.parts.resync.max(Duration::from_millis(1));
+        let mut resync = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
         resync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.take_due(&ticks, &sink);
@@ -124,6 +130,7 @@ impl Driver {
         ticks.wait().await;
         chores.await.expect("chores do not panic");
         writer.await.expect("the writer does not panic");
+        begin.await.expect("the beginning does not panic");
         survey.await.expect("the survey does not panic");
     }
 
@@ -180,6 +187,28 @@ impl Driver {
             engine.ask_all(Priority::Resync, "resync");
         });
     }
+}
+
+/// Looks at everything once the manifests are known, or known to be in doubt: before that nobody knows the targets.
+async fn begin(engine: Arc<Engine>, leave: CancellationToken) {
+    let deadline = tokio::time::Instant::now() + BEGIN_ANYWAY;
+    loop {
+        let snapshot = engine.snapshot();
+        let known = snapshot.scans > 0 && !engine.targets.lock().expect("no holder panics").is_empty();
+        if known || snapshot.doubt.is_some() || tokio::time::Instant::now() >= deadline {
+            break;
+        }
+        // The loop takes the targets when it turns.
+        engine.wake.notify_one();
+        tokio::select! {
+            () = leave.cancelled() => return,
+            () = tokio::time::sleep(BEGIN_GLANCE) => {}
+        }
+    }
+    discover(&engine).await;
+    wanted::review_guard(&engine, &engine.snapshot());
+    engine.ask_all(Priority::Resync, "start");
+    engine.wake.notify_one();
 }
 
 /// After a loss of memory nothing is destroyed until every target has been seen: sees to it without waiting for the routine.

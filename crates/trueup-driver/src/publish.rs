@@ -2,6 +2,7 @@
 //!
 //! An app's part is made and spelled once, at the end of its tick; the document is put together from the spelled parts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,10 +11,10 @@ use trueup_types::observed::{Health, Phase};
 use trueup_types::record::{AppRecord, Rollout};
 use trueup_types::status::{
     AppMetadata, AppState, AppStatus, Condition, ConditionStatus, DaemonStatus, Decision, InstanceStatus,
-    RejectedStatus, ReleaseStatus, RouteStatus, STATUS_VERSION, StatusDocument, TargetStatus,
+    RejectedStatus, ReleaseContent, ReleaseStatus, RouteStatus, STATUS_VERSION, StatusDocument, TargetStatus,
 };
 use trueup_types::verdict::State;
-use trueup_types::{AppName, Generation, Instance, Observed, RouteSight, TargetName, Timestamp, Verdict};
+use trueup_types::{AppName, Generation, Instance, Observed, Revision, RouteSight, TargetName, Timestamp, Verdict};
 
 use crate::conditions;
 use crate::engine::{Cell, DECISIONS_MAX, Engine};
@@ -70,6 +71,7 @@ pub(crate) fn app(
             last_good: record.current,
             rejected: rejected(record),
             history: record.history.iter().rev().take(HISTORY_MAX).cloned().collect(),
+            contents: contents(record),
             pin: record.pin.clone(),
             drift: drift(verdict, record),
             manifest_error: error,
@@ -178,15 +180,27 @@ fn release(record: &AppRecord, verdict: &Verdict) -> Option<ReleaseStatus> {
         Rollout::Underway { stage, .. } => format!("{stage:?}"),
         Rollout::Baking { .. } => "Bake".to_owned(),
     };
-    let template = &release.template;
     Some(ReleaseStatus {
         number: release.revision,
         digest: release.digest,
-        image: template.image.clone().unwrap_or_else(|| template.command.join(" ")),
+        image: carried(release),
         origin: release.origin.clone(),
         phase,
         started_at: note.map_or(Timestamp::ZERO, |note| note.started),
     })
+}
+
+fn carried(release: &trueup_types::Release) -> String {
+    release.template.image.clone().unwrap_or_else(|| release.template.command.join(" "))
+}
+
+fn contents(record: &AppRecord) -> BTreeMap<Revision, ReleaseContent> {
+    let shown = record.history.iter().rev().take(HISTORY_MAX).filter_map(|note| record.release(note.revision));
+    let content = |release: &Arc<trueup_types::Release>| {
+        let content = ReleaseContent { image: carried(release), commit: release.origin.commit.clone() };
+        (release.revision, content)
+    };
+    shown.map(content).collect()
 }
 
 fn rejected(record: &AppRecord) -> Vec<RejectedStatus> {

@@ -123,6 +123,9 @@ pub struct AppState {
     pub rejected: Vec<RejectedStatus>,
     /// Newest first, at most 10.
     pub history: Vec<ReleaseNote>,
+    /// What the releases of the history carry, as far as they are kept.
+    #[serde(default)]
+    pub contents: BTreeMap<Revision, ReleaseContent>,
     /// A person's rollback.
     pub pin: Option<Pin>,
     /// Unset when it has been converged since.
@@ -202,6 +205,16 @@ pub struct ReleaseStatus {
     pub phase: String,
     /// When its rollout began.
     pub started_at: Timestamp,
+}
+
+/// What a release carries, for tables.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseContent {
+    /// The image or the command.
+    pub image: String,
+    /// The commit of its manifest, where it is known.
+    pub commit: Option<String>,
 }
 
 /// A rejected digest.

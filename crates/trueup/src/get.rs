@@ -176,9 +176,8 @@ fn releases(status: &Status) -> Listing {
     let headers = vec!["RELEASE", "APP", "OUTCOME", "IMAGE", "COMMIT", "STARTED", "TOOK", "CAUSE"];
     let mut rows = Vec::new();
     for app in &status.document.apps {
-        let current = app.status.release.as_ref();
         rows.extend(app.status.history.iter().map(|note| {
-            let now = current.filter(|release| release.number == note.revision);
+            let content = app.status.contents.get(&note.revision);
             let took = note.ended.map_or_else(String::new, |ended| age(note.started, ended));
             Row {
                 name: format!("{}@{}", app.metadata.name, note.revision),
@@ -186,8 +185,8 @@ fn releases(status: &Status) -> Listing {
                     note.revision.to_string(),
                     app.metadata.name.to_string(),
                     note.outcome.map_or_else(|| "Underway".to_owned(), |outcome| format!("{outcome:?}")),
-                    now.map_or_else(String::new, |release| release.image.clone()),
-                    now.and_then(|release| release.origin.commit.clone()).unwrap_or_default(),
+                    content.map_or_else(String::new, |content| content.image.clone()),
+                    content.and_then(|content| content.commit.clone()).unwrap_or_default(),
                     age(note.started, status.now),
                     took,
                     note.cause.clone().unwrap_or_default(),
