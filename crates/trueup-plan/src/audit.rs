@@ -62,6 +62,14 @@ fn up(one: &Instance) -> bool {
     }
 }
 
+/// Whether nothing of it runs: it ended, or was made and never started.
+fn down(one: &Instance) -> bool {
+    match one.sighting.phase {
+        Phase::Created | Phase::Exited { .. } => true,
+        Phase::Starting | Phase::Running { .. } | Phase::Asleep | Phase::Vanishing { .. } => false,
+    }
+}
+
 fn passing(one: &Instance) -> bool {
     up(one) && matches!(one.health, Health::Passing { .. })
 }
@@ -85,14 +93,16 @@ impl Scene<'_> {
         self.observed.instances.iter().find(|one| one.sighting.id == *id)
     }
 
-    /// Whether laws 3 and 4 do not bind: nothing is wanted, or the order is to stop first.
+    /// Whether laws 3 and 4 do not bind: nothing is wanted, or the order is to stop first, or a sole one may be missing.
     fn exempt(&self) -> bool {
         match self.wanted {
             Wanted::Gone { .. } => true,
             Wanted::Held { .. } => false,
             Wanted::Present(desired) => {
-                let policy = &desired.policy;
-                desired.replicas() == 0 || policy.strategy == Strategy::Recreate || policy.stop_first.is_some()
+                let (replicas, policy) = (desired.replicas(), &desired.policy);
+                let surge = policy.max_surge.of_rounded_up(replicas);
+                let in_place = replicas == 1 && surge == 0 && policy.max_unavailable.of_rounded_down(1) == 1;
+                replicas == 0 || in_place || policy.strategy == Strategy::Recreate || policy.stop_first.is_some()
             }
         }
     }
@@ -149,7 +159,7 @@ impl Scene<'_> {
             if self.routed.contains(id) {
                 found.push(law(5, format!("{id} would go while it is routed")));
             }
-            let runs = self.find(id).is_some_and(|one| !matches!(one.sighting.phase, Phase::Exited { .. }));
+            let runs = self.find(id).is_some_and(|one| !down(one));
             if removes && runs {
                 found.push(law(5, format!("{id} would be removed while it runs")));
             }
@@ -173,7 +183,7 @@ impl Scene<'_> {
     /// Whether all that go were never promoted: a rollout that is left takes its unrouted instances with it.
     fn unserving(&self, stopped: &BTreeSet<&InstanceId>) -> bool {
         let good = self.before.current;
-        stopped.iter().all(|id| good.is_some_and(|good| id.revision != good) && !self.routed.contains(*id))
+        stopped.iter().all(|id| good.is_none_or(|good| id.revision != good) && !self.routed.contains(*id))
     }
 
     /// Law 6: what is touched was seen under our label, or is created under our own name.

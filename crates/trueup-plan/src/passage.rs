@@ -22,7 +22,7 @@ pub(crate) fn underway(record: &mut AppRecord, scene: &Scene<'_>, rollout: Rollo
         return idle(record, scene);
     };
     let Some(release) = record.release(to).cloned() else { return idle(record, scene) };
-    if !answers(record, scene.desired, &release) {
+    if !answers(record, scene.desired, &release) || scene.desired.replicas() == 0 {
         return superseded(record, scene, &release);
     }
     let release = refresh_exposure(record, scene.desired, &release);
@@ -84,7 +84,7 @@ fn way_is_clear(scene: &Scene<'_>, census: &Census<'_>) -> bool {
     crate::steps::keeps_old_through_bake(scene.desired) || census.count(Role::Kept, Vigour::runs) == 0
 }
 
-/// Something else is wanted: whatever came up of this release is left behind at once.
+/// Something else is wanted, or nothing is to run: whatever came up of this release is left behind at once.
 fn superseded(record: &mut AppRecord, scene: &Scene<'_>, release: &Release) -> Heading {
     notes::close(record, release.revision, Outcome::Superseded, None, scene.now);
     record.rollout = Rollout::Idle;
@@ -151,6 +151,10 @@ pub(crate) fn baking(
     crashed: Option<trueup_types::Instance>,
 ) -> Heading {
     let Some(release) = record.release(to).cloned() else { return idle(record, scene) };
+    if scene.desired.replicas() == 0 {
+        // What does not run cannot be watched: it is tried again when it is scaled up.
+        return superseded(record, scene, &release);
+    }
     let good = record.current_release().filter(|good| good.revision != to).cloned();
     match judge::bakes(scene, &release, good.as_deref(), crashed.as_ref()) {
         Bake::Good => bake.advance(scene.observed.sighted_since, scene.now),

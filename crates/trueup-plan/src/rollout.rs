@@ -206,8 +206,11 @@ fn fallen(record: &AppRecord, desired: &DesiredApp) -> Heading {
     }
 }
 
-/// Begins the rollout of what is asked for, unless something holds it.
+/// Begins the rollout of what is asked for, unless something holds it, or nothing would be tried by it.
 pub(crate) fn begin(record: &mut AppRecord, scene: &Scene<'_>, current: Option<Arc<Release>>) -> Heading {
+    if scene.desired.replicas() == 0 {
+        return steady(current, false);
+    }
     if let Some(hold) = held_back(scene) {
         return Heading { hold: Some(hold), ..steady(current, false) };
     }

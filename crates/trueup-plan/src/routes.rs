@@ -27,9 +27,14 @@ pub(crate) fn key(member: &Member<'_>) -> Key {
 /// Who serves.
 pub(crate) fn serving(desired: &DesiredApp, heading: &Heading, census: &Census<'_>) -> BTreeSet<Key> {
     let wanted = usize::try_from(desired.replicas()).unwrap_or(usize::MAX);
-    let choice = Choice { census, wanted, routed_app: !exposure(desired, heading, census).routes.is_empty() };
+    let surge = Surge::of(desired);
+    // Elsewhere than in a rollout a replacement starts first, but where two never run side by side.
+    let room = if surge.alone() { surge.room(census, desired.replicas()) } else { 0 };
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    let routed_app = !exposure(desired, heading, census).routes.is_empty();
+    let choice = Choice { census, wanted, room, routed_app };
     let chosen = match heading.mode {
-        Mode::Empty | Mode::Fallen => Vec::new(),
+        Mode::Empty | Mode::Fallen => choice.remaining(),
         Mode::Steady | Mode::Reverting | Mode::Held => choice.prefer(Role::Fresh, Eagerness::Passing),
         Mode::Baking => choice.prefer(Role::Fresh, Eagerness::Steady),
         Mode::Rolling => choice.while_rolling(desired),
@@ -47,6 +52,7 @@ enum Eagerness {
 struct Choice<'c, 'a> {
     census: &'c Census<'a>,
     wanted: usize,
+    room: usize,
     routed_app: bool,
 }
 
@@ -74,16 +80,22 @@ impl<'c, 'a> Choice<'c, 'a> {
         chosen.sort_by_key(|member| !self.serves(member));
         chosen.truncate(self.wanted);
         let others = self.census.members.iter().filter(|member| member.role != role && self.serves(member));
-        let missing = self.wanted.saturating_sub(chosen.len());
+        let missing = self.wanted.saturating_sub(self.room).saturating_sub(chosen.len());
         chosen.extend(others.filter(|member| self.eligible(member)).take(missing));
         if chosen.is_empty() && eagerness == Eagerness::Passing {
             chosen.extend(self.census.of(role).filter(|member| member.vigour.passes()).take(self.wanted));
         }
-        if chosen.is_empty() && self.wanted > 0 {
+        if chosen.is_empty() && self.wanted > self.room {
             let staying = self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs());
             chosen.extend(staying);
         }
         chosen
+    }
+
+    /// Where nothing is good, whatever serves and passes goes on.
+    fn remaining(&self) -> Vec<&'c Member<'a>> {
+        let members = self.census.members.iter();
+        members.filter(|member| self.serves(member) && self.eligible(member)).take(self.wanted).collect()
     }
 
     fn while_rolling(&self, desired: &DesiredApp) -> Vec<&'c Member<'a>> {
@@ -96,8 +108,7 @@ impl<'c, 'a> Choice<'c, 'a> {
         }
         let mut chosen = steady;
         chosen.truncate(self.wanted);
-        let room = if surge.needs_room(self.census, desired.replicas()) { surge.unavailable } else { 0 };
-        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let room = usize::try_from(surge.room(self.census, desired.replicas())).unwrap_or(usize::MAX);
         let old = self.wanted.saturating_sub(chosen.len()).saturating_sub(room);
         let mut kept: Vec<_> = self.census.of(Role::Kept).filter(|member| self.eligible(member)).collect();
         // The lowest ordinals stay longest, whatever order they were seen in.

@@ -30,10 +30,12 @@ impl Surge {
         let stop_first = policy.stop_first.is_some();
         let recreates = policy.strategy == Strategy::Recreate;
         let surge = if stop_first || recreates { 0 } else { policy.max_surge.of_rounded_up(replicas) };
+        // Someone always serves, but where the only one cannot have its successor beside it.
+        let most = if surge == 0 { replicas.saturating_sub(1).max(1) } else { replicas.saturating_sub(1) };
         let unavailable = match (recreates, stop_first) {
             (true, _) => replicas,
-            (false, true) => policy.max_unavailable.of_rounded_down(replicas).max(1),
-            (false, false) => policy.max_unavailable.of_rounded_down(replicas),
+            (false, true) => policy.max_unavailable.of_rounded_down(replicas).clamp(1, most),
+            (false, false) => policy.max_unavailable.of_rounded_down(replicas).min(most),
         };
         let side_by_side = match policy.strategy {
             Strategy::BlueGreen | Strategy::Canary => true,
@@ -42,10 +44,17 @@ impl Surge {
         Self { surge, unavailable, keeps_old: side_by_side && surge >= replicas, recreates, stop_first }
     }
 
-    /// Whether an old one must go before a new one can come.
-    pub(crate) fn needs_room(&self, census: &Census<'_>, replicas: u32) -> bool {
+    /// How many may be missing at this moment, so that others can take their place.
+    pub(crate) fn room(&self, census: &Census<'_>, replicas: u32) -> u32 {
         let fresh = census.count(Role::Fresh, |vigour| vigour != Vigour::Going);
-        fresh < replicas && self.free(census, replicas) == 0
+        let others = census.members.iter().any(|one| one.role != Role::Fresh && one.vigour.runs());
+        let in_the_way = if self.recreates { others } else { self.free(census, replicas) == 0 };
+        if fresh < replicas && in_the_way { self.unavailable } else { 0 }
+    }
+
+    /// Whether old and new never run side by side, be it for a replacement.
+    pub(crate) fn alone(&self) -> bool {
+        self.recreates || self.stop_first
     }
 
     /// How many more may be started at this moment.

@@ -88,6 +88,7 @@ fn state(record: &AppRecord, scene: &Scene<'_>, heading: &Heading, standing: &St
         Mode::Reverting => State::Reverting,
         Mode::Fallen => State::Stalled(Stall::NothingToRevertTo),
         Mode::Held => State::Stalled(Stall::Held),
+        Mode::Empty if standing.counts.desired == 0 => State::Ready,
         Mode::Empty => State::Progressing,
         Mode::Steady if standing.done > 0 && standing.done >= standing.counts.desired => State::Completed,
         Mode::Steady => {
@@ -125,6 +126,10 @@ fn message(record: &AppRecord, heading: &Heading, state: &State, counts: &Counts
     let release = heading.release.as_ref().map_or_else(|| "nothing".to_owned(), |release| release.revision.to_string());
     let cause = rejected_cause(record, heading);
     match state {
+        State::Ready if counts.desired == 0 && heading.release.is_none() => {
+            "scaled to 0; its release is untried, and is judged when it is scaled up".to_owned()
+        }
+        State::Ready if counts.desired == 0 => format!("{release} is scaled to 0"),
         State::Ready if heading.rejected => format!("{cause}; {release} serves"),
         State::Ready => degraded.map_or_else(|| format!("{release} serves"), |why| format!("{why}; {release} serves")),
         State::Completed => format!("{release} has done its work"),

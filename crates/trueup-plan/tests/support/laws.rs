@@ -172,7 +172,7 @@ impl Watch {
         if desired.exposure.routes.is_empty() && model.passes(being) {
             let all = model.beings.values().filter(|being| model.passes(being)).count();
             let least = usize::try_from(least(&desired)).expect("a small number");
-            let proven = model.record.current.is_none_or(|good| good == id.revision);
+            let proven = model.record.current.map_or_else(|| model.steady(being), |good| good == id.revision);
             if all <= least && proven {
                 self.note(format!("law 3: {verb} {id} leaves {} passing, below {least}", all - 1));
             }
@@ -203,6 +203,9 @@ fn least(desired: &DesiredApp) -> u32 {
 fn binding(model: &Model) -> Option<std::sync::Arc<DesiredApp>> {
     let desired = model.desired()?;
     let policy = &desired.policy;
-    let exempt = desired.replicas() == 0 || policy.strategy == Strategy::Recreate || policy.stop_first.is_some();
+    let (most, surge) = (policy.max_unavailable.of_rounded_down(1), policy.max_surge.of_rounded_up(1));
+    let sole = desired.replicas() == 1 && most > 0 && surge == 0;
+    let exempt =
+        sole || desired.replicas() == 0 || policy.strategy == Strategy::Recreate || policy.stop_first.is_some();
     (!exempt).then_some(desired)
 }

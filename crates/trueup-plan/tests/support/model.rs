@@ -4,10 +4,11 @@
 //! plan, audit, save, act, absorb, and it may die before any step. `laws` sees every step before it lands.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use trueup_plan::{absorb, adopt, audit, plan};
+use trueup_plan::{absorb, adopt, audit, explain, plan};
 use trueup_types::desired::{Cause, DesiredApp, Doubt, Permits, Prune, Wanted};
 use trueup_types::observed::{ExitWhy, Health, Incarnation, Instance, Phase, RouteSeen, RouteSight, Sighting};
 use trueup_types::record::AppRecord;
@@ -23,7 +24,7 @@ use super::scene::{NOW, address, failure};
 const GOES_IN: Duration = Duration::from_millis(200);
 
 /// How the instances of a version behave.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Behaviour {
     pub passes_after: Duration,
     pub never_passes: bool,
@@ -31,6 +32,19 @@ pub struct Behaviour {
     pub exits_after: Option<(Duration, i32)>,
     pub cannot_start: bool,
     pub refused: bool,
+}
+
+impl fmt::Debug for Behaviour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { never_passes: true, .. } => f.write_str("never passes"),
+            Self { cannot_start: true, .. } => f.write_str("cannot start"),
+            Self { refused: true, .. } => f.write_str("is refused"),
+            Self { exits_after: Some((after, code)), .. } => write!(f, "exits {code} after {after:?}"),
+            Self { sick_after: Some(after), .. } => write!(f, "sick after {after:?}"),
+            Self { passes_after, .. } => write!(f, "passes after {passes_after:?}"),
+        }
+    }
 }
 
 /// One instance, as it truly is.
@@ -71,6 +85,8 @@ pub struct Model {
     pub blind_until: Timestamp,
     pub edge_dark: bool,
     pub watch: Watch,
+    /// What each tick that did something did, for people.
+    pub journal: Vec<String>,
     lives: u32,
 }
 
@@ -99,6 +115,7 @@ impl Model {
             blind_until: Timestamp::ZERO,
             edge_dark: false,
             watch: Watch::default(),
+            journal: Vec::new(),
             lives: 0,
         }
     }
@@ -149,6 +166,12 @@ impl Model {
         matches!(self.health(being), Health::Passing { .. })
     }
 
+    /// Whether it has served well for `minHealthy`.
+    pub fn steady(&self, being: &Being) -> bool {
+        let Health::Passing { since } = self.health(being) else { return false };
+        self.now.since(since.max(self.sighted_since)) >= self.sketch.policy.min_healthy
+    }
+
     fn sighting(&self, id: &InstanceId, being: &Being) -> Sighting {
         let phase = match &being.state {
             Life::Made => Phase::Created,
@@ -195,6 +218,7 @@ impl Model {
         }
         self.watch.plan(&before, &observed, &plan, &self.wanted, &self.permits, self.now);
         self.record = plan.record.clone();
+        self.tell(&before, &plan, dies_at);
         let mut results = Vec::new();
         for (index, step) in plan.steps.iter().enumerate() {
             if dies_at == Some(index) {
@@ -214,6 +238,17 @@ impl Model {
             self.watch.note("law 11: a wake for nothing, at once and for ever".to_owned());
         }
         Ticked { done: results.len(), moved, plan }
+    }
+
+    fn tell(&mut self, before: &AppRecord, plan: &Plan, dies_at: Option<usize>) {
+        if plan.steps.is_empty() && plan.record == *before {
+            return;
+        }
+        let mut lines = explain(&self.wanted, &self.look(), &self.permits, before, plan, self.now);
+        if let Some(step) = dies_at.filter(|step| *step < plan.steps.len()) {
+            lines.push(format!("it dies before step {step}"));
+        }
+        self.journal.push(format!("{:?}\n    {}", self.now, lines.join("\n    ")));
     }
 
     fn apply(&mut self, step: &Step) -> StepOutcome {

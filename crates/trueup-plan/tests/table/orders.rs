@@ -54,7 +54,9 @@ fn rolling_goes_one_by_one_within_its_surge() {
 
 #[test]
 fn rolling_without_surge_lets_one_be_missing() {
-    story("want 3×v1 rolling surge 0 unavailable 1\nsettle\nwant 3×v2\nsettle", expect![[r#"
+    story(
+        "want 3×v1 rolling surge 0 unavailable 1\nsettle\nwant 3×v2\nsettle",
+        expect![[r#"
         > want 3×v1 rolling surge 0 unavailable 1
             0.000 route web to [] (rollout); create web-r1-0 (rollout); create web-r1-1 (rollout); create web-r1-2 (rollout); Progressing: r1 is rolled out, 0 of 3 updated
             0.000 Progressing: r1 is rolled out, 3 of 3 updated
@@ -75,7 +77,8 @@ fn rolling_without_surge_lets_one_be_missing() {
            75.600 create web-r2-2 (rollout); remove web-r1-0 (stale)
            75.600 Progressing: r2 is rolled out, 3 of 3 updated
            80.600 route web to [web-r2-0=1 web-r2-1=1 web-r2-2=1] (rollout); Baking: r2 is promoted and watched
-          140.600 Ready: r2 serves"#]]);
+          140.600 Ready: r2 serves"#]],
+    );
 }
 
 #[test]
