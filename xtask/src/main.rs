@@ -1,7 +1,8 @@
-//! The project's own chores: `cargo xtask test`, `cargo xtask bench`, `cargo xtask schema`.
+//! The project's own chores: `cargo xtask test`, `bench`, `schema`, `picture`.
 
 mod bench;
 mod components;
+mod picture;
 mod schema;
 mod shell;
 mod test;
@@ -23,6 +24,8 @@ enum Chore {
     Bench(bench::Options),
     /// Writes the published JSON Schemas
     Schema,
+    /// Runs the demo and draws what it printed, for the README
+    Picture,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -30,5 +33,6 @@ fn main() -> anyhow::Result<()> {
         Chore::Test(options) => test::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Schema => schema::run(),
+        Chore::Picture => picture::draw(),
     }
 }

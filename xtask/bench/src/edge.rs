@@ -35,9 +35,9 @@ pub struct Work {
 /// The kinds of work, by the name of their rows.
 const WORKS: [(&str, Work); 4] = [
     ("1t", Work { threads: 1, access_log: false }),
-    ("1t-log", Work { threads: 1, access_log: true }),
+    ("1tlog", Work { threads: 1, access_log: true }),
     ("2t", Work { threads: 2, access_log: false }),
-    ("2t-log", Work { threads: 2, access_log: true }),
+    ("2tlog", Work { threads: 2, access_log: true }),
 ];
 
 /// What is read of a lap: the end of its row's name, its unit, and where it is.
@@ -79,7 +79,7 @@ pub fn run(setting: &Setting) -> anyhow::Result<Vec<Row>> {
     let _claim = Claim::on(&folder);
     let backend = Peer::backend(&folder)?;
     let mut rows = Vec::new();
-    for (name, work) in WORKS {
+    for (name, work) in WORKS.into_iter().filter(|(name, _)| setting.asks(&format!("edge-{name}"))) {
         say(&format!("  edge-{name}"));
         rows.extend(measure(setting, name, work, &folder, &backend)?);
     }

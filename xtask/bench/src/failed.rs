@@ -28,7 +28,17 @@ struct Scene {
 /// Never: what goes wrong panics in the helpers, and becomes a broken row.
 pub fn run(setting: &Setting) -> anyhow::Result<Vec<Row>> {
     let rounds = u64::try_from(setting.samples(10, 3))?;
-    Ok(vec![good(setting, rounds), bad(setting), killed(setting, rounds)])
+    let mut rows = Vec::new();
+    if setting.asks("failed-good") {
+        rows.push(good(setting, rounds));
+    }
+    if setting.asks("failed-bad") {
+        rows.push(bad(setting));
+    }
+    if setting.asks("failed-kill") {
+        rows.push(killed(setting, rounds));
+    }
+    Ok(rows)
 }
 
 fn good(setting: &Setting, rounds: u64) -> Row {

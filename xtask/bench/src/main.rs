@@ -1,8 +1,9 @@
 //! Measures what trueup promises in figures: `cargo xtask bench` builds and runs it.
 //!
 //! A [`measure::Measure`] makes [`row::Row`]s; `report` shows them as a table and writes them as JSON. Read a measure in
-//! the file of its name: `planner`, `noop` and `changed` work on the simulated world, each in a process of its own;
-//! `edit`, `exit` and `idle` on a real daemon in a [`place::Place`]; `edge` beside HAProxy and nginx; `failed` under load.
+//! the file of its name: `planner`, `noop` and `changed` work on the simulated world, the last two in processes of their
+//! own; `edit`, `exit`, `revert` and `idle` on a real daemon in a [`place::Place`]; `edge` beside HAProxy and nginx;
+//! `failed` under load.
 //!
 //! Knows nothing of how it was built: the binary that it measures is the one beside it.
 
@@ -21,6 +22,7 @@ mod place;
 mod planner;
 mod procfs;
 mod report;
+mod revert;
 mod row;
 mod samples;
 mod stop;
@@ -32,9 +34,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, ensure};
 use clap::{Args, Parser};
 
-use crate::measure::{MEASURES, Measure, Setting};
+use crate::measure::{MEASURES, Setting, within};
 use crate::part::Part;
-use crate::row::Row;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", about = "Measures what trueup promises in figures")]
@@ -78,12 +79,12 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     stop::on_interrupt();
-    let chosen = chosen(&asked.only)?;
-    let setting = Setting { program: program(asked.program)?, quick: asked.quick };
+    let setting = Setting { program: program(asked.program)?, quick: asked.quick, only: asked.only };
+    known(&setting.only)?;
     let mut rows = Vec::new();
-    for measure in chosen {
+    for measure in MEASURES.iter().filter(|measure| setting.asks(measure.name)) {
         report::say(&format!("measuring {}: {}", measure.name, measure.about));
-        rows.extend(measure.take(&setting).into_iter().filter(|row| wanted(&asked.only, measure, row)));
+        rows.extend(measure.take(&setting).into_iter().filter(|row| row.broken || setting.asks(&row.name)));
     }
     println!("{}", report::table(&rows));
     report::write(&asked.out, &rows, &setting)?;
@@ -92,19 +93,14 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The measures that were asked for, in their order; all when none was.
-fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static Measure>> {
-    let of = |name: &str| MEASURES.iter().find(|measure| measure.has(name));
+/// A misspelled measure is an error, and not an empty table.
+fn known(only: &[String]) -> anyhow::Result<()> {
     for name in only {
         let names: Vec<_> = MEASURES.iter().map(|measure| measure.name).collect();
-        ensure!(of(name).is_some(), "there is no measure `{name}`; there are {}", names.join(", "));
+        let known = names.iter().any(|measure| within(name, measure));
+        ensure!(known, "there is no measure `{name}`; there are {}", names.join(", "));
     }
-    let asked = |measure: &&Measure| only.is_empty() || only.iter().any(|name| measure.has(name));
-    Ok(MEASURES.iter().filter(asked).collect())
-}
-
-fn wanted(only: &[String], measure: &Measure, row: &Row) -> bool {
-    row.broken || only.is_empty() || only.iter().any(|name| name == measure.name || row.name.starts_with(name.as_str()))
+    Ok(())
 }
 
 fn program(asked: Option<PathBuf>) -> anyhow::Result<PathBuf> {

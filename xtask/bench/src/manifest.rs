@@ -1,8 +1,18 @@
-//! Manifests of apps that do nothing but sleep.
+//! Manifests of apps that do nothing: they sleep, or end at once.
 
 /// An app of the `worker` profile at a version, with gates that cost a measurement no time.
 #[must_use]
 pub fn sleeper(name: &str, version: usize) -> String {
+    worker(name, version, "[sleep, \"1000000\"]")
+}
+
+/// The same, and it exits at once, with 1.
+#[must_use]
+pub fn failing(name: &str, version: usize) -> String {
+    worker(name, version, "[\"false\"]")
+}
+
+fn worker(name: &str, version: usize, command: &str) -> String {
     format!(
         "apiVersion: trueup.dev/v1
 kind: App
@@ -10,7 +20,7 @@ metadata:
   name: {name}
 spec:
   profile: worker
-  command: [sleep, \"1000000\"]
+  command: {command}
   env:
     VERSION: \"{version}\"
   stop: {{timeout: 1s}}

@@ -81,6 +81,12 @@ impl Place {
         self.bench.state_dir().join("instances").join(format!("{}-r{revision}-0", name(app)))
     }
 
+    /// One app's object in the status.
+    #[must_use]
+    pub fn app(&self, index: usize) -> Value {
+        trueup_tests::daemon::app_of(&self.status(), &name(index))
+    }
+
     fn status(&self) -> Value {
         let text = std::fs::read_to_string(self.bench.status_file()).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or(Value::Null)
