@@ -39,7 +39,7 @@ fn svg(lines: &[&str]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"what `trueup demo` prints\">\n\
          <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#14181d\"/>\n\
-         <g font-family=\"ui-monospace,Menlo,Consolas,monospace\" font-size=\"13\" xml:space=\"preserve\">\n"
+         <g font-family=\"ui-monospace,Menlo,Consolas,monospace\" font-size=\"13\" style=\"white-space:pre\" xml:space=\"preserve\">\n"
     );
     for (number, line) in lines.iter().enumerate().filter(|(_, line)| !line.is_empty()) {
         let cut: String = line.chars().take(COLUMNS_MAX).collect();
