@@ -70,8 +70,9 @@ fn down(one: &Instance) -> bool {
     }
 }
 
+/// Whether it answers well; one that its platform put to sleep does when it is asked.
 fn passing(one: &Instance) -> bool {
-    up(one) && matches!(one.health, Health::Passing { .. })
+    one.sighting.phase == Phase::Asleep || (up(one) && matches!(one.health, Health::Passing { .. }))
 }
 
 impl Scene<'_> {
@@ -169,21 +170,26 @@ impl Scene<'_> {
         if self.exempt() {
             return;
         }
+        stopped.retain(|id| self.find(id).is_some_and(passing));
         let left = self.observed.instances.iter().filter(|one| passing(one) && !stopped.contains(&one.sighting.id));
-        let goes = self.observed.instances.iter().any(|one| passing(one) && stopped.contains(&one.sighting.id));
         let least =
             desired.replicas().saturating_sub(desired.policy.max_unavailable.of_rounded_down(desired.replicas()));
-        let before = self.observed.instances.iter().filter(|one| passing(one)).count();
         let left = u32::try_from(left.count()).unwrap_or(u32::MAX);
-        if goes && left < least && u32::try_from(before).unwrap_or(u32::MAX) > left && !self.unserving(&stopped) {
+        if !stopped.is_empty() && left < least && !self.unserving(&stopped) {
             found.push(law(4, format!("{left} passing would be left, below {least}")));
         }
     }
 
     /// Whether all that go were never promoted: a rollout that is left takes its unrouted instances with it.
     fn unserving(&self, stopped: &BTreeSet<&InstanceId>) -> bool {
-        let good = self.before.current;
-        stopped.iter().all(|id| good.is_none_or(|good| id.revision != good) && !self.routed.contains(*id))
+        stopped.iter().all(|id| !self.good(id) && !self.routed.contains(*id))
+    }
+
+    /// Whether an instance is of the last good release, by its name and by its label.
+    fn good(&self, id: &InstanceId) -> bool {
+        let named = self.before.current == Some(id.revision);
+        let release = self.before.current_release();
+        named && self.find(id).is_none_or(|one| release.is_none_or(|good| good.digest == one.sighting.release))
     }
 
     /// Law 6: what is touched was seen under our label, or is created under our own name.
@@ -220,7 +226,7 @@ impl Scene<'_> {
         if is && !was && self.before.reverted_generation == Some(record.generation) {
             found.push(law(7, format!("{} would be reverted twice", record.generation)));
         }
-        if is && record.current.is_none() {
+        if is && !was && record.current.is_none() {
             found.push(law(7, "a revert to nothing that was ever good".to_owned()));
         }
     }

@@ -4,7 +4,6 @@
 //! ([`Role`]) and how it does ([`Vigour`]). Everything later asks the census, never the sightings again. Knows nothing
 //! of routes, drains or surges.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use trueup_types::observed::{ExitWhy, Health, Instance, Phase};
@@ -115,12 +114,9 @@ impl<'a> Census<'a> {
             () if is(one, good) => Role::Kept,
             () => Role::Stale,
         };
-        let mut seen = BTreeSet::new();
-        let mut members: Vec<_> = observed
+        let members: Vec<_> = observed
             .instances
             .iter()
-            // A listing may name a thing twice.
-            .filter(|one| seen.insert((&one.target, &one.sighting.id)))
             .map(|one| {
                 let (routed, listed, in_flight) = traffic(&observed.routes, &one.sighting.id);
                 let since = observed.sighted_since;
@@ -134,7 +130,6 @@ impl<'a> Census<'a> {
                 Member { seen: one, role, vigour, routed, listed, in_flight }
             })
             .collect();
-        members.sort_by(|a, b| a.id().cmp(b.id()).then_with(|| a.seen.target.cmp(&b.seen.target)));
         Self { members }
     }
 

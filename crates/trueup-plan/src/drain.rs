@@ -28,9 +28,12 @@ pub(crate) fn leaving(
         .members
         .iter()
         .filter(stays)
-        .filter(|member| leaves_by_role(desired, heading, member) && !needed.contains(&key(member)))
+        .filter(|member| leaves_by_role(heading, member) && !needed.contains(&key(member)))
         .map(key)
         .collect();
+    if heading.mode == Mode::Held {
+        leaving.extend(in_the_way(desired, census, serving));
+    }
     let slots = census.of(Role::Fresh).filter(|member| member.vigour != Vigour::Going).count();
     let wanted = usize::try_from(desired.replicas() + extra).unwrap_or(usize::MAX);
     if heading.mode != Mode::Fallen {
@@ -47,18 +50,17 @@ pub(crate) fn leaving(
     leaving
 }
 
-fn leaves_by_role(desired: &DesiredApp, heading: &Heading, member: &Member<'_>) -> bool {
+fn leaves_by_role(heading: &Heading, member: &Member<'_>) -> bool {
     match (member.role, heading.mode) {
         (Role::Fresh, Mode::Fallen) => true,
         (Role::Fresh, _) => false,
-        (Role::Kept, Mode::Rolling | Mode::Baking) => !Surge::of(desired).keeps_old,
         // A held rollout keeps what failed, for a person to look at.
         (Role::Stale, Mode::Held) => false,
         (Role::Kept | Role::Stale, _) => true,
     }
 }
 
-/// The old ones that do not serve and are needed all the same while the rollout goes on: as many as serve too few.
+/// The old ones that do not serve and are needed all the same: as many as serve too few, or as make the way back.
 ///
 /// One that died is started again rather than given up, but one that made room stays down.
 fn needed_still(
@@ -67,20 +69,68 @@ fn needed_still(
     census: &Census<'_>,
     serving: &BTreeSet<Key>,
 ) -> BTreeSet<Key> {
-    if heading.mode != Mode::Rolling {
-        return BTreeSet::new();
-    }
-    let least = desired.replicas().saturating_sub(Surge::of(desired).unavailable);
-    let short = usize::try_from(least).unwrap_or(usize::MAX).saturating_sub(serving.len());
+    let surge = Surge::of(desired);
+    let old = || census.of(Role::Kept).filter(|member| serving.contains(&key(member))).count();
+    let (least, there) = match heading.mode {
+        Mode::Rolling | Mode::Baking if surge.keeps_old => (desired.replicas(), old()),
+        Mode::Rolling | Mode::Baking => (desired.replicas().saturating_sub(surge.unavailable), serving.len()),
+        Mode::Steady | Mode::Reverting | Mode::Fallen | Mode::Held | Mode::Empty => (0, 0),
+    };
+    let short = usize::try_from(least).unwrap_or(usize::MAX).saturating_sub(there);
     let mut idle: Vec<_> = census.of(Role::Kept).filter(|member| !serving.contains(&key(member))).collect();
     idle.retain(|member| member.vigour != Vigour::Going);
     // Those that are nearest to serving stay.
-    idle.sort_by_key(|member| (member.vigour == Vigour::Failing, !member.vigour.runs(), member.id().ordinal));
-    idle.into_iter().take(short).map(key).collect()
+    idle.sort_by_key(|member| {
+        let vigour = member.vigour;
+        (vigour == Vigour::Failing, !vigour.runs(), !vigour.passes(), member.id().ordinal)
+    });
+    let mut needed: BTreeSet<_> = idle.into_iter().take(short).map(key).collect();
+    needed.extend(healthy_still(desired, heading, census, serving, &needed));
+    needed
 }
 
-/// Notes since when each leaving one has been out of the live table.
-pub(crate) fn mark(record: &mut AppRecord, census: &Census<'_>, leaving: &BTreeSet<Key>, now: Timestamp) {
+/// The healthy ones of other releases that go only when enough others pass.
+fn healthy_still(
+    desired: &DesiredApp,
+    heading: &Heading,
+    census: &Census<'_>,
+    serving: &BTreeSet<Key>,
+    needed: &BTreeSet<Key>,
+) -> Vec<Key> {
+    match heading.mode {
+        Mode::Rolling | Mode::Baking | Mode::Steady if !heading.rejected => {}
+        Mode::Rolling | Mode::Baking | Mode::Steady | Mode::Reverting | Mode::Fallen | Mode::Held | Mode::Empty => {
+            return Vec::new();
+        }
+    }
+    let stays = |member: &&Member<'_>| serving.contains(&key(member)) || needed.contains(&key(member));
+    let there = census.members.iter().filter(|member| member.vigour.passes()).filter(stays).count();
+    let least = desired.replicas().saturating_sub(Surge::of(desired).unavailable);
+    let short = usize::try_from(least).unwrap_or(usize::MAX).saturating_sub(there);
+    let healthy = census.of(Role::Stale).filter(|member| member.vigour.passes() && !stays(member));
+    healthy.take(short).map(key).collect()
+}
+
+/// Those of a held rollout that keep the good release from its number; the newest stay longest, for a person to look at.
+fn in_the_way(desired: &DesiredApp, census: &Census<'_>, serving: &BTreeSet<Key>) -> Vec<Key> {
+    let replicas = desired.replicas();
+    let there = census.count(Role::Fresh, |vigour| vigour != Vigour::Going);
+    let coming = Surge::of(desired).free_to_replace(census, replicas)
+        + census.count(Role::Stale, |vigour| vigour == Vigour::Going);
+    let short = usize::try_from(replicas.saturating_sub(there).saturating_sub(coming)).unwrap_or(usize::MAX);
+    let held = census.of(Role::Stale).filter(|member| member.vigour.runs() && !serving.contains(&key(member)));
+    held.take(short).map(key).collect()
+}
+
+/// Notes since when each leaving one has been out of the live table; a table that is not seen says nothing.
+pub(crate) fn mark(
+    record: &mut AppRecord,
+    routes: &RouteSight,
+    census: &Census<'_>,
+    leaving: &BTreeSet<Key>,
+    now: Timestamp,
+) {
+    let RouteSight::Seen(_) = routes else { return };
     let gone: Vec<_> = census.members.iter().filter(|one| leaving.contains(&key(one)) && !one.listed).collect();
     record.draining.retain(|id, _| gone.iter().any(|member| member.id() == id));
     for member in gone {

@@ -26,8 +26,10 @@ mod steps;
 mod surge;
 mod verdict;
 
+use std::borrow::Cow;
+
 use trueup_types::desired::{DesiredApp, Permits};
-use trueup_types::{AppRecord, Observed, Plan, Timestamp, Wake, WakeReason, Wanted};
+use trueup_types::{AppRecord, Instance, Observed, Plan, Timestamp, Wake, WakeReason, Wanted};
 
 pub use absorb::absorb;
 pub use adopt::adopt;
@@ -42,11 +44,24 @@ use crate::steps::Gap;
 
 /// Decides for one app: the next record, the steps that close the gap, how it stands, and when to look again.
 pub fn plan(wanted: &Wanted, observed: &Observed, permits: &Permits, record: &AppRecord, now: Timestamp) -> Plan {
+    let observed = &*tidy(observed);
     match wanted {
         Wanted::Present(desired) => present(desired, observed, permits, record, now),
         Wanted::Gone { prune, .. } => gone::plan(*prune, observed, permits, record, now),
         Wanted::Held { why } => gone::held(why, observed, record, now),
     }
+}
+
+/// The same sight with everything in it once, in name order: how a listing was put together decides nothing.
+fn tidy(observed: &Observed) -> Cow<'_, Observed> {
+    let key = |one: &Instance| (one.sighting.id.clone(), one.target.clone());
+    if observed.instances.is_sorted_by(|a, b| (&a.sighting.id, &a.target) < (&b.sighting.id, &b.target)) {
+        return Cow::Borrowed(observed);
+    }
+    let mut tidied = observed.clone();
+    tidied.instances.sort_by_key(key);
+    tidied.instances.dedup_by_key(|one| key(one));
+    Cow::Owned(tidied)
 }
 
 fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before: &AppRecord, now: Timestamp) -> Plan {
@@ -62,7 +77,7 @@ fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before:
     let share = routes::share(desired, &heading, &census, &serving);
     let (extra, extra_wake) = steps::extra(&scene, &heading, &census, &serving);
     let leaving = drain::leaving(desired, &heading, &census, &serving, extra);
-    drain::mark(&mut record, &census, &leaving, now);
+    drain::mark(&mut record, &observed.routes, &census, &leaving, now);
     let gap = Gap { scene: &scene, heading: &heading, census: &census, leaving: &leaving, share, extra };
     let (steps, step_wake) = gap.close(&mut record);
     notes::trim(&mut record, observed, &desired.policy.history, now);

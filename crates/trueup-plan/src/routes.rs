@@ -35,8 +35,7 @@ pub(crate) fn serving(desired: &DesiredApp, heading: &Heading, census: &Census<'
     let choice = Choice { census, wanted, room, routed_app };
     let chosen = match heading.mode {
         Mode::Empty | Mode::Fallen => choice.remaining(),
-        Mode::Steady | Mode::Reverting | Mode::Held => choice.prefer(Role::Fresh, Eagerness::Passing),
-        Mode::Baking => choice.prefer(Role::Fresh, Eagerness::Steady),
+        Mode::Steady | Mode::Reverting | Mode::Held | Mode::Baking => choice.prefer(Role::Fresh, Eagerness::Passing),
         Mode::Rolling => choice.while_rolling(desired),
     };
     chosen.into_iter().map(key).collect()
@@ -77,13 +76,14 @@ impl<'c, 'a> Choice<'c, 'a> {
     fn prefer(&self, role: Role, eagerness: Eagerness) -> Vec<&'c Member<'a>> {
         let mut chosen: Vec<_> = self.census.of(role).filter(|member| self.eligible(member)).collect();
         // Those that serve stay before those that would have to be brought in.
-        chosen.sort_by_key(|member| !self.serves(member));
+        chosen.sort_by_key(|member| (!self.serves(member), !certain(member)));
         chosen.truncate(self.wanted);
         let others = self.census.members.iter().filter(|member| member.role != role && self.serves(member));
-        let missing = self.wanted.saturating_sub(self.room).saturating_sub(chosen.len());
-        chosen.extend(others.filter(|member| self.eligible(member)).take(missing));
+        fill(&mut chosen, others.filter(|member| self.eligible(member)), self.wanted.saturating_sub(self.room));
         if chosen.is_empty() && eagerness == Eagerness::Passing {
             chosen.extend(self.census.of(role).filter(|member| member.vigour.passes()).take(self.wanted));
+            let way_back = self.census.of(Role::Kept).filter(|member| member.vigour.passes());
+            fill(&mut chosen, way_back, self.wanted);
         }
         if chosen.is_empty() && self.wanted > self.room {
             let staying = self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs());
@@ -95,7 +95,10 @@ impl<'c, 'a> Choice<'c, 'a> {
     /// Where nothing is good, whatever serves and passes goes on.
     fn remaining(&self) -> Vec<&'c Member<'a>> {
         let members = self.census.members.iter();
-        members.filter(|member| self.serves(member) && self.eligible(member)).take(self.wanted).collect()
+        let mut chosen = Vec::new();
+        let serving = members.filter(|member| self.serves(member) && self.eligible(member));
+        fill(&mut chosen, serving, self.wanted);
+        chosen
     }
 
     fn while_rolling(&self, desired: &DesiredApp) -> Vec<&'c Member<'a>> {
@@ -109,20 +112,36 @@ impl<'c, 'a> Choice<'c, 'a> {
         let mut chosen = steady;
         chosen.truncate(self.wanted);
         let room = usize::try_from(surge.room(self.census, desired.replicas())).unwrap_or(usize::MAX);
-        let old = self.wanted.saturating_sub(chosen.len()).saturating_sub(room);
+        let number = self.wanted.saturating_sub(room);
         let mut kept: Vec<_> = self.census.of(Role::Kept).filter(|member| self.eligible(member)).collect();
         // The lowest ordinals stay longest, whatever order they were seen in.
-        kept.sort_by_key(|member| (!member.vigour.passes(), member.id().ordinal));
-        chosen.extend(kept.into_iter().take(old));
+        kept.sort_by_key(|member| member.id().ordinal);
+        fill(&mut chosen, kept.into_iter(), number);
         // What a superseded rollout has brought in serves until the next one can take its place.
-        let others = self.census.of(Role::Stale).filter(|member| self.serves(member) && self.proven(member));
-        chosen.extend(others.take(self.wanted.saturating_sub(room).saturating_sub(chosen.len())));
+        let others = self.census.of(Role::Stale).filter(|member| self.serves(member) && self.eligible(member));
+        fill(&mut chosen, others, number);
         if chosen.is_empty() && room == 0 {
             let all = self.census.members.iter();
             chosen.extend(all.filter(|member| self.serves(member) && member.vigour.runs()));
         }
         chosen
     }
+}
+
+/// Makes up the number: those that surely serve well until there are enough of them, then those of unknown health.
+fn fill<'c, 'a: 'c>(
+    chosen: &mut Vec<&'c Member<'a>>,
+    others: impl Iterator<Item = &'c Member<'a>> + Clone,
+    number: usize,
+) {
+    let sure = chosen.iter().filter(|member| certain(member)).count();
+    chosen.extend(others.clone().filter(|member| certain(member)).take(number.saturating_sub(sure)));
+    chosen.extend(others.filter(|member| !certain(member)).take(number.saturating_sub(chosen.len())));
+}
+
+/// Whether one surely serves well: it passes, or has done its work.
+fn certain(member: &Member<'_>) -> bool {
+    member.vigour.passes() || member.vigour == Vigour::Completed
 }
 
 /// Whose routes are in force: a release keeps its own until its successor takes over.

@@ -61,8 +61,10 @@ impl Gap<'_, '_> {
     pub(crate) fn close(&self, record: &mut AppRecord) -> (Vec<Step>, Wake) {
         let mut wake = Wake::OnChange;
         let mut steps: Vec<_> = self.route().into_iter().collect();
-        steps.extend(self.starts(record, &mut wake));
-        steps.extend(self.creates(record, &mut wake));
+        let starts = self.starts(record, &mut wake);
+        let starting = u32::try_from(starts.len()).unwrap_or(u32::MAX);
+        steps.extend(starts);
+        steps.extend(self.creates(record, starting, &mut wake));
         steps.extend(self.departures(record, &mut wake));
         (steps, wake)
     }
@@ -73,7 +75,12 @@ impl Gap<'_, '_> {
             return Vec::new();
         }
         let mut steps = Vec::new();
+        let free = Surge::of(self.scene.desired).free_to_replace(self.census, self.scene.desired.replicas());
+        let free = usize::try_from(free).unwrap_or(usize::MAX);
         for member in self.census.members.iter().filter(|member| member.vigour == Vigour::Down) {
+            if steps.len() >= free {
+                break;
+            }
             let Some((_, at, why)) = member.exited() else { continue };
             if self.leaving.contains(&key(member)) || member.role == Role::Stale || self.never_again(member, why) {
                 continue;
@@ -108,9 +115,9 @@ impl Gap<'_, '_> {
         matches!(why, ExitWhy::ByItself) && policy == RestartPolicy::Never
     }
 
-    fn creates(&self, record: &AppRecord, wake: &mut Wake) -> Vec<Step> {
+    fn creates(&self, record: &AppRecord, starting: u32, wake: &mut Wake) -> Vec<Step> {
         let Some(release) = &self.heading.release else { return Vec::new() };
-        let missing = self.missing();
+        let missing = self.missing(starting);
         if missing == 0 || self.scene.permits.create.is_err() || self.heading.mode == Mode::Fallen {
             return Vec::new();
         }
@@ -133,8 +140,8 @@ impl Gap<'_, '_> {
         steps
     }
 
-    /// How many fresh ones are to be created in this tick.
-    fn missing(&self) -> u32 {
+    /// How many fresh ones are to be created in this tick, beside so many that are started.
+    fn missing(&self, starting: u32) -> u32 {
         let wanted = self.scene.desired.replicas();
         let have = self.census.count(Role::Fresh, |vigour| vigour != Vigour::Going);
         let missing = (wanted + self.extra).saturating_sub(have);
@@ -147,9 +154,9 @@ impl Gap<'_, '_> {
         if surge.recreates && going {
             return 0;
         }
-        // A replacement that starts first is allowed beyond the surge, unless two cannot stand side by side.
-        let over = u32::from(self.heading.mode != Mode::Rolling && !surge.stop_first && surge.surge == 0);
-        missing.min(surge.free(self.census, wanted) + over)
+        let rolling = self.heading.mode == Mode::Rolling;
+        let free = if rolling { surge.free(self.census, wanted) } else { surge.free_to_replace(self.census, wanted) };
+        missing.min(free.saturating_sub(starting))
     }
 
     /// A place for each missing instance, the emptiest first.

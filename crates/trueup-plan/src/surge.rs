@@ -46,7 +46,7 @@ impl Surge {
 
     /// How many may be missing at this moment, so that others can take their place.
     pub(crate) fn room(&self, census: &Census<'_>, replicas: u32) -> u32 {
-        let fresh = census.count(Role::Fresh, |vigour| vigour != Vigour::Going);
+        let fresh = census.count(Role::Fresh, |vigour| vigour.runs() || vigour == Vigour::Completed);
         let others = census.members.iter().any(|one| one.role != Role::Fresh && one.vigour.runs());
         let in_the_way = if self.recreates { others } else { self.free(census, replicas) == 0 };
         if fresh < replicas && in_the_way { self.unavailable } else { 0 }
@@ -59,8 +59,17 @@ impl Surge {
 
     /// How many more may be started at this moment.
     pub(crate) fn free(&self, census: &Census<'_>, replicas: u32) -> u32 {
-        let running = census.members.iter().filter(|one| one.vigour.runs() || one.vigour == Vigour::Going).count();
-        let running = u32::try_from(running).unwrap_or(u32::MAX);
-        (replicas + self.surge).saturating_sub(running)
+        (replicas + self.surge).saturating_sub(running(census))
     }
+
+    /// The same for a replacement that starts first, which is allowed one beyond a surge of nothing.
+    pub(crate) fn free_to_replace(&self, census: &Census<'_>, replicas: u32) -> u32 {
+        let over = if self.alone() { 0 } else { 1 };
+        (replicas + self.surge.max(over)).saturating_sub(running(census))
+    }
+}
+
+fn running(census: &Census<'_>) -> u32 {
+    let running = census.members.iter().filter(|one| one.vigour.runs() || one.vigour == Vigour::Going).count();
+    u32::try_from(running).unwrap_or(u32::MAX)
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub enum CallFault {
     /// Nothing happens, and the answer is an error that says so.
     RefusedForNow,
+    /// Nothing happens, and the answer says not to come back sooner.
+    Limited(Duration),
     /// Nothing happens, and nobody knows.
     LostBefore,
     /// It happens, and nobody knows.
@@ -25,6 +27,8 @@ pub enum SightFault {
     Dark,
     /// It shows the world as it was at the survey before.
     Stale,
+    /// It shows the world as it was several surveys before.
+    Older,
     /// It shows every other instance only, and says so.
     CutShort,
     /// It shows everything twice, in reverse order.
@@ -46,8 +50,14 @@ pub struct Faults {
 pub struct Odds {
     /// For calls that change something.
     pub call_permille: u16,
-    /// For surveys.
+    /// For surveys to fail, wholly or in part.
     pub sight_permille: u16,
+    /// For surveys to show what was.
+    pub stale_permille: u16,
+    /// For calls of the ingress.
+    pub route_permille: u16,
+    /// For hints to be lost, or to come twice.
+    pub nudge_permille: u16,
 }
 
 impl Faults {
@@ -78,35 +88,56 @@ impl Faults {
         if let Some(scripted) = self.calls.pop_front() {
             return scripted;
         }
-        let permille = self.odds.call_permille;
-        let dice = self.stream("calls");
+        self.drawn_call("calls", self.odds.call_permille)
+    }
+
+    /// What goes wrong with the next table.
+    pub(crate) fn next_route(&mut self) -> Option<CallFault> {
+        self.drawn_call("routes", self.odds.route_permille)
+    }
+
+    fn drawn_call(&mut self, stream: &'static str, permille: u16) -> Option<CallFault> {
+        let dice = self.stream(stream);
         if dice.u16(0..1_000) >= permille {
             return None;
         }
-        Some(match dice.u8(0..5) {
+        Some(match dice.u8(0..6) {
             0 => CallFault::RefusedForNow,
             1 => CallFault::LostBefore,
             2 => CallFault::LostAfter,
             3 => CallFault::Late(Duration::from_millis(dice.u64(1..20_000))),
+            4 => CallFault::Limited(Duration::from_millis(dice.u64(1..30_000))),
             _ => CallFault::Hangs,
         })
+    }
+
+    /// How often the next hint arrives: once, unless something goes wrong.
+    pub(crate) fn next_nudge(&mut self) -> usize {
+        let permille = self.odds.nudge_permille;
+        let dice = self.stream("nudges");
+        if dice.u16(0..1_000) >= permille {
+            return 1;
+        }
+        if dice.bool() { 0 } else { 2 }
     }
 
     pub(crate) fn next_sight(&mut self) -> Option<SightFault> {
         if let Some(scripted) = self.sights.pop_front() {
             return scripted;
         }
-        let permille = self.odds.sight_permille;
+        let Odds { sight_permille, stale_permille, .. } = self.odds;
         let dice = self.stream("sights");
-        if dice.u16(0..1_000) >= permille {
+        if dice.u16(0..1_000) < sight_permille {
+            return Some(match dice.u8(0..3) {
+                0 => SightFault::Dark,
+                1 => SightFault::CutShort,
+                _ => SightFault::Doubled,
+            });
+        }
+        if dice.u16(0..1_000) >= stale_permille {
             return None;
         }
-        Some(match dice.u8(0..4) {
-            0 => SightFault::Dark,
-            1 => SightFault::Stale,
-            2 => SightFault::CutShort,
-            _ => SightFault::Doubled,
-        })
+        Some(if dice.bool() { SightFault::Stale } else { SightFault::Older })
     }
 
     /// One stream for each thing, so that one more draw of one shifts no other.

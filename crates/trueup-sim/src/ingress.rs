@@ -1,14 +1,21 @@
 //! An ingress over the world: one live table, and the requests that a test says are in flight.
 
+use std::time::Duration;
+
 use trueup_seams::{BoxFuture, Ingress, ObserveError};
 use trueup_types::desired::Doubt;
 use trueup_types::route::{RouteTable, TableSight};
 use trueup_types::step::{Refusal, StepOutcome};
 
+use crate::faults::CallFault;
 use crate::laws;
 use crate::world::World;
 
+/// How long a call that hangs takes, which is longer than any deadline of the driver.
+const HANG: Duration = Duration::from_secs(3_600);
+
 /// The world's ingress.
+#[derive(Clone)]
 pub struct SimIngress {
     world: World,
 }
@@ -20,7 +27,7 @@ impl SimIngress {
         Self { world: world.clone() }
     }
 
-    fn swap(&self, table: &RouteTable) -> StepOutcome {
+    fn swap(&self, table: &RouteTable, judged: bool) -> StepOutcome {
         let now = self.world.now();
         let mut state = self.world.lock();
         if state.ingress_dark {
@@ -36,10 +43,41 @@ impl SimIngress {
             let same = *table == state.table;
             return if same { StepOutcome::AlreadyTrue } else { StepOutcome::Refused { why: Refusal::Superseded } };
         }
-        laws::before_route(&mut state, table, now);
+        // One that lands long after it was called for is what the world does.
+        if judged {
+            laws::before_route(&mut state, table, now);
+        }
+        laws::note_unrouted(&mut state, table, now);
         state.table = table.clone();
         state.note(now, &format!("table {}", table.generation));
+        drop(state);
+        self.world.changed.notify_one();
         StepOutcome::Done
+    }
+
+    async fn swap_or_fail(&self, table: &RouteTable) -> StepOutcome {
+        let fault = self.world.lock().faults.next_route();
+        let unknown = |why: &str| StepOutcome::Unknown { why: Doubt::OutcomeUnknown(why.to_owned()) };
+        match fault {
+            None => self.swap(table, true),
+            Some(CallFault::RefusedForNow | CallFault::LostBefore | CallFault::Limited(_)) => unknown("not connected"),
+            Some(CallFault::LostAfter) => {
+                let _ = self.swap(table, true);
+                unknown("connection reset")
+            }
+            Some(CallFault::Late(wait)) => {
+                let (late, table) = (self.clone(), table.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    let _ = late.swap(&table, false);
+                });
+                unknown("timed out")
+            }
+            Some(CallFault::Hangs) => {
+                tokio::time::sleep(HANG).await;
+                unknown("timed out")
+            }
+        }
     }
 }
 
@@ -57,6 +95,6 @@ impl Ingress for SimIngress {
     }
 
     fn apply<'a>(&'a self, table: &'a RouteTable) -> BoxFuture<'a, StepOutcome> {
-        Box::pin(async { self.swap(table) })
+        Box::pin(self.swap_or_fail(table))
     }
 }

@@ -1,14 +1,94 @@
 //! The laws as the world sees them: checked when an effect lands, whatever the planner believed.
 //!
-//! Law 4: the last passing instance is never unrouted. Law 5: nothing routed, and nothing with requests in flight
-//! within its drain, is stopped. What breaks one is written to `State::violations`, which every test asks for.
+//! Law 3: no step lowers what passes and is routed below what is wanted, nor raises what runs above the surge. Law 4:
+//! the last passing instance is never unrouted. Law 5: nothing routed, and nothing with requests in flight within its
+//! drain, is stopped. What breaks one is written to `State::violations`, which every test asks for.
+//!
+//! Who acts knows the world of a moment ago, so capacity is judged by what it may believe: an instance that turned bad
+//! within [`LAG`] still counts as passing. And it acts for what was wanted when it looked: [`Wants`] keeps the versions
+//! of the last minute, and the mildest counts. Law 3 is not asked where nobody said what is wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
+use trueup_types::desired::DesiredApp;
+use trueup_types::policy::Strategy;
 use trueup_types::route::RouteTable;
 use trueup_types::{AppName, InstanceId, TargetName, Timestamp};
 
 use crate::world::State;
+
+/// How old a belief may be: a routine look of 30 s, and one more probe.
+pub const LAG: Duration = Duration::from_secs(45);
+/// How long a tick may go on for what is no longer wanted: some calls that give no answer.
+const MEMORY: Duration = Duration::from_secs(180);
+/// Drain of an app that is gone.
+const DRAIN_WHEN_GONE: Duration = Duration::from_secs(30);
+
+/// What was wanted lately, by app: `None` is an app without a manifest.
+#[derive(Debug, Default)]
+pub struct Wants(BTreeMap<AppName, Vec<Version>>);
+
+/// What a manifest said, or that there was none, and when it was told last.
+type Version = (Option<Arc<DesiredApp>>, Timestamp);
+
+impl Wants {
+    /// Takes in what is wanted of an app at `now`.
+    pub fn learn(&mut self, app: &AppName, desired: Option<&Arc<DesiredApp>>, now: Timestamp) {
+        let versions = self.0.entry(app.clone()).or_default();
+        versions.retain(|(_, seen)| now.since(*seen) <= MEMORY);
+        let same =
+            |known: &Option<Arc<DesiredApp>>| known.as_ref().map(|one| one.intent) == desired.map(|one| one.intent);
+        match versions.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, seen)) => *seen = now,
+            None => versions.push((desired.cloned(), now)),
+        }
+    }
+
+    fn versions(&self, app: &AppName) -> impl Iterator<Item = Option<&DesiredApp>> {
+        self.0.get(app).into_iter().flatten().map(|(desired, _)| desired.as_deref())
+    }
+
+    /// How many have to pass and be routed, by the mildest version; `None` when nobody said.
+    fn least(&self, app: &AppName) -> Option<u32> {
+        self.versions(app).map(|version| version.map_or(0, least)).min()
+    }
+
+    /// How many may run, by the mildest version; `None` when nobody said.
+    fn most(&self, app: &AppName) -> Option<u32> {
+        self.versions(app).map(|version| version.map_or(u32::MAX, most)).max()
+    }
+
+    fn routed(&self, app: &AppName) -> bool {
+        self.versions(app).any(|version| version.is_some_and(|desired| !desired.exposure.routes.is_empty()))
+    }
+
+    fn drain(&self, app: &AppName) -> Duration {
+        let drains = self.versions(app).map(|version| version.map_or(DRAIN_WHEN_GONE, |desired| desired.policy.drain));
+        drains.min().unwrap_or_default()
+    }
+}
+
+fn least(desired: &DesiredApp) -> u32 {
+    if alone(desired) {
+        return 0;
+    }
+    let replicas = desired.replicas();
+    let missing = desired.policy.max_unavailable.of_rounded_down(replicas).min(replicas.saturating_sub(1));
+    replicas.saturating_sub(missing)
+}
+
+fn most(desired: &DesiredApp) -> u32 {
+    let replicas = desired.replicas();
+    let surge = if alone(desired) { 0 } else { desired.policy.max_surge.of_rounded_up(replicas).max(1) };
+    replicas + surge
+}
+
+/// Whether old and new never run side by side.
+fn alone(desired: &DesiredApp) -> bool {
+    desired.policy.stop_first.is_some() || desired.policy.strategy == Strategy::Recreate
+}
 
 fn routed(table: &RouteTable) -> BTreeMap<&AppName, BTreeSet<&InstanceId>> {
     let mut apps: BTreeMap<&AppName, BTreeSet<&InstanceId>> = BTreeMap::new();
@@ -20,8 +100,22 @@ fn routed(table: &RouteTable) -> BTreeMap<&AppName, BTreeSet<&InstanceId>> {
     apps
 }
 
+fn routed_of<'t>(table: &'t RouteTable, app: &AppName) -> BTreeSet<&'t InstanceId> {
+    let shares = table.apps.iter().filter(|share| share.app == *app);
+    let backends = shares.flat_map(|share| &share.entries).flat_map(|entry| &entry.backends);
+    backends.filter(|backend| backend.weight > 0).map(|backend| &backend.instance).collect()
+}
+
 fn passing(state: &State, id: &InstanceId, now: Timestamp) -> bool {
     state.instances.values().any(|target| target.get(id).is_some_and(|instance| instance.passing(now)))
+}
+
+fn believed(state: &State, id: &InstanceId, now: Timestamp) -> bool {
+    state.instances.values().any(|target| target.get(id).is_some_and(|instance| instance.believed(now, LAG)))
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Checks a table that is about to become live.
@@ -29,25 +123,78 @@ pub(crate) fn before_route(state: &mut State, next: &RouteTable, now: Timestamp)
     let (old, new) = (routed(&state.table), routed(next));
     let mut broken = Vec::new();
     for (app, instances) in &old {
-        if state.exempt.contains(*app) {
+        if state.exempt.contains(*app) || new.get(app) == Some(instances) {
             continue;
         }
-        let served = instances.iter().any(|id| passing(state, id, now));
-        let serves = new.get(app).is_some_and(|after| after.iter().any(|id| passing(state, id, now)));
-        if served && !serves {
+        let after = new.get(app);
+        let served = instances.iter().filter(|id| passing(state, id, now)).count();
+        let serves = after.map_or(0, |after| after.iter().filter(|id| believed(state, id, now)).count());
+        let least = state.wants.least(app);
+        if served > 0 && serves == 0 && least != Some(0) {
             broken.push(format!("law 4: {} unroutes the last passing instance of {app}", next.generation));
         }
+        if serves < served && number(serves) < least.unwrap_or(0) {
+            let least = least.unwrap_or(0);
+            broken.push(format!("law 3: {} leaves {serves} of {served} of {app}, at least {least}", next.generation));
+        }
     }
-    state.violations.extend(broken);
+    state.broken(now, broken);
+}
+
+/// Keeps in mind since when what runs has been out of the live table.
+pub(crate) fn note_unrouted(state: &mut State, next: &RouteTable, now: Timestamp) {
+    let (old, new) = (routed(&state.table), routed(next));
+    let left: Vec<InstanceId> = old
+        .iter()
+        .flat_map(|(app, ids)| ids.iter().filter(|id| !new.get(app).is_some_and(|after| after.contains(*id))))
+        .map(|id| (*id).clone())
+        .collect();
+    let back: Vec<InstanceId> = new.values().flatten().map(|id| (*id).clone()).collect();
+    for id in back {
+        state.unrouted.remove(&id);
+    }
+    for id in left {
+        state.unrouted.insert(id, now);
+    }
 }
 
 /// Checks an instance that is about to be stopped.
 pub(crate) fn before_stop(state: &mut State, target: &TargetName, id: &InstanceId, now: Timestamp) {
-    let running = state.instances.get(target).and_then(|all| all.get(id)).is_some_and(|one| one.passing(now));
-    if !running || state.exempt.contains(&id.app) {
+    let passes = state.instances.get(target).and_then(|all| all.get(id)).is_some_and(|one| one.passing(now));
+    if !passes || state.exempt.contains(&id.app) {
         return;
     }
-    if routed(&state.table).get(&id.app).is_some_and(|instances| instances.contains(id)) {
-        state.violations.push(format!("law 5: {id} is stopped while it is routed"));
+    let mut broken = Vec::new();
+    if routed_of(&state.table, &id.app).contains(id) {
+        broken.push(format!("law 5: {id} is stopped while it is routed"));
+    }
+    let drain = state.wants.drain(&id.app);
+    let out = state.unrouted.get(id).copied();
+    let busy = state.in_flight.get(id).is_some_and(|count| *count > 0);
+    if busy && out.is_some_and(|since| now.since(since) < drain) {
+        broken.push(format!("law 5: {id} is stopped within its drain"));
+    }
+    if !state.wants.routed(&id.app) {
+        let ours = state.instances.values().flatten().filter(|(other, _)| other.app == id.app);
+        let serves = ours.filter(|(other, one)| *other != id && one.believed(now, LAG)).count();
+        let least = state.wants.least(&id.app).unwrap_or(0);
+        if number(serves) < least {
+            broken.push(format!("law 3: stopping {id} leaves {serves}, at least {least}"));
+        }
+    }
+    state.broken(now, broken);
+}
+
+/// Checks an instance that is about to be created or started.
+pub(crate) fn before_begin(state: &mut State, id: &InstanceId, now: Timestamp) {
+    if state.exempt.contains(&id.app) {
+        return;
+    }
+    let ours = state.instances.values().flatten().filter(|(other, _)| other.app == id.app);
+    let runs = number(ours.filter(|(_, one)| !one.exited(now)).count());
+    let most = state.wants.most(&id.app).unwrap_or(u32::MAX);
+    if runs.saturating_add(1) > most {
+        let broken = format!("law 3: {id} is one more than {runs}, at most {most}");
+        state.broken(now, [broken]);
     }
 }

@@ -1,11 +1,11 @@
 //! A runtime over the world: surveys and steps, with whatever goes wrong in between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use trueup_seams::{
-    BoxFuture, ExecOutput, Inspect, LogLine, LogQuery, Nudge, NudgeSink, Nudges, ObserveError, Runtime, Sight, Survey,
+    BoxFuture, ExecOutput, Inspect, LogLine, LogQuery, NudgeSink, Nudges, ObserveError, Runtime, Sight, Survey,
 };
 use trueup_types::desired::Doubt;
 use trueup_types::observed::{ExitWhy, Incarnation, Phase};
@@ -23,12 +23,22 @@ const HANG: Duration = Duration::from_secs(3_600);
 /// How long a simulated instance takes to go once it is told to.
 pub const STOP_TAKES: Duration = Duration::from_millis(50);
 
+/// So many surveys are kept, to be shown again by a listing that travels in time.
+const RING: usize = 4;
+
 /// One target of the world.
 pub struct SimRuntime {
     world: World,
     target: TargetName,
-    sinks: Arc<Mutex<Vec<NudgeSink>>>,
-    before: Mutex<Option<Survey>>,
+    /// Earlier surveys, the newest first.
+    before: Mutex<VecDeque<Survey>>,
+}
+
+/// Whether the laws are asked about an effect: not about one that lands long after it was called for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judge {
+    Yes,
+    No,
 }
 
 impl SimRuntime {
@@ -36,7 +46,7 @@ impl SimRuntime {
     #[must_use]
     pub fn new(world: &World, target: &TargetName) -> Self {
         world.lock().instances.entry(target.clone()).or_default();
-        Self { world: world.clone(), target: target.clone(), sinks: Arc::default(), before: Mutex::new(None) }
+        Self { world: world.clone(), target: target.clone(), before: Mutex::default() }
     }
 
     fn look(&self) -> Survey {
@@ -55,17 +65,21 @@ impl SimRuntime {
         let fault = state.faults.next_sight();
         drop(state);
         let mut before = self.before.lock().expect("no holder panics");
-        let stale = before.replace(truth.clone());
-        match fault {
-            None => truth,
-            Some(SightFault::Dark) => BTreeMap::from([(Place::here(), Err(dark()))]),
-            Some(SightFault::Stale) => stale.unwrap_or(truth),
+        let shown = |back: usize| before.get(back).or(before.back()).cloned();
+        let answer = match fault {
+            None => None,
+            Some(SightFault::Dark) => Some(BTreeMap::from([(Place::here(), Err(dark()))])),
+            Some(SightFault::Stale) => shown(0),
+            Some(SightFault::Older) => shown(RING - 1),
             Some(SightFault::CutShort) => {
                 let cut = ObserveError { detail: "the listing was cut short".to_owned() };
-                truth.into_keys().map(|place| (place, Err(cut.clone()))).collect()
+                Some(truth.keys().map(|place| (place.clone(), Err(cut.clone()))).collect())
             }
-            Some(SightFault::Doubled) => doubled(truth),
-        }
+            Some(SightFault::Doubled) => Some(doubled(truth.clone())),
+        };
+        before.push_front(truth.clone());
+        before.truncate(RING);
+        answer.unwrap_or(truth)
     }
 
     async fn perform(&self, step: &TargetStep) -> StepOutcome {
@@ -73,13 +87,14 @@ impl SimRuntime {
         let fault = self.world.lock().faults.next_call();
         let unknown = |why: &str| StepOutcome::Unknown { why: Doubt::OutcomeUnknown(why.to_owned()) };
         match fault {
-            None => self.effect(step),
+            None => self.effect(step, Judge::Yes),
             Some(CallFault::RefusedForNow) => {
                 StepOutcome::Retry { after: Duration::from_millis(500), why: "the platform is busy".to_owned() }
             }
+            Some(CallFault::Limited(after)) => StepOutcome::Retry { after, why: "too many requests".to_owned() },
             Some(CallFault::LostBefore) => unknown("connection refused"),
             Some(CallFault::LostAfter) => {
-                let _ = self.effect(step);
+                let _ = self.effect(step, Judge::Yes);
                 unknown("connection reset")
             }
             Some(CallFault::Late(wait)) => {
@@ -87,7 +102,7 @@ impl SimRuntime {
                 let step = step.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
-                    let _ = late.effect(&step);
+                    let _ = late.effect(&step, Judge::No);
                 });
                 unknown("timed out")
             }
@@ -98,7 +113,10 @@ impl SimRuntime {
         }
     }
 
-    fn effect(&self, step: &InstanceStep) -> StepOutcome {
+    fn effect(&self, step: &InstanceStep, judge: Judge) -> StepOutcome {
+        if judge == Judge::Yes {
+            self.ask_the_laws(step);
+        }
         let outcome = match step {
             InstanceStep::Create { id, place, release } => self.create(id, place, release),
             InstanceStep::Start { id, ended } => self.start(id, ended),
@@ -107,9 +125,32 @@ impl SimRuntime {
         };
         if outcome == StepOutcome::Done {
             let now = self.world.now();
-            self.world.lock().note(now, &format!("{} {}", step.verb(), step.id()));
+            let mut state = self.world.lock();
+            state.note(now, &format!("{} {}", step.verb(), step.id()));
+            state.count(step);
+            drop(state);
+            self.world.changed.notify_one();
         }
         outcome
+    }
+
+    fn ask_the_laws(&self, step: &InstanceStep) {
+        let now = self.world.now();
+        let mut state = self.world.lock();
+        let there = state.instances.get(&self.target).and_then(|target| target.get(step.id()));
+        let runs = there.is_some_and(|one| matches!(one.phase(now), Phase::Running { .. }));
+        let meant = |incarnation: &Incarnation| there.is_some_and(|one| one.incarnation() == *incarnation);
+        match step {
+            InstanceStep::Create { id, .. } if there.is_none() => laws::before_begin(&mut state, id, now),
+            InstanceStep::Start { id, ended } if meant(ended) && !runs => laws::before_begin(&mut state, id, now),
+            InstanceStep::Stop { id, incarnation, .. } if meant(incarnation) && runs => {
+                laws::before_stop(&mut state, &self.target, id, now);
+            }
+            InstanceStep::Create { .. }
+            | InstanceStep::Start { .. }
+            | InstanceStep::Stop { .. }
+            | InstanceStep::Remove { .. } => {}
+        }
     }
 
     fn create(&self, id: &InstanceId, place: &Place, release: &Arc<Release>) -> StepOutcome {
@@ -130,9 +171,8 @@ impl SimRuntime {
             end: None,
             asked: None,
             address: state.address_next(),
-            sick: false,
+            sick: None,
         };
-        *state.creates.entry(id.app.clone()).or_default() += 1;
         state.instances.entry(self.target.clone()).or_default().insert(id.clone(), instance);
         drop(state);
         self.begin_life(id, now);
@@ -167,6 +207,7 @@ impl SimRuntime {
         instance.lives += 1;
         instance.started = now;
         instance.asked = None;
+        instance.sick = None;
         instance.address = address;
         instance.end = if instance.behaviour.cannot_start {
             let why = ExitWhy::CannotStart { detail: "no such command".to_owned() };
@@ -183,20 +224,17 @@ impl SimRuntime {
     /// Nudges when the life ends, as a pidfd or an event stream would.
     fn nudge_at(&self, id: &InstanceId, end: Option<Timestamp>) {
         let Some(end) = end else { return };
-        let (sinks, app, wait) = (Arc::clone(&self.sinks), id.app.clone(), end.since(self.world.now()));
+        let (world, target, app) = (self.world.clone(), self.target.clone(), id.app.clone());
+        let wait = end.since(world.now());
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
-            let sinks = sinks.lock().expect("no holder panics").clone();
-            for sink in sinks {
-                sink(Nudge::App(app.clone()));
-            }
+            world.nudge(&target, &app);
         });
     }
 
     fn stop(&self, id: &InstanceId, incarnation: &Incarnation) -> StepOutcome {
         let now = self.world.now();
         let mut state = self.world.lock();
-        laws::before_stop(&mut state, &self.target, id, now);
         let Some(instance) = state.instances.get_mut(&self.target).and_then(|target| target.get_mut(id)) else {
             return StepOutcome::AlreadyTrue;
         };
@@ -223,7 +261,6 @@ impl SimRuntime {
             return StepOutcome::Refused { why: Refusal::StillRunning };
         }
         target.remove(id);
-        *state.removes.entry(id.app.clone()).or_default() += 1;
         StepOutcome::Done
     }
 }
@@ -283,6 +320,6 @@ impl Inspect for SimRuntime {
 
 impl Nudges for SimRuntime {
     fn listen(&self, sink: NudgeSink) {
-        self.sinks.lock().expect("no holder panics").push(sink);
+        self.world.lock().sinks.entry(self.target.clone()).or_default().push(sink);
     }
 }

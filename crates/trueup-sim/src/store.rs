@@ -19,6 +19,8 @@ pub struct SimStore {
 #[derive(Default)]
 struct Inner {
     memory: Memory,
+    /// The record that was saved last, as it was before.
+    before: Option<(AppName, Option<AppRecord>)>,
     full: bool,
     saves: u64,
 }
@@ -44,6 +46,34 @@ impl SimStore {
     /// Puts an earlier copy back, noticed: the next load says so.
     pub fn put_back(&self, earlier: Memory) {
         self.lock().memory = Memory { rebuilt: Some("the store went back in time".to_owned()), ..earlier };
+    }
+
+    /// Goes back by one record, noticed: the next load says so.
+    pub fn step_back(&self) {
+        let mut inner = self.lock();
+        let Some((app, before)) = inner.before.take() else { return };
+        match before {
+            Some(record) => inner.memory.apps.insert(app, record),
+            None => inner.memory.apps.remove(&app),
+        };
+        inner.memory.rebuilt = Some("the store went back in time".to_owned());
+    }
+
+    /// The record of an app, as it is on the disk.
+    #[must_use]
+    pub fn record(&self, app: &AppName) -> Option<AppRecord> {
+        self.lock().memory.apps.get(app).cloned()
+    }
+
+    /// Answers a question about the record of an app, where there is one.
+    pub fn with_record<T>(&self, app: &AppName, ask: impl FnOnce(&AppRecord) -> T) -> Option<T> {
+        self.lock().memory.apps.get(app).map(ask)
+    }
+
+    /// Whether the disk is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.lock().full
     }
 
     /// Fills the disk, or frees it.
@@ -80,7 +110,8 @@ impl Store for SimStore {
         Box::pin(async {
             self.change(|inner| {
                 inner.saves += 1;
-                inner.memory.apps.insert(app.clone(), record.clone());
+                let before = inner.memory.apps.insert(app.clone(), record.clone());
+                inner.before = Some((app.clone(), before));
             })
         })
     }
@@ -102,6 +133,10 @@ impl Store for SimStore {
                 kept.drain(..surplus);
             })
         })
+    }
+
+    fn settled(&self) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async { self.change(|inner| inner.memory.rebuilt = None) })
     }
 
     fn health(&self) -> StoreHealth {

@@ -7,13 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::sync::Notify;
+use trueup_seams::{Nudge, NudgeSink};
 use trueup_types::observed::{ExitWhy, Incarnation, Phase, Sighting};
 use trueup_types::route::RouteTable;
+use trueup_types::step::InstanceStep;
 use trueup_types::{AppName, InstanceId, OwnerId, Place, Release, TableGeneration, TargetName, Timestamp};
 
 use crate::behaviour::Behaviour;
 use crate::clock::SimClock;
 use crate::faults::Faults;
+use crate::laws::Wants;
 
 /// A world that the traits' implementations share.
 #[derive(Clone)]
@@ -21,6 +25,8 @@ pub struct World {
     state: Arc<Mutex<State>>,
     /// Its time.
     pub clock: SimClock,
+    /// Told of each effect.
+    pub changed: Arc<Notify>,
 }
 
 /// What is in the world.
@@ -49,6 +55,15 @@ pub struct State {
     pub creates: BTreeMap<AppName, u32>,
     /// See `creates`.
     pub removes: BTreeMap<AppName, u32>,
+    /// Starts of what was there already; see `creates`.
+    pub starts: BTreeMap<AppName, u32>,
+    /// See `creates`.
+    pub stops: BTreeMap<AppName, u32>,
+    /// What was wanted lately, as whoever keeps the laws was told.
+    pub wants: Wants,
+    /// Since when what runs has been out of the live table.
+    pub unrouted: BTreeMap<InstanceId, Timestamp>,
+    pub(crate) sinks: BTreeMap<TargetName, Vec<NudgeSink>>,
 }
 
 /// One simulated instance.
@@ -74,8 +89,8 @@ pub struct SimInstance {
     pub asked: Option<Timestamp>,
     /// Where it answers.
     pub address: SocketAddr,
-    /// Turned bad by a test.
-    pub sick: bool,
+    /// Turned bad by a test, and since when.
+    pub sick: Option<Timestamp>,
 }
 
 impl SimInstance {
@@ -93,11 +108,36 @@ impl SimInstance {
         }
     }
 
+    /// Whether its life has ended at `now`.
+    #[must_use]
+    pub fn exited(&self, now: Timestamp) -> bool {
+        self.end.as_ref().is_some_and(|(at, ..)| *at <= now)
+    }
+
     /// Whether it runs and would answer a probe well at `now`.
     #[must_use]
     pub fn passing(&self, now: Timestamp) -> bool {
         let up = matches!(self.phase(now), Phase::Running { .. });
-        up && !self.sick && self.behaviour.healthy_at(now.since(self.started))
+        let sick = self.sick.is_some_and(|since| since <= now);
+        up && !sick && self.behaviour.healthy_at(now.since(self.started))
+    }
+
+    /// Whether whoever looks at `now` and then may believe that it passes: it does, or did within `lag`.
+    ///
+    /// One that was told to go is believed no more.
+    #[must_use]
+    pub fn believed(&self, now: Timestamp, lag: std::time::Duration) -> bool {
+        if self.asked.is_some() {
+            return false;
+        }
+        let lag = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
+        let then = Timestamp::from_millis(now.as_millis().saturating_sub(lag)).max(self.started);
+        let ends = [self.sick, self.end.as_ref().map(|(at, ..)| *at)];
+        let sickens = self.behaviour.sick_after.map(|after| self.started.after(after));
+        // It passed at the last moment before whatever ended it, if that lies within the lag.
+        let last = ends.into_iter().flatten().chain(sickens).filter(|at| *at <= now).min();
+        let last = last.map(|at| Timestamp::from_millis(at.as_millis().saturating_sub(1)));
+        self.passing(now) || last.is_some_and(|at| at >= then && self.passing(at))
     }
 
     /// Its incarnation.
@@ -141,8 +181,13 @@ impl World {
             life_next: 1,
             creates: BTreeMap::new(),
             removes: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            stops: BTreeMap::new(),
+            wants: Wants::default(),
+            unrouted: BTreeMap::new(),
+            sinks: BTreeMap::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)), clock: SimClock::start() }
+        Self { state: Arc::new(Mutex::new(state)), clock: SimClock::start(), changed: Arc::default() }
     }
 
     /// The state, locked; never held across an await.
@@ -169,6 +214,8 @@ impl World {
         }
         instance.end = Some((now, Some(code), ExitWhy::ByItself));
         state.note(now, &format!("crash {id}"));
+        drop(state);
+        self.changed.notify_one();
         Some(())
     }
 
@@ -180,6 +227,33 @@ impl World {
             target.remove(id);
         }
         state.note(now, &format!("steal {id}"));
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Makes an instance answer its probes badly from here on, or well again.
+    pub fn sicken(&self, id: &InstanceId, sick: bool) {
+        let now = self.now();
+        let mut state = self.lock();
+        for instance in state.instances.values_mut().filter_map(|target| target.get_mut(id)) {
+            instance.sick = sick.then_some(now);
+        }
+        state.note(now, &format!("{} {id}", if sick { "sicken" } else { "cure" }));
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Hints, to whoever listens to a target, that something of an app may have changed.
+    pub(crate) fn nudge(&self, target: &TargetName, app: &AppName) {
+        let sinks = {
+            let mut state = self.lock();
+            let times = state.faults.next_nudge();
+            let sinks = state.sinks.get(target).cloned().unwrap_or_default();
+            sinks.iter().flat_map(|sink| std::iter::repeat_n(sink.clone(), times)).collect::<Vec<_>>()
+        };
+        for sink in sinks {
+            sink(Nudge::App(app.clone()));
+        }
     }
 
     /// The instances of one app that run, with their lives, in name order.
@@ -209,6 +283,24 @@ impl State {
         let port = self.port_next;
         self.port_next = if port == 29_999 { 20_000 } else { port + 1 };
         SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
+
+    /// Writes down laws that were broken, among the effects too.
+    pub(crate) fn broken(&mut self, now: Timestamp, laws: impl IntoIterator<Item = String>) {
+        for law in laws {
+            self.note(now, &format!("BROKEN {law}"));
+            self.violations.push(law);
+        }
+    }
+
+    pub(crate) fn count(&mut self, step: &InstanceStep) {
+        let counts = match step {
+            InstanceStep::Create { .. } => &mut self.creates,
+            InstanceStep::Start { .. } => &mut self.starts,
+            InstanceStep::Stop { .. } => &mut self.stops,
+            InstanceStep::Remove { .. } => &mut self.removes,
+        };
+        *counts.entry(step.id().app.clone()).or_default() += 1;
     }
 
     pub(crate) fn note(&mut self, now: Timestamp, what: &str) {

@@ -9,6 +9,7 @@
 
 mod catalogue;
 mod claims;
+mod interest;
 mod life;
 mod once;
 mod reader;

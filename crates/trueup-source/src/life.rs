@@ -15,6 +15,7 @@ use trueup_types::status::{Condition, ConditionStatus};
 use trueup_types::{Generation, Timestamp};
 
 use crate::catalogue::{Catalogue, Changed, Pending};
+use crate::interest::Interest;
 use crate::reader::Reader;
 use crate::settle::{Settled, Settler};
 use crate::walk::{self, Listing, Trust, Unseen};
@@ -113,14 +114,14 @@ impl Life {
             Err(Unseen::Moving) => return Turn { next: now + self.config.settle.max(MOVING_WAIT), news: None },
             Err(Unseen::Doubt(why)) => {
                 // The parent of the root tells when it is back.
-                self.watches.set(&walk::parent_of(&self.config.root).into_iter().collect());
+                self.watches.set(&Interest::in_root(&self.config.root));
                 return self.doubt(why, now);
             }
         };
         if full {
             self.read_at = Some(now);
         }
-        let watched = self.watches.set(&listing.folders);
+        let watched = self.watches.set(&listing.interest);
         if let Some(why) = self.suspicion(&listing) {
             return self.doubt(why, now);
         }

@@ -15,6 +15,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use crate::interest::Interest;
+
 /// Largest manifest that is read, in bytes; the largest that Kubernetes stores is 1.5 MiB.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -47,8 +49,8 @@ pub(crate) struct Listing {
     pub files: BTreeMap<String, Seen>,
     /// Paths at or below which something is that could not be seen, and why; `` is the root.
     pub gaps: BTreeMap<String, String>,
-    /// The folders that were listed, with their inodes: what to watch.
-    pub folders: BTreeMap<PathBuf, u64>,
+    /// What to watch: the folders that were listed, and those that links lead into.
+    pub interest: Interest,
 }
 
 /// One file.
@@ -127,20 +129,12 @@ pub(crate) fn list(root: &Path, before: Option<&Listing>, trust: Trust, now: Ins
         let listing = Listing { device: meta.dev(), ..Listing::default() };
         let mut walk = Walk { before, trust, now, listing, ancestors: Vec::new() };
         walk.folder(&anchor.real, &meta, entries, "").map_err(doubt)?;
-        // The parent sees the root itself flip.
-        walk.listing.folders.extend(parent_of(root));
+        walk.listing.interest.add_root(root);
         if self::anchor(root).is_ok_and(|after| after == anchor) {
             return Ok(walk.listing);
         }
     }
     Err(Unseen::Moving)
-}
-
-/// The folder that the root's own name lies in, with its inode.
-pub(crate) fn parent_of(root: &Path) -> Option<(PathBuf, u64)> {
-    let parent = root.parent()?;
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    Some((parent.to_owned(), parent.metadata().ok()?.ino()))
 }
 
 /// What a swap of the whole content moves.
@@ -170,7 +164,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Lists an open folder at `prefix` (empty, or ending in `/`). An error is that of the listing itself.
     fn folder(&mut self, path: &Path, meta: &Metadata, entries: std::fs::ReadDir, prefix: &str) -> io::Result<()> {
-        self.listing.folders.insert(path.to_owned(), meta.ino());
+        self.listing.interest.folders.insert(path.to_owned(), meta.ino());
         self.ancestors.push((meta.dev(), meta.ino()));
         for entry in entries {
             let entry = entry?;
@@ -196,9 +190,8 @@ impl Walk<'_> {
                 self.listing.gaps.insert(String::new(), why);
             }
             Ok(meta) => {
-                if linked && let Some(folder) = path.canonicalize().ok().as_deref().and_then(Path::parent) {
-                    let inode = folder.metadata().map_or(0, |meta| meta.ino());
-                    self.listing.folders.insert(folder.to_owned(), inode);
+                if linked && let Ok(real) = path.canonicalize() {
+                    self.listing.interest.add_linked(real);
                 }
                 self.file(&path, &meta, key);
             }

@@ -1,16 +1,19 @@
 //! Watches folders, and wakes the source. The one file that names notify.
 //!
-//! Each folder is watched by itself, as the walk found it, so that `.git` costs nothing. What an event says is not
-//! looked at: an overflow carries no paths, and a full listing follows anyway. When the system has no watches left the
-//! source polls, and says so.
+//! Each folder is watched by itself, as the walk found it, so that `.git` costs nothing. Of an event only the names are
+//! looked at, to leave out what no listing reads: what lies beside the root, and what editors write aside. An overflow
+//! carries no names, and a full listing follows anyway. When the system has no watches left the source polls, and says
+//! so.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
+
+use crate::interest::Interest;
 
 /// Whether there is more to watch than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,7 @@ pub(crate) enum Watched {
 /// The folders that are watched.
 pub(crate) struct Watches {
     wake: Arc<Notify>,
+    interest: Arc<RwLock<Interest>>,
     watcher: Option<RecommendedWatcher>,
     folders: BTreeMap<PathBuf, u64>,
     degraded: Option<String>,
@@ -29,7 +33,13 @@ pub(crate) struct Watches {
 
 impl Watches {
     pub(crate) fn new(wake: &Arc<Notify>) -> Self {
-        Self { wake: Arc::clone(wake), watcher: None, folders: BTreeMap::new(), degraded: None }
+        Self {
+            wake: Arc::clone(wake),
+            interest: Arc::default(),
+            watcher: None,
+            folders: BTreeMap::new(),
+            degraded: None,
+        }
     }
 
     /// Why changes may go unnoticed until the next poll, in one line.
@@ -38,9 +48,11 @@ impl Watches {
     }
 
     /// Watches these folders, by path and inode, and no others.
-    pub(crate) fn set(&mut self, wanted: &BTreeMap<PathBuf, u64>) -> Watched {
+    pub(crate) fn set(&mut self, interest: &Interest) -> Watched {
+        self.interest.write().unwrap_or_else(PoisonError::into_inner).clone_from(interest);
+        let wanted: BTreeMap<&PathBuf, &u64> = interest.watched().collect();
         if self.watcher.is_none() {
-            match start(&self.wake) {
+            match start(&self.wake, &self.interest) {
                 Ok(watcher) => self.watcher = Some(watcher),
                 Err(why) => {
                     self.degraded = Some(format!("no watcher: {why}"));
@@ -50,7 +62,7 @@ impl Watches {
         }
         let Some(watcher) = &mut self.watcher else { return Watched::AsBefore };
         self.folders.retain(|path, inode| {
-            let kept = wanted.get(path) == Some(inode);
+            let kept = wanted.get(path).is_some_and(|there| *there == inode);
             if !kept {
                 // Gone with its folder, as a rule.
                 let _ = watcher.unwatch(path);
@@ -75,10 +87,15 @@ impl Watches {
     }
 }
 
-fn start(wake: &Arc<Notify>) -> notify::Result<RecommendedWatcher> {
-    let wake = Arc::clone(wake);
+fn start(wake: &Arc<Notify>, interest: &Arc<RwLock<Interest>>) -> notify::Result<RecommendedWatcher> {
+    let (wake, interest) = (Arc::clone(wake), Arc::clone(interest));
     notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_err() || event.is_ok_and(|event| event.need_rescan() || is_change(event.kind)) {
+        let concerns = |event: notify::Event| {
+            let interest = interest.read().unwrap_or_else(PoisonError::into_inner);
+            let seen = event.paths.is_empty() || event.paths.iter().any(|path| interest.concerns(path));
+            event.need_rescan() || (is_change(event.kind) && seen)
+        };
+        if event.map_or(true, concerns) {
             wake.notify_one();
         }
     })

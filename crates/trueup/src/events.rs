@@ -24,7 +24,10 @@ pub(crate) async fn run(places: &Places, asked: &Events) -> anyhow::Result<()> {
     let mut status = status_reader::read(places)?;
     status.warn_if_old();
     let mut shown = print(&status, asked, 0, asked.no_headers);
-    while asked.watch {
+    if !asked.watch {
+        return Ok(());
+    }
+    loop {
         tokio::time::sleep(GLANCE).await;
         // Between two writings the file may be missing for a moment.
         if let Ok(newer) = status_reader::read(places) {
@@ -32,7 +35,6 @@ pub(crate) async fn run(places: &Places, asked: &Events) -> anyhow::Result<()> {
         }
         shown = print(&status, asked, shown, true);
     }
-    Ok(())
 }
 
 /// Prints what lies behind a sequence number; answers the newest.

@@ -40,10 +40,12 @@ fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    let done = match cli.command {
-        Command::Edge(edge) => edge::run(&cli.places, &edge),
-        Command::Run(_) => on_threads(Threads::Many, dispatch(cli)),
-        command => on_threads(Threads::One, dispatch(Cli { command, ..cli })),
+    let done = if let Command::Edge(asked) = &cli.command {
+        // It makes a runtime of its own for each core.
+        edge::run(&cli.places, asked)
+    } else {
+        let threads = if matches!(cli.command, Command::Run(_)) { Threads::Many } else { Threads::One };
+        on_threads(threads, dispatch(cli))
     };
     done.unwrap_or_else(|error| {
         say(&format!("error: {error:#}"));

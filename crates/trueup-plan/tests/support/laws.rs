@@ -100,6 +100,7 @@ impl Watch {
                     if !model.beings.contains_key(&(target.clone(), id.clone())) {
                         self.note(format!("law 6: {id} is started and is not there"));
                     }
+                    self.total(model, id);
                 }
                 InstanceStep::Stop { id, .. } | InstanceStep::Remove { id, .. } => self.leave(model, target, id, step),
             },
@@ -144,6 +145,12 @@ impl Watch {
         if !(baking || pinned || release.digest == wanted || self.good.contains(&release.revision)) {
             self.note(format!("law 7: {id} is of a superseded generation"));
         }
+        self.total(model, id);
+    }
+
+    /// Law 3: how many run, with one more.
+    fn total(&mut self, model: &Model, id: &InstanceId) {
+        let Some(desired) = model.desired() else { return };
         let surge = desired.policy.max_surge.of_rounded_up(desired.replicas());
         let most = usize::try_from(desired.replicas() + surge + 1).expect("a small number");
         let total = model.beings.values().filter(|being| runs(being)).count() + 1;
@@ -172,12 +179,12 @@ impl Watch {
         if desired.exposure.routes.is_empty() && model.passes(being) {
             let all = model.beings.values().filter(|being| model.passes(being)).count();
             let least = usize::try_from(least(&desired)).expect("a small number");
-            let proven = model.record.current.map_or_else(|| model.steady(being), |good| good == id.revision);
+            let proven = model.record.current.map_or_else(|| model.steady(being), |_| of_good(model, being));
             if all <= least && proven {
                 self.note(format!("law 3: {verb} {id} leaves {} passing, below {least}", all - 1));
             }
         }
-        if model.passes(being) && !others_pass(model, id) && model.record.current == Some(id.revision) {
+        if model.passes(being) && !others_pass(model, id) && of_good(model, being) {
             self.note(format!("law 4: {verb} {id}, the last good one that passes"));
         }
     }
@@ -192,6 +199,10 @@ fn runs(being: &Being) -> bool {
 
 fn others_pass(model: &Model, id: &InstanceId) -> bool {
     model.beings.iter().any(|((_, other), being)| other != id && model.passes(being))
+}
+
+fn of_good(model: &Model, being: &Being) -> bool {
+    model.record.current_release().is_some_and(|good| good.digest == being.release.digest)
 }
 
 fn least(desired: &DesiredApp) -> u32 {

@@ -1,3 +1,7 @@
-//! Tables: each test is a sentence about what the planner decides.
+//! Tables: a world in words, and what is decided about it in words.
 
+mod commands;
+mod drift;
 mod orders;
+mod permits;
+mod verdicts;

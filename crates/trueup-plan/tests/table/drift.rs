@@ -1,0 +1,166 @@
+//! What is done about what befalls an app that stood well.
+
+use expect_test::expect;
+
+use crate::support::check;
+
+#[test]
+fn one_that_exited_is_started_again() {
+    check(
+        "want 2×v1 | good r1 | r1: 0 passing 1h routed, 1 exited 1 5s",
+        expect![[r#"
+        wanted: 2 × v1 on local, blueGreen
+        seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 exited 1
+        remembered: r1 is good
+        start web-r1-1 (restart)
+        progressing: web-r1-1 is down and is started again; r1 is being restored, 1 of 2 pass
+        look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn one_that_exits_often_waits_longer_each_time() {
+    check(
+        "want 2×v1 | good r1 | r1: 0 passing 1h routed, 1 exited 1 1s | exits r1-1 12",
+        expect![[r#"
+            wanted: 2 × v1 on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 exited 1
+            remembered: r1 is good
+            progressing: web-r1-1 is down and is started again; r1 is being restored, 1 of 2 pass
+            look again in 19480 ms (back-off)"#]],
+    );
+}
+
+#[test]
+fn one_that_vanished_is_made_anew() {
+    check(
+        "want 2×v1 | good r1 | r1: 0 passing 1h routed",
+        expect![[r#"
+        wanted: 2 × v1 on local, blueGreen
+        seen: web-r1-0 passing for 3600000 ms routed
+        remembered: r1 is good
+        create web-r1-1 (scale up)
+        progressing: instances are missing; r1 is being restored, 1 of 2 pass
+        look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn one_too_many_leaves_the_table_first() {
+    check(
+        "want 1×v1 | good r1 | r1: 0 passing 1h routed, 1 passing 1h routed",
+        expect![[r#"
+        wanted: 1 × v1 on local, blueGreen
+        seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 passing for 3600000 ms routed
+        remembered: r1 is good
+        route web to [web-r1-0=1] (reroute)
+        ready: r1 serves
+        look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn one_with_requests_in_flight_is_drained_before_it_is_stopped() {
+    check(
+        "want 1×v1 | good r1 | r1: 0 passing 1h routed, 1 passing 1h serving 3 | unrouted r1-1 1s",
+        expect![[r#"
+        wanted: 1 × v1 on local, blueGreen
+        seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 passing for 3600000 ms
+        remembered: r1 is good
+        ready: r1 serves
+        look again in 250 ms (drain)"#]],
+    );
+}
+
+#[test]
+fn one_whose_drain_is_over_is_stopped() {
+    check(
+        "want 1×v1 | good r1 | r1: 0 passing 1h routed, 1 passing 1h serving 3 | unrouted r1-1 1h",
+        expect![[r#"
+        wanted: 1 × v1 on local, blueGreen
+        seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 passing for 3600000 ms
+        remembered: r1 is good
+        stop web-r1-1 (scale down)
+        ready: r1 serves
+        look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn one_that_fails_its_probes_leaves_the_table_while_another_serves() {
+    check(
+        "want 2×v1 | good r1 | r1: 0 passing 1h routed, 1 failing 5s routed",
+        expect![[r#"
+        wanted: 2 × v1 on local, blueGreen
+        seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 failing (status 503) routed
+        remembered: r1 is good
+        route web to [web-r1-0=1] (reroute)
+        progressing: web-r1-1 fails its probes; r1 is being restored, 1 of 2 pass
+        look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn the_last_one_stays_in_the_table_though_it_fails() {
+    check(
+        "want 1×v1 | good r1 | r1: 0 failing 5s routed",
+        expect![[r#"
+        wanted: 1 × v1 on local, blueGreen
+        seen: web-r1-0 failing (status 503) routed
+        remembered: r1 is good
+        progressing: web-r1-0 fails its probes; r1 is being restored, 0 of 1 pass
+        look again in 295000 ms (deadline)"#]],
+    );
+}
+
+#[test]
+fn one_of_a_release_that_nobody_wants_is_replaced() {
+    check(
+        "want 2×v1 | good r1 | r1: 0 passing 1h routed | r9: 1 passing 1h routed",
+        expect![[r#"
+        wanted: 2 × v1 on local, blueGreen
+        seen: web-r1-0 passing for 3600000 ms routed, web-r9-1 passing for 3600000 ms routed
+        remembered: r1 is good
+        create web-r1-1 (scale up)
+        ready: r1 serves
+        look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn what_converged_needs_nothing() {
+    check(
+        "want 2×v1 | good r1 | r1: 0 passing 1h routed, 1 passing 1h routed",
+        expect![[r#"
+        wanted: 2 × v1 on local, blueGreen
+        seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 passing for 3600000 ms routed
+        remembered: r1 is good
+        ready: r1 serves"#]],
+    );
+}
+
+#[test]
+fn a_dark_edge_lets_nothing_go_that_it_may_still_send_to() {
+    check(
+        "want 1×v1 | good r1 | r1: 0 passing 1h, 1 passing 1h | edge dark",
+        expect![[r#"
+        wanted: 1 × v1 on local, blueGreen
+        seen: web-r1-0 passing for 3600000 ms, web-r1-1 passing for 3600000 ms
+        remembered: r1 is good
+        progressing: instances are missing; r1 is being restored, 2 of 1 pass"#]],
+    );
+}
+
+#[test]
+fn one_that_was_made_and_never_begun_is_started() {
+    check(
+        "want 2×v1 | good r1 | r1: 0 passing 1h routed, 1 created",
+        expect![[r#"
+        wanted: 2 × v1 on local, blueGreen
+        seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 created
+        remembered: r1 is good
+        start web-r1-1 (restart)
+        progressing: web-r1-1 is down and is started again; r1 is being restored, 1 of 2 pass
+        look again in 250 ms (look again)"#]],
+    );
+}

@@ -1,0 +1,160 @@
+//! What a plan leaves out because it may not do it, and how it says so.
+
+use expect_test::expect;
+
+use crate::support::check;
+
+#[test]
+fn nothing_is_created_while_the_store_is_degraded() {
+    check(
+        "want 2×v1 | good r1 | r1: 0 passing 1h routed | may not create: store",
+        expect![[r#"
+        wanted: 2 × v1 on local, blueGreen
+        seen: web-r1-0 passing for 3600000 ms routed
+        remembered: r1 is good
+        may not create: the store cannot save; new rollouts wait
+        progressing: instances are missing; r1 is being restored, 1 of 2 pass"#]],
+    );
+}
+
+#[test]
+fn nothing_is_destroyed_while_a_prune_waits() {
+    check(
+        "gone | good r1 | r1: 0 passing 1h routed, 1 passing 1h routed | may not destroy: prune",
+        expect![[r#"
+        wanted: gone
+        seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 passing for 3600000 ms routed
+        remembered: r1 is good
+        may not destroy: 9 apps vanished at once; `trueup approve prune` lets them go
+        waiting: its manifest is gone; 9 apps vanished at once; `trueup approve prune` lets them go
+        look again in 2000 ms (permit)"#]],
+    );
+}
+
+#[test]
+fn a_rollout_waits_for_its_turn() {
+    check(
+        "want 2×v2 | edited | good r1 | r1: 0 passing 1h routed, 1 passing 1h routed | may not roll: cap",
+        expect![[r#"
+            wanted: 2 × v2 on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 passing for 3600000 ms routed
+            remembered: r1 is good
+            may not roll: 4 rollouts are under way, the most at a time
+            waiting: 4 rollouts are under way, the most at a time; r1 stays
+            look again in 2000 ms (permit)"#]],
+    );
+}
+
+#[test]
+fn a_revert_waits_for_no_turn() {
+    check(
+        "want 2×v2 | good r1 | r1: 0 passing 1h routed, 1 passing 1h routed | rolling r2 1h | r2: 0 waiting, 1 waiting | may not roll: cap",
+        expect![[r#"
+            wanted: 2 × v2 on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 passing for 3600000 ms routed, web-r2-0 waiting, web-r2-1 waiting
+            remembered: r1 is good, rolling to r2
+            may not roll: 4 rollouts are under way, the most at a time
+            stop web-r2-0 (revert)
+            stop web-r2-1 (revert)
+            reverting: r2 failed: web-r2-0 was not healthy in time; going back to r1
+            look again in 0 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn an_app_waits_for_what_it_depends_on() {
+    check(
+        "want 2×v1 | needs db missing",
+        expect![[r#"
+        wanted: 2 × v1 on local, blueGreen
+        seen: nothing
+        remembered: no good release
+        route web to [] (reroute)
+        waiting: not Ready yet: db; nothing stays
+        look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn an_app_goes_on_when_what_it_depends_on_is_ready() {
+    check(
+        "want 2×v1 | needs db ready",
+        expect![[r#"
+        wanted: 2 × v1 on local, blueGreen
+        seen: nothing
+        remembered: no good release
+        route web to [] (rollout)
+        create web-r1-0 (rollout)
+        create web-r1-1 (rollout)
+        progressing: r1 is rolled out, 0 of 2 updated
+        look again in 0 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn a_route_that_another_holds_is_waited_for() {
+    check(
+        "want 1×v1 | may not roll: route",
+        expect![[r#"
+        wanted: 1 × v1 on local, blueGreen
+        seen: nothing
+        remembered: no good release
+        may not roll: the route web.localhost/ is still held by other
+        route web to [] (reroute)
+        waiting: the route web.localhost/ is still held by other; nothing stays
+        look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn what_nobody_knows_is_left_as_it_is() {
+    check(
+        "held | good r1 | r1: 0 passing 1h routed, 1 exited 1 5s",
+        expect![[r#"
+        wanted: unknown, the source is unavailable: no such directory
+        seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 exited 1
+        remembered: r1 is good
+        unknown: the source is unavailable: no such directory; nothing is changed"#]],
+    );
+}
+
+#[test]
+fn what_is_gone_leaves_the_table_first() {
+    check(
+        "gone | good r1 | r1: 0 passing 1h routed, 1 passing 1h routed",
+        expect![[r#"
+        wanted: gone
+        seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 passing for 3600000 ms routed
+        remembered: r1 is good
+        route web to [] (gone)
+        removing: its manifest is gone; it is taken down
+        look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn what_is_gone_and_out_of_the_table_is_stopped() {
+    check(
+        "gone | good r1 | r1: 0 passing 1h, 1 passing 1h | unrouted r1-0 1h | unrouted r1-1 1h",
+        expect![[r#"
+        wanted: gone
+        seen: web-r1-0 passing for 3600000 ms, web-r1-1 passing for 3600000 ms
+        remembered: r1 is good
+        stop web-r1-0 (gone)
+        stop web-r1-1 (gone)
+        removing: its manifest is gone; it is taken down
+        look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn what_is_orphaned_runs_on() {
+    check(
+        "gone orphan | good r1 | r1: 0 passing 1h routed, 1 passing 1h routed",
+        expect![[r#"
+        wanted: gone
+        seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 passing for 3600000 ms routed
+        remembered: r1 is good
+        orphaned: its manifest is gone; it is left running and forgotten"#]],
+    );
+}
