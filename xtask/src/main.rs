@@ -1,8 +1,9 @@
-//! The project's own chores: `cargo xtask test`, `bench`, `schema`, `picture`.
+//! The project's own chores: `cargo xtask test`, `prove`, `bench`, `schema`, `picture`.
 
 mod bench;
 mod components;
 mod picture;
+mod prove;
 mod schema;
 mod shell;
 mod test;
@@ -20,6 +21,8 @@ struct Cli {
 enum Chore {
     /// Installs what the tests need, builds, and runs everything
     Test(test::Options),
+    /// Proves what trueup claims, tier by tier, and prints one table
+    Prove(prove::Options),
     /// Builds the binary as for a release, and measures it against its figures
     Bench(bench::Options),
     /// Writes the published JSON Schemas
@@ -31,6 +34,7 @@ enum Chore {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().chore {
         Chore::Test(options) => test::run(&options),
+        Chore::Prove(options) => prove::run(&options.words),
         Chore::Bench(options) => bench::run(&options),
         Chore::Schema => schema::run(),
         Chore::Picture => picture::draw(),

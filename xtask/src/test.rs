@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::components::{self, FOR_TESTS};
+use crate::prove;
 use crate::shell::{self, cargo, say};
 
 #[derive(Args)]
@@ -27,7 +28,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     // The binary first: the end-to-end tests start it.
     run_cargo(&["build", "--locked", "--package", "trueup"])?;
-    run_cargo(&["test", "--locked", "--workspace", "--exclude", "trueup-tests"])?;
+    // The proof opens the museum of bugs, and so is built apart.
+    let apart = ["--exclude", "trueup-tests", "--exclude", "trueup-prove"];
+    run_cargo(&[&["test", "--locked", "--workspace"][..], &apart].concat())?;
+    run_cargo(&["test", "--locked", "--profile", "proof", "--package", "trueup-prove"])?;
+    prove::run(&["--ci".to_owned()])?;
     // One at a time: they load both cores, and count failed requests.
     run_cargo(&["test", "--locked", "--package", "trueup-tests", "--", "--test-threads=1", "--nocapture"])
 }
