@@ -162,10 +162,12 @@ fn standby<'c, 'a>(
     heading: &Heading,
     census: &'c Census<'a>,
     serving: &BTreeSet<Key>,
+    leaving: &BTreeSet<Key>,
 ) -> impl Iterator<Item = &'c Member<'a>> {
     let kept = heading.mode == Mode::Baking && Surge::of(desired).keeps_old && !serving.is_empty();
     let fit = |member: &Member<'_>| member.vigour.passes() || (member.listed && member.vigour == Vigour::Unknown);
-    census.of(Role::Kept).filter(move |member| kept && fit(member) && !serving.contains(&key(member)))
+    let idle = |member: &Member<'_>| !serving.contains(&key(member)) && !leaving.contains(&key(member));
+    census.of(Role::Kept).filter(move |member| kept && fit(member) && idle(member))
 }
 
 /// The app's share of the route table.
@@ -174,10 +176,12 @@ pub(crate) fn share(
     heading: &Heading,
     census: &Census<'_>,
     serving: &BTreeSet<Key>,
+    leaving: &BTreeSet<Key>,
 ) -> AppRoutes {
     let serves = |member: &&Member<'_>| serving.contains(&key(member));
     let members = census.members.iter().filter(serves).map(|member| (member, 1));
-    let members: Vec<_> = members.chain(standby(desired, heading, census, serving).map(|member| (member, 0))).collect();
+    let standby = standby(desired, heading, census, serving, leaving).map(|member| (member, 0));
+    let members: Vec<_> = members.chain(standby).collect();
     let entries = exposure(desired, heading, census).routes.iter().map(|route| RouteEntry {
         host: route.host.clone(),
         path: route.path.clone(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, proptest};
-use proptest::test_runner::TestCaseError;
+use proptest::test_runner::{RngSeed, TestCaseError};
 
 use event::{Beginning, Event};
 use trueup_types::desired::{Permits, Wanted};
@@ -26,9 +26,13 @@ const TICKS_MAX: usize = 400;
 /// Longest from the last fault to rest: two progress deadlines, two bakes, drains and the longest back-off.
 const TIME_MAX: Duration = Duration::from_secs(3_600);
 
+/// The same histories each time; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` ask for others, and for more.
 fn histories(cases: u32) -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    let rng_seed = if asked.rng_seed == RngSeed::Random { RngSeed::Fixed(1) } else { asked.rng_seed };
     // The failing history is printed, and is a test as it stands: no file of seeds is kept.
-    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() }
+    let (cases, failure_persistence) = (asked.cases.max(cases), None);
+    ProptestConfig { cases, rng_seed, failure_persistence, max_shrink_iters: 20_000, ..asked }
 }
 
 proptest! {
