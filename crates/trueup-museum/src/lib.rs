@@ -16,8 +16,27 @@ pub const fn planted(_bug: Bug) -> bool {
     false
 }
 
+/// What is planted on this thread, to be taken along to a thread that works for it; nothing where the museum is closed.
+#[cfg(not(feature = "open"))]
+#[derive(Debug, Clone, Copy)]
+pub struct Carried(());
+
+#[cfg(not(feature = "open"))]
+impl Carried {
+    /// What is planted here.
+    #[must_use]
+    #[inline(always)]
+    pub const fn here() -> Self {
+        Self(())
+    }
+
+    /// Plants it on the thread that calls, for as long as that lives.
+    #[inline(always)]
+    pub const fn plant(self) {}
+}
+
 #[cfg(feature = "open")]
-pub use open::{Planted, planted};
+pub use open::{Carried, Planted, planted};
 
 #[cfg(feature = "open")]
 mod open {
@@ -54,9 +73,37 @@ mod open {
         }
     }
 
+    /// What is planted on this thread, to be taken along to a thread that works for it.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Carried(Option<Bug>);
+
+    impl Carried {
+        /// What is planted here.
+        #[must_use]
+        pub fn here() -> Self {
+            Self(PLANTED.get())
+        }
+
+        /// Plants it on the thread that calls, for as long as that lives.
+        pub fn plant(self) {
+            PLANTED.set(self.0);
+        }
+    }
+
     #[cfg(test)]
     mod tests {
         use super::*;
+
+        #[test]
+        fn a_thread_that_works_for_another_takes_its_bug_along() {
+            let _guard = Planted::new(Bug::ALL[0]);
+            let carried = Carried::here();
+            let there = std::thread::spawn(move || {
+                carried.plant();
+                planted(Bug::ALL[0])
+            });
+            assert!(there.join().expect("it does not panic"));
+        }
 
         #[test]
         fn a_bug_is_planted_until_its_guard_is_dropped_and_on_its_own_thread_only() {

@@ -247,7 +247,9 @@ fn helper<T: Send + 'static>(
     done: Sender<Result<T, EngineError>>,
     call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
 ) -> Result<(), EngineError> {
+    let bugs = trueup_museum::Carried::here();
     let caught = move || {
+        bugs.plant();
         let result = catch_unwind(AssertUnwindSafe(call));
         let result = result.unwrap_or_else(|panic| Err(EngineError::Broken(told(panic.as_ref()))));
         let _ = done.send(result);

@@ -71,7 +71,9 @@ impl SledStore {
         let (on_open, opened) = std::sync::mpsc::sync_channel(1);
         let (on_close, closed) = std::sync::mpsc::sync_channel(1);
         let (dir, shared) = (state_dir.to_owned(), Arc::clone(&health));
+        let bugs = trueup_museum::Carried::here();
         let life = move || {
+            bugs.plant();
             match Owner::open(&dir, inbox, shared) {
                 Ok(owner) => {
                     let _ = on_open.send(Ok(()));
