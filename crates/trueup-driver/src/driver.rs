@@ -6,15 +6,16 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio_util::sync::CancellationToken;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use trueup_seams::{Control, Nudge, NudgeSink, Snapshot, StoreError, StoreHealth};
-use trueup_types::status::EventKind;
+use trueup_types::status::{AppStatus, EventKind};
 use trueup_types::verdict::State;
 use trueup_types::{AppName, Timestamp};
 
 use crate::control::Handle;
-use crate::engine::{Cell, DriverParts, Engine};
+use crate::engine::{DriverParts, Engine};
 use crate::events::Events;
 use crate::queue::Priority;
 use crate::survey::Target;
@@ -71,7 +72,8 @@ impl Driver {
             Engine::new(parts, daemon, events, memory.rebuilt, changed)
         });
         engine.prune.lock().expect("no holder panics").approved(approved);
-        let cells = memory.apps.into_iter().map(|(app, record)| (app, Arc::new(Cell::new(record, true))));
+        let cell = |(app, record)| (AppName::clone(&app), Arc::new(engine.new_cell(&app, record, true)));
+        let cells = memory.apps.into_iter().map(cell);
         *engine.cells.lock().expect("no holder panics") = cells.collect();
         Ok(Self { engine })
     }
@@ -101,33 +103,45 @@ impl Driver {
         Some(all)
     }
 
+    /// How an app is shown, if it has been looked at.
+    #[must_use]
+    pub fn shown(&self, app: &AppName) -> Option<Arc<AppStatus>> {
+        let cell = self.engine.find(app)?;
+        let shown = cell.shown.lock().expect("no holder panics");
+        shown.status.clone()
+    }
+
     /// Runs until told to leave; then finishes the ticks in hand. What runs is left as it is.
+    ///
+    /// Dropped before that, it ends where it stands, with all that it began.
     pub async fn run(&self, leave: CancellationToken) {
         let engine = &self.engine;
-        let ticks = TaskTracker::new();
+        let tasks = Tasks::new();
         let sink = sink(engine);
         engine.parts.source.listen(Arc::clone(&sink));
         self.take_targets(&engine.snapshot(), &sink);
         wanted::review_guard(engine, &engine.snapshot());
-        let chores = tokio::spawn(chores(Arc::clone(engine), leave.clone()));
-        let writer = tokio::spawn(status_writer::run(Arc::clone(engine), leave.clone()));
-        let begin = tokio::spawn(begin(Arc::clone(engine), leave.clone()));
-        let survey = tokio::spawn(survey_after_loss(Arc::clone(engine), leave.clone()));
+        let chores = tasks.spawn(chores(Arc::clone(engine), leave.clone()));
+        let writer = tasks.spawn(status_writer::run(Arc::clone(engine), leave.clone()));
+        let begin = tasks.spawn(begin(Arc::clone(engine), leave.clone()));
+        let survey = tasks.spawn(survey_after_loss(Arc::clone(engine), leave.clone()));
         let every = engine.parts.resync.max(Duration::from_millis(1));
         let mut resync = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
         resync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            self.take_due(&ticks, &sink);
+            self.take_due(&tasks, &sink);
             let due = engine.queue.lock().expect("no holder panics").next_due();
             tokio::select! {
+                // In order, so that a run can be repeated; none can starve those behind it.
+                biased;
                 () = leave.cancelled() => break,
+                _ = resync.tick() => self.resync(&tasks, &sink),
                 () = engine.wake.notified() => {}
-                () = wait_until(engine, due, ticks.len() >= TICKS_MAX) => {}
-                _ = resync.tick() => self.resync(&ticks, &sink),
+                () = wait_until(engine, due, tasks.ticks.len() >= TICKS_MAX) => {}
             }
         }
-        ticks.close();
-        ticks.wait().await;
+        tasks.ticks.close();
+        tasks.ticks.wait().await;
         chores.await.expect("chores do not panic");
         writer.await.expect("the writer does not panic");
         begin.await.expect("the beginning does not panic");
@@ -135,7 +149,7 @@ impl Driver {
     }
 
     /// Starts a tick for each app that is due, as many as may run at once.
-    fn take_due(&self, ticks: &TaskTracker, sink: &NudgeSink) {
+    fn take_due(&self, tasks: &Tasks, sink: &NudgeSink) {
         let engine = &self.engine;
         self.take_targets(&engine.snapshot(), sink);
         loop {
@@ -148,7 +162,7 @@ impl Driver {
             };
             let Some((app, ask)) = taken else { return };
             let engine = Arc::clone(engine);
-            ticks.spawn(async move {
+            tasks.tick(async move {
                 let ticking = AssertUnwindSafe(tick::run(&engine, &app, &ask)).catch_unwind();
                 if let Err(panic) = ticking.await {
                     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -178,14 +192,38 @@ impl Driver {
     }
 
     /// The routine: everything is looked at, and whatever runs without being known is found.
-    fn resync(&self, ticks: &TaskTracker, sink: &NudgeSink) {
+    fn resync(&self, tasks: &Tasks, sink: &NudgeSink) {
         let engine = Arc::clone(&self.engine);
         self.take_targets(&engine.snapshot(), sink);
-        ticks.spawn(async move {
+        tasks.tick(async move {
             discover(&engine).await;
             wanted::review_guard(&engine, &engine.snapshot());
             engine.ask_all(Priority::Resync, "resync");
         });
+    }
+}
+
+/// What a run has begun: it ends with the run, be it that the run is dropped where it stands.
+struct Tasks {
+    ticks: TaskTracker,
+    alive: CancellationToken,
+    _end: DropGuard,
+}
+
+impl Tasks {
+    fn new() -> Self {
+        let alive = CancellationToken::new();
+        Self { ticks: TaskTracker::new(), _end: alive.clone().drop_guard(), alive }
+    }
+
+    /// Begins what goes on as long as the run.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<Option<()>> {
+        tokio::spawn(self.alive.clone().run_until_cancelled_owned(task))
+    }
+
+    /// Begins what a run that leaves waits for.
+    fn tick(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.ticks.spawn(self.alive.clone().run_until_cancelled_owned(task)));
     }
 }
 
@@ -201,6 +239,7 @@ async fn begin(engine: Arc<Engine>, leave: CancellationToken) {
         // The loop takes the targets when it turns.
         engine.wake.notify_one();
         tokio::select! {
+            biased;
             () = leave.cancelled() => return,
             () = tokio::time::sleep(BEGIN_GLANCE) => {}
         }
@@ -216,6 +255,7 @@ async fn survey_after_loss(engine: Arc<Engine>, leave: CancellationToken) {
     let lost = engine.rebuilt.lock().expect("no holder panics").is_some();
     while lost && !engine.surveyed.load(Ordering::SeqCst) {
         tokio::select! {
+            biased;
             () = leave.cancelled() => return,
             () = tokio::time::sleep(SURVEY_AGAIN) => {}
         }
@@ -281,6 +321,7 @@ async fn chores(engine: Arc<Engine>, leave: CancellationToken) {
     let mut healthy = true;
     loop {
         let leaving = tokio::select! {
+            biased;
             () = tokio::time::sleep(CHORES) => false,
             () = leave.cancelled() => true,
         };

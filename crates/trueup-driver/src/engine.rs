@@ -177,7 +177,15 @@ impl Engine {
     /// The cell of an app, made when it is not there.
     pub(crate) fn cell(&self, app: &AppName) -> Arc<Cell> {
         let mut cells = self.cells.lock().expect("no holder panics");
-        Arc::clone(cells.entry(app.clone()).or_insert_with(|| Arc::new(Cell::new(AppRecord::default(), false))))
+        let new = || Arc::new(self.new_cell(app, AppRecord::default(), false));
+        Arc::clone(cells.entry(app.clone()).or_insert_with(new))
+    }
+
+    /// A cell for an app, with a random stream of its own.
+    pub(crate) fn new_cell(&self, app: &AppName, record: AppRecord, saved: bool) -> Cell {
+        let dice = crate::jitter::stream(self.parts.seed, app.as_str());
+        let memory = AppMemory { record, acted: 0, dark: crate::retry::Retry::new(dice), saved };
+        Cell { memory: tokio::sync::Mutex::new(memory), shown: Mutex::default(), hinted: AtomicU64::new(0) }
     }
 
     /// The cell of an app, where there is one.
@@ -247,12 +255,5 @@ impl Engine {
         }
         self.events.note(kind, reason, About { app, revision }, message, self.now());
         self.dirty.notify_one();
-    }
-}
-
-impl Cell {
-    pub(crate) fn new(record: AppRecord, saved: bool) -> Self {
-        let memory = AppMemory { record, acted: 0, dark: crate::retry::Retry::default(), saved };
-        Self { memory: tokio::sync::Mutex::new(memory), shown: Mutex::default(), hinted: AtomicU64::new(0) }
     }
 }

@@ -15,6 +15,7 @@ mod engine;
 pub mod events;
 mod evidence;
 pub mod guard;
+mod jitter;
 mod notices;
 pub mod preview;
 pub mod probe;

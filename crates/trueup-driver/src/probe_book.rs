@@ -15,6 +15,7 @@ use trueup_types::probe::Probe;
 use trueup_types::{AppName, InstanceId, Release, TargetName, Timestamp};
 
 use crate::clock::Clock;
+use crate::jitter;
 use crate::probe::{Answer, ProbeState, together};
 use crate::prober::{self, Subject};
 
@@ -40,7 +41,7 @@ pub struct ProbeBook {
     http: reqwest::Client,
     permits: Arc<Semaphore>,
     tracked: Mutex<Book>,
-    dice: Mutex<fastrand::Rng>,
+    seed: u64,
 }
 
 struct Tracked {
@@ -65,7 +66,7 @@ impl ProbeBook {
             http: prober::http_client(),
             permits: Arc::new(Semaphore::new(CONCURRENCY_MAX)),
             tracked: Mutex::default(),
-            dice: Mutex::new(fastrand::Rng::with_seed(seed)),
+            seed,
         }
     }
 
@@ -133,7 +134,7 @@ impl ProbeBook {
             states: Mutex::new(states),
             health: Arc::clone(&health),
         });
-        let mut dice = self.dice.lock().expect("no holder panics");
+        let mut dice = jitter::stream(self.seed, &sighting.id.to_string());
         let loops = release.template.health.iter().cloned().enumerate();
         let loops: Vec<_> =
             loops.map(|(index, probe)| Arc::clone(&shared).keep_asking(index, probe, dice.fork())).collect();

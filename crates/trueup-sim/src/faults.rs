@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use trueup_types::{AppName, TargetName};
+
 /// What goes wrong with one call that changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallFault {
@@ -41,7 +43,7 @@ pub struct Faults {
     calls: VecDeque<Option<CallFault>>,
     sights: VecDeque<Option<SightFault>>,
     odds: Odds,
-    streams: BTreeMap<&'static str, fastrand::Rng>,
+    streams: BTreeMap<String, fastrand::Rng>,
     seed: u64,
 }
 
@@ -84,11 +86,17 @@ impl Faults {
         self.odds = Odds::default();
     }
 
-    pub(crate) fn next_call(&mut self) -> Option<CallFault> {
+    /// Other odds from here on; the streams go on where they stand.
+    pub fn turn(&mut self, odds: Odds) {
+        self.odds = odds;
+    }
+
+    /// What goes wrong with the next call that is about this app.
+    pub(crate) fn next_call(&mut self, app: &AppName) -> Option<CallFault> {
         if let Some(scripted) = self.calls.pop_front() {
             return scripted;
         }
-        self.drawn_call("calls", self.odds.call_permille)
+        self.drawn_call(&format!("calls {app}"), self.odds.call_permille)
     }
 
     /// What goes wrong with the next table.
@@ -96,7 +104,10 @@ impl Faults {
         self.drawn_call("routes", self.odds.route_permille)
     }
 
-    fn drawn_call(&mut self, stream: &'static str, permille: u16) -> Option<CallFault> {
+    fn drawn_call(&mut self, stream: &str, permille: u16) -> Option<CallFault> {
+        if permille == 0 {
+            return None;
+        }
         let dice = self.stream(stream);
         if dice.u16(0..1_000) >= permille {
             return None;
@@ -111,22 +122,29 @@ impl Faults {
         })
     }
 
-    /// How often the next hint arrives: once, unless something goes wrong.
-    pub(crate) fn next_nudge(&mut self) -> usize {
+    /// How often the next hint about this app arrives: once, unless something goes wrong.
+    pub(crate) fn next_nudge(&mut self, app: &AppName) -> usize {
         let permille = self.odds.nudge_permille;
-        let dice = self.stream("nudges");
+        if permille == 0 {
+            return 1;
+        }
+        let dice = self.stream(&format!("nudges {app}"));
         if dice.u16(0..1_000) >= permille {
             return 1;
         }
         if dice.bool() { 0 } else { 2 }
     }
 
-    pub(crate) fn next_sight(&mut self) -> Option<SightFault> {
+    /// What goes wrong with the next survey of this target.
+    pub(crate) fn next_sight(&mut self, target: &TargetName) -> Option<SightFault> {
         if let Some(scripted) = self.sights.pop_front() {
             return scripted;
         }
         let Odds { sight_permille, stale_permille, .. } = self.odds;
-        let dice = self.stream("sights");
+        if sight_permille == 0 && stale_permille == 0 {
+            return None;
+        }
+        let dice = self.stream(&format!("sights {target}"));
         if dice.u16(0..1_000) < sight_permille {
             return Some(match dice.u8(0..3) {
                 0 => SightFault::Dark,
@@ -141,10 +159,10 @@ impl Faults {
     }
 
     /// One stream for each thing, so that one more draw of one shifts no other.
-    fn stream(&mut self, name: &'static str) -> &mut fastrand::Rng {
+    fn stream(&mut self, name: &str) -> &mut fastrand::Rng {
         let seed = name.bytes().fold(self.seed ^ 0x9e37_79b9_7f4a_7c15, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        self.streams.entry(name).or_insert_with(|| fastrand::Rng::with_seed(seed))
+        self.streams.entry(name.to_owned()).or_insert_with(|| fastrand::Rng::with_seed(seed))
     }
 }

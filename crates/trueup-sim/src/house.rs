@@ -13,6 +13,7 @@ use trueup_seams::Control;
 use trueup_types::status::AppStatus;
 use trueup_types::{AppName, OwnerId, TargetName, Timestamp};
 
+use crate::tether::{Pace, Tether, Tethered};
 use crate::{SimClock, SimIngress, SimRuntime, SimSource, SimStore, World};
 
 impl Clock for SimClock {
@@ -31,12 +32,15 @@ pub struct House {
     pub store: Arc<SimStore>,
     /// Rollouts under way at once.
     pub rollouts_max: usize,
+    /// How long answers take.
+    pub pace: Pace,
     daemon: Option<Daemon>,
 }
 
 struct Daemon {
     driver: Arc<Driver>,
     control: Arc<dyn Control>,
+    tether: Arc<Tether>,
     leave: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -53,6 +57,7 @@ impl House {
             source: SimSource::new(),
             store: Arc::new(SimStore::new()),
             rollouts_max: 4,
+            pace: Pace::default(),
             daemon: None,
         }
     }
@@ -62,19 +67,29 @@ impl House {
     /// # Panics
     /// When the store cannot be read.
     pub async fn start(&mut self) {
-        let world = self.world.clone();
-        let parts = DriverParts {
+        let tether = Tether::new(self.world.clock, self.pace);
+        let driver = Arc::new(Driver::new(self.parts(&tether)).await.expect("the store loads"));
+        let leave = CancellationToken::new();
+        let running = (Arc::clone(&driver), leave.clone());
+        let task = tokio::spawn(async move { running.0.run(running.1).await });
+        self.daemon = Some(Daemon { control: driver.handle(), driver, tether, leave, task });
+    }
+
+    fn parts(&self, tether: &Arc<Tether>) -> DriverParts {
+        let (world, tied) = (self.world.clone(), Arc::clone(tether));
+        let ingress = Tethered::new(Arc::new(SimIngress::new(&self.world)), tether);
+        DriverParts {
             source: Arc::clone(&self.source) as Arc<dyn trueup_seams::Source>,
-            store: Arc::clone(&self.store) as Arc<dyn trueup_seams::Store>,
+            store: Arc::new(Tethered::new(Arc::clone(&self.store), tether)),
             runtimes: Box::new(move |spec| {
-                let runtime = Arc::new(SimRuntime::new(&world, &spec.name));
+                let runtime = Arc::new(Tethered::new(Arc::new(SimRuntime::new(&world, &spec.name)), &tied));
                 RuntimeParts {
                     runtime: Arc::clone(&runtime) as Arc<dyn trueup_seams::Runtime>,
                     inspect: Some(Arc::clone(&runtime) as Arc<dyn trueup_seams::Inspect>),
                     nudges: Some(runtime),
                 }
             }),
-            ingress: Some(Arc::new(SimIngress::new(&self.world))),
+            ingress: Some(Arc::new(ingress)),
             clock: Arc::new(self.world.clock),
             seed: 7,
             owner: OwnerId::new("sim").expect("a literal name"),
@@ -84,17 +99,13 @@ impl House {
             rollouts_max: self.rollouts_max,
             about: Identity::default(),
             edge_fault: Arc::default(),
-        };
-        let driver = Arc::new(Driver::new(parts).await.expect("the store loads"));
-        let leave = CancellationToken::new();
-        let running = (Arc::clone(&driver), leave.clone());
-        let task = tokio::spawn(async move { running.0.run(running.1).await });
-        self.daemon = Some(Daemon { control: driver.handle(), driver, leave, task });
+        }
     }
 
     /// Kills the daemon where it stands.
     pub async fn kill(&mut self) {
         if let Some(daemon) = self.daemon.take() {
+            daemon.tether.cut();
             daemon.task.abort();
             // Its end is what was asked for.
             let _ = daemon.task.await;
@@ -121,11 +132,24 @@ impl House {
         Arc::clone(&self.daemon.as_ref().expect("a daemon runs").control)
     }
 
+    /// What ties the daemon to the world.
+    ///
+    /// # Panics
+    /// When none runs.
+    #[must_use]
+    pub fn tether(&self) -> Arc<Tether> {
+        Arc::clone(&self.daemon.as_ref().expect("a daemon runs").tether)
+    }
+
     /// What is shown of an app.
+    ///
+    /// # Panics
+    /// When no daemon runs, or `name` is no name.
     #[must_use]
     pub fn app(&self, name: &str) -> Option<AppStatus> {
-        let apps = self.control().status().apps;
-        apps.into_iter().find(|app| app.metadata.name.as_str() == name)
+        let app = AppName::new(name).expect("a name");
+        let daemon = self.daemon.as_ref().expect("a daemon runs");
+        daemon.driver.shown(&app).map(|shown| AppStatus::clone(&shown))
     }
 
     /// Whether nothing is under way any more.

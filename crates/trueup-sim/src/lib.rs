@@ -22,6 +22,7 @@ pub mod laws;
 pub mod runtime;
 pub mod source;
 pub mod store;
+pub mod tether;
 pub mod world;
 
 pub use behaviour::Behaviour;
@@ -33,4 +34,5 @@ pub use ingress::SimIngress;
 pub use runtime::SimRuntime;
 pub use source::SimSource;
 pub use store::SimStore;
+pub use tether::{Call, CallKind, Cut, Moment, Pace, Tether, Tethered};
 pub use world::World;

@@ -62,7 +62,7 @@ impl SimRuntime {
             places.entry(instance.place.clone()).or_default().instances.push(instance.sighting(id, now));
         }
         let truth: Survey = places.into_iter().map(|(place, sight)| (place, Ok(sight))).collect();
-        let fault = state.faults.next_sight();
+        let fault = state.faults.next_sight(&self.target);
         drop(state);
         let mut before = self.before.lock().expect("no holder panics");
         let shown = |back: usize| before.get(back).or(before.back()).cloned();
@@ -84,7 +84,7 @@ impl SimRuntime {
 
     async fn perform(&self, step: &TargetStep) -> StepOutcome {
         let TargetStep::Instance(step) = step;
-        let fault = self.world.lock().faults.next_call();
+        let fault = self.world.lock().faults.next_call(&step.id().app);
         let unknown = |why: &str| StepOutcome::Unknown { why: Doubt::OutcomeUnknown(why.to_owned()) };
         match fault {
             None => self.effect(step, Judge::Yes),

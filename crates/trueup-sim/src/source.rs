@@ -18,6 +18,7 @@ pub struct SimSource {
 struct Inner {
     snapshot: Arc<Snapshot>,
     sinks: Vec<NudgeSink>,
+    hushed: bool,
 }
 
 impl SimSource {
@@ -66,6 +67,24 @@ impl SimSource {
         self.nudge(&Nudge::All);
     }
 
+    /// Has one more target, or has it no more.
+    pub fn target(&self, spec: TargetSpec, there: bool) {
+        self.edit(|snapshot| {
+            let name = spec.name.clone();
+            if there {
+                snapshot.targets.insert(name, spec)
+            } else {
+                snapshot.targets.remove(&name)
+            };
+        });
+        self.nudge(&Nudge::All);
+    }
+
+    /// Says nothing of changes from here on, as a watch that lost its events; or says it again.
+    pub fn hush(&self, hushed: bool) {
+        self.inner.lock().expect("no holder panics").hushed = hushed;
+    }
+
     fn edit(&self, change: impl FnOnce(&mut Snapshot)) {
         let mut inner = self.inner.lock().expect("no holder panics");
         let mut next = Snapshot::clone(&inner.snapshot);
@@ -76,8 +95,11 @@ impl SimSource {
     }
 
     fn nudge(&self, nudge: &Nudge) {
-        let sinks = self.inner.lock().expect("no holder panics").sinks.clone();
-        for sink in sinks {
+        let (sinks, hushed) = {
+            let inner = self.inner.lock().expect("no holder panics");
+            (inner.sinks.clone(), inner.hushed)
+        };
+        for sink in sinks.iter().filter(|_| !hushed) {
             sink(nudge.clone());
         }
     }

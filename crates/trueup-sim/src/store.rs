@@ -48,6 +48,11 @@ impl SimStore {
         self.lock().memory = Memory { rebuilt: Some("the store went back in time".to_owned()), ..earlier };
     }
 
+    /// Puts an earlier copy back with its watermark, as a restored backup of the whole directory: nobody notices.
+    pub fn put_back_unnoticed(&self, earlier: Memory) {
+        self.lock().memory = earlier;
+    }
+
     /// Goes back by one record, noticed: the next load says so.
     pub fn step_back(&self) {
         let mut inner = self.lock();
@@ -117,7 +122,12 @@ impl Store for SimStore {
     }
 
     fn forget<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, StoreResult<()>> {
-        Box::pin(async { self.change(|inner| drop(inner.memory.apps.remove(app))) })
+        Box::pin(async {
+            self.change(|inner| {
+                let before = inner.memory.apps.remove(app);
+                inner.before = Some((app.clone(), before));
+            })
+        })
     }
 
     fn save_daemon<'a>(&'a self, record: &'a DaemonRecord) -> BoxFuture<'a, StoreResult<()>> {

@@ -247,7 +247,7 @@ impl World {
     pub(crate) fn nudge(&self, target: &TargetName, app: &AppName) {
         let sinks = {
             let mut state = self.lock();
-            let times = state.faults.next_nudge();
+            let times = state.faults.next_nudge(app);
             let sinks = state.sinks.get(target).cloned().unwrap_or_default();
             sinks.iter().flat_map(|sink| std::iter::repeat_n(sink.clone(), times)).collect::<Vec<_>>()
         };
