@@ -3,6 +3,9 @@
 //! What a step changed in the world is seen by the next look; here stays what the next look cannot tell: that a target
 //! refused a release for good, and how long to wait before trying again.
 
+use std::time::Duration;
+
+use trueup_museum::{Bug, planted};
 use trueup_types::Timestamp;
 use trueup_types::record::{AppRecord, RefusedCreate};
 use trueup_types::step::{InstanceStep, Refusal, StepAction, StepOutcome, StepResult, TargetStep};
@@ -19,7 +22,8 @@ pub fn absorb(mut record: AppRecord, outcomes: &[StepResult], now: Timestamp) ->
             StepOutcome::Retry { after, why } => {
                 settled = false;
                 let failures = record.backoff.failures.saturating_add(1);
-                let wait = limits::doubled(limits::RETRY_FIRST, failures, limits::BACKOFF_MAX).max(*after);
+                let after = if planted(Bug::IgnoresRetryAfter) { Duration::ZERO } else { *after };
+                let wait = limits::doubled(limits::RETRY_FIRST, failures, limits::BACKOFF_MAX).max(after);
                 record.backoff.failures = failures;
                 record.backoff.until = Some(now.after(wait));
                 record.backoff.why = Some(why.clone());

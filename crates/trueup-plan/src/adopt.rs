@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::observed::{Health, Instance, Phase};
 use trueup_types::record::{AppRecord, Outcome, ReleaseNote};
 use trueup_types::{AppName, Generation, Release, Revision, Timestamp};
@@ -30,7 +31,8 @@ pub fn adopt(app: &AppName, instances: &[Instance], now: Timestamp) -> AppRecord
         let runs = matches!(one.sighting.phase, Phase::Running { .. } | Phase::Asleep);
         let sick = matches!(one.health, Health::Failed { .. });
         if runs && !sick && one.sighting.template.is_some() {
-            standing = Some(standing.map_or(revision, |oldest| oldest.min(revision)));
+            let newest = planted(Bug::AdoptsNewest);
+            standing = standing.filter(|oldest| (*oldest < revision) != newest).or(Some(revision));
         }
     }
     record.generation = Generation(record.highest.0);

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::observed::{ExitWhy, Health, Instance, Phase};
 use trueup_types::template::RestartPolicy;
 use trueup_types::{InstanceId, Observed, Release, RouteSight, Timestamp};
@@ -147,7 +148,7 @@ impl<'a> Census<'a> {
 /// Whether an instance is of a release: its name, its label and its place all say so.
 pub(crate) fn belongs(one: &Instance, release: &Release) -> bool {
     one.sighting.id.revision == release.revision
-        && one.sighting.release == release.digest
+        && (one.sighting.release == release.digest || planted(Bug::KnowsByNameOnly))
         && one.target == release.target
 }
 
@@ -177,10 +178,14 @@ fn vigour(
         Phase::Starting => Vigour::Waiting,
         Phase::Asleep => Vigour::Steady,
         Phase::Running { .. } => match &one.health {
+            Health::Passing { .. } if planted(Bug::IgnoresMinHealthy) => Vigour::Steady,
             Health::Passing { since } if now.since((*since).max(sighted_since)) >= min_healthy => Vigour::Steady,
             Health::Passing { .. } => Vigour::Passing,
             Health::Failed { .. } => Vigour::Failing,
+            Health::Waiting if planted(Bug::CountsUnreadyAsReady) => Vigour::Steady,
             Health::Waiting => Vigour::Waiting,
+            Health::Unknown if planted(Bug::TakesUnknownForReady) => Vigour::Steady,
+            Health::Unknown if planted(Bug::TakesUnknownForFailing) => Vigour::Failing,
             Health::Unknown => Vigour::Unknown,
         },
     }

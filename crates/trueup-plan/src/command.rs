@@ -1,5 +1,6 @@
 //! Takes in a person's word: the record that holds it, or why it is denied.
 
+use trueup_museum::{Bug, planted};
 use trueup_types::desired::DesiredApp;
 use trueup_types::order::{Denial, Order};
 use trueup_types::record::{AppRecord, Evidence, Outcome, Pin, Rejection, Rollout, Word};
@@ -55,7 +56,7 @@ fn rollback(
             .history
             .iter()
             .any(|note| note.revision == revision && matches!(note.outcome, Some(Outcome::Live | Outcome::RolledBack)));
-        live || record.current == Some(revision)
+        live || record.current == Some(revision) || planted(Bug::RollsBackToBad)
     };
     let to = match to {
         Some(to) => to,

@@ -71,9 +71,10 @@ fn needed_still(
 ) -> BTreeSet<Key> {
     let surge = Surge::of(desired);
     let old = || census.of(Role::Kept).filter(|member| serving.contains(&key(member))).count();
+    let well = || census.members.iter().filter(|member| serving.contains(&key(member)) && !doubtful(member)).count();
     let (least, there) = match heading.mode {
         Mode::Rolling | Mode::Baking if surge.keeps_old => (desired.replicas(), old()),
-        Mode::Rolling | Mode::Baking => (desired.replicas().saturating_sub(surge.unavailable), serving.len()),
+        Mode::Rolling | Mode::Baking => (desired.replicas().saturating_sub(surge.unavailable), well()),
         Mode::Steady | Mode::Reverting | Mode::Fallen | Mode::Held | Mode::Empty => (0, 0),
     };
     let short = usize::try_from(least).unwrap_or(usize::MAX).saturating_sub(there);
@@ -87,6 +88,14 @@ fn needed_still(
     let mut needed: BTreeSet<_> = idle.into_iter().take(short).map(key).collect();
     needed.extend(healthy_still(desired, heading, census, serving, &needed));
     needed
+}
+
+/// Whether one that serves is known not to answer well.
+fn doubtful(member: &Member<'_>) -> bool {
+    match member.vigour {
+        Vigour::Waiting | Vigour::Failing | Vigour::Down | Vigour::Going => true,
+        Vigour::Steady | Vigour::Passing | Vigour::Completed | Vigour::Unknown => false,
+    }
 }
 
 /// The healthy ones of other releases that go only when enough others pass.
@@ -114,7 +123,7 @@ fn healthy_still(
 /// Those of a held rollout that keep the good release from its number; the newest stay longest, for a person to look at.
 fn in_the_way(desired: &DesiredApp, census: &Census<'_>, serving: &BTreeSet<Key>) -> Vec<Key> {
     let replicas = desired.replicas();
-    let there = census.count(Role::Fresh, |vigour| vigour != Vigour::Going);
+    let there = census.count(Role::Fresh, |vigour| vigour.runs() || vigour == Vigour::Completed);
     let coming = Surge::of(desired).free_to_replace(census, replicas)
         + census.count(Role::Stale, |vigour| vigour == Vigour::Going);
     let short = usize::try_from(replicas.saturating_sub(there).saturating_sub(coming)).unwrap_or(usize::MAX);
@@ -138,6 +147,12 @@ pub(crate) fn mark(
     }
 }
 
+/// Whether anything of an app can be in a table, now or since an earlier release.
+pub(crate) fn has_ways_in(record: &AppRecord, desired: &DesiredApp) -> bool {
+    let exposures = record.releases.values().map(|release| &release.exposure).chain([&desired.exposure]);
+    exposures.into_iter().any(|exposure| !exposure.routes.is_empty())
+}
+
 /// Whether a leaving one may be stopped; else when its drain is over.
 pub(crate) fn drained(
     record: &AppRecord,
@@ -147,7 +162,8 @@ pub(crate) fn drained(
     now: Timestamp,
 ) -> Result<(), Option<Timestamp>> {
     match routes {
-        RouteSight::Unknown(_) => Err(None),
+        RouteSight::Unknown(_) if has_ways_in(record, desired) => Err(None),
+        RouteSight::Unknown(_) => Ok(()),
         RouteSight::Seen(_) if member.listed => Err(None),
         RouteSight::Seen(_) if member.in_flight == 0 => Ok(()),
         RouteSight::Seen(_) => {

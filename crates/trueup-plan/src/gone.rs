@@ -1,5 +1,6 @@
 //! The three answers that are no rollout: the app is gone, nobody knows, or a person said to leave it alone.
 
+use trueup_museum::{Bug, planted};
 use trueup_types::desired::{DesiredApp, Doubt, Permits, Prune};
 use trueup_types::observed::Phase;
 use trueup_types::record::{AppRecord, Rollout};
@@ -22,7 +23,7 @@ pub(crate) fn plan(prune: Prune, observed: &Observed, permits: &Permits, record:
     if record.suspended.is_some() {
         return still(record, &census, State::Suspended, "suspended; its manifest is gone, and it is left as it is");
     }
-    if prune == Prune::Orphan {
+    if prune == Prune::Orphan && !planted(Bug::DeletesOrphans) {
         return still(record, &census, State::Orphaned, "its manifest is gone; it is left running and forgotten");
     }
     if let Err(hold) = &permits.destroy {

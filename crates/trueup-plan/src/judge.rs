@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::observed::{ExitWhy, Health, Instance, Phase};
 use trueup_types::record::{AppRecord, Evidence};
 use trueup_types::template::RestartPolicy;
 use trueup_types::time::Stopwatch;
-use trueup_types::{InstanceId, Release};
+use trueup_types::{InstanceId, Release, Timestamp};
 
 use crate::census::belongs;
 use crate::rollout::Scene;
@@ -67,7 +68,8 @@ pub(crate) fn waits_too_long(
             *watch = Stopwatch::started(scene.now);
             continue;
         }
-        watch.advance(scene.observed.sighted_since, scene.now);
+        let sighted = if planted(Bug::CountsTheDark) { Timestamp::ZERO } else { scene.observed.sighted_since };
+        watch.advance(sighted, scene.now);
         if late.is_none() && watch.reached(scene.desired.policy.healthy_deadline) {
             let last = match &one.health {
                 Health::Failed { last, .. } => Some(last.clone()),
@@ -101,7 +103,7 @@ pub(crate) fn bakes(scene: &Scene<'_>, release: &Release, good: Option<&Release>
         }
         Health::Failed { .. } | Health::Waiting | Health::Passing { .. } | Health::Unknown => None,
     });
-    let crash = crashed.filter(|one| belongs(one, release));
+    let crash = crashed.filter(|one| belongs(one, release) && !planted(Bug::MissesCrashInBake));
     let crash = crash.and_then(|one| match &one.sighting.phase {
         Phase::Exited { code, .. } => {
             Some(Evidence::Exited { instance: one.sighting.id.clone(), code: *code, times: 1 })
@@ -111,7 +113,8 @@ pub(crate) fn bakes(scene: &Scene<'_>, release: &Release, good: Option<&Release>
     let Some(evidence) = crash.or(failing) else { return Bake::Good };
     let old = good.map(|release| of_release(scene, release)).unwrap_or_default();
     let running: Vec<_> = old.iter().filter(|one| matches!(one.sighting.phase, Phase::Running { .. })).collect();
-    let control_fails = running.iter().all(|one| matches!(one.health, Health::Failed { .. }));
+    let control_fails = !planted(Bug::BlamesWhatBothSuffer)
+        && running.iter().all(|one| matches!(one.health, Health::Failed { .. }));
     if !running.is_empty() && control_fails { Bake::BothFail } else { Bake::Bad(evidence) }
 }
 

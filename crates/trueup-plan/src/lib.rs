@@ -28,6 +28,7 @@ mod verdict;
 
 use std::borrow::Cow;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::desired::{DesiredApp, Permits};
 use trueup_types::{AppRecord, Instance, Observed, Plan, Timestamp, Wake, WakeReason, Wanted};
 
@@ -55,7 +56,8 @@ pub fn plan(wanted: &Wanted, observed: &Observed, permits: &Permits, record: &Ap
 /// The same sight with everything in it once, in name order: how a listing was put together decides nothing.
 fn tidy(observed: &Observed) -> Cow<'_, Observed> {
     let key = |one: &Instance| (one.sighting.id.clone(), one.target.clone());
-    if observed.instances.is_sorted_by(|a, b| (&a.sighting.id, &a.target) < (&b.sighting.id, &b.target)) {
+    if planted(Bug::TrustsListingOrder)
+        || observed.instances.is_sorted_by(|a, b| (&a.sighting.id, &a.target) < (&b.sighting.id, &b.target)) {
         return Cow::Borrowed(observed);
     }
     let mut tidied = observed.clone();
@@ -66,7 +68,7 @@ fn tidy(observed: &Observed) -> Cow<'_, Observed> {
 
 fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before: &AppRecord, now: Timestamp) -> Plan {
     let mut record = before.clone();
-    if desired.policy.suspend || record.suspended.is_some() {
+    if (desired.policy.suspend || record.suspended.is_some()) && !planted(Bug::IgnoresSuspend) {
         return gone::suspended(desired, observed, record, now);
     }
     let scene = Scene { desired, observed, permits, now };
@@ -113,6 +115,6 @@ fn after_transition(before: &AppRecord, after: &AppRecord, now: Timestamp) -> Wa
 
 /// Keeps in mind only the targets where something of the app still is, or is wanted.
 fn forget_homes(record: &mut AppRecord, observed: &Observed, desired: &DesiredApp) {
-    let there = |target: &_| observed.instances.iter().any(|one| one.target == *target);
+    let there = |target: &_| observed.instances.iter().any(|one| one.target == *target) && !planted(Bug::LeavesOldHome);
     record.homes.retain(|target| *target == desired.placement.target || there(target));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::policy::History;
 use trueup_types::record::{AppRecord, DeployPhase, Outcome, PhaseNote, ReleaseNote, Rollout};
 use trueup_types::{Observed, Release, Revision, Timestamp};
@@ -65,7 +66,7 @@ pub(crate) fn trim(record: &mut AppRecord, observed: &Observed, history: &Histor
     if record.history.len() <= limit && record.releases.len() <= limit {
         return;
     }
-    let used = in_use(record, observed);
+    let used = if planted(Bug::TrimsLastGood) { BTreeSet::new() } else { in_use(record, observed) };
     let surplus = record.history.len().saturating_sub(limit);
     let mut index = 0;
     record.history.retain(|note| {

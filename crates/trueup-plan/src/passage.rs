@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use crate::census::{Census, Role, Vigour};
 use crate::judge::{self, Bake};
-use crate::notes;
 use crate::rollout::{Heading, Mode, Scene, answers, begin, idle, is_rejected, refresh_exposure, rolling, steady};
+use crate::{drain, notes};
 
 /// A rollout under way: superseded, failed, promoted, or further on.
 pub(crate) fn underway(record: &mut AppRecord, scene: &Scene<'_>, rollout: Rollout) -> Heading {
@@ -27,7 +27,7 @@ pub(crate) fn underway(record: &mut AppRecord, scene: &Scene<'_>, rollout: Rollo
     }
     let release = refresh_exposure(record, scene.desired, &release);
     let policy = &scene.desired.policy;
-    count(&mut progress, scene);
+    count(&mut progress, record, scene);
     let late = judge::waits_too_long(&mut waits, scene, &release);
     let stuck = progress.reached(policy.progress_deadline).then_some(Evidence::NoProgress);
     if let Some(evidence) = judge::fails_fast(record, scene, &release).or(late).or(stuck) {
@@ -133,14 +133,20 @@ pub(crate) fn held(good: Arc<Release>) -> Heading {
     Heading { mode: Mode::Held, stall: Some(Stall::Held), ..steady(Some(good), true) }
 }
 
-/// Counts watched time toward a deadline, but none in which the hands were tied: what may not act makes no progress, and
-/// that is no fault of the release.
-fn count(watch: &mut Stopwatch, scene: &Scene<'_>) {
-    if scene.permits.create.is_ok() && scene.permits.destroy.is_ok() {
+/// Counts watched time toward a deadline, but none in which the hands were tied: what may not act, or cannot shift
+/// traffic, makes no progress, and that is no fault of the release.
+fn count(watch: &mut Stopwatch, record: &AppRecord, scene: &Scene<'_>) {
+    let tied = scene.permits.create.is_err() || scene.permits.destroy.is_err();
+    if !tied && !is_dark(record, scene) {
         watch.advance(scene.observed.sighted_since, scene.now);
     } else {
         watch.skip(scene.now);
     }
+}
+
+/// Whether there is traffic, and nobody can see where it goes.
+fn is_dark(record: &AppRecord, scene: &Scene<'_>) -> bool {
+    matches!(scene.observed.routes, RouteSight::Unknown(_)) && drain::has_ways_in(record, scene.desired)
 }
 
 /// A promoted release under watch.
@@ -157,6 +163,8 @@ pub(crate) fn baking(
     }
     let good = record.current_release().filter(|good| good.revision != to).cloned();
     match judge::bakes(scene, &release, good.as_deref(), crashed.as_ref()) {
+        // Without traffic it proves nothing.
+        Bake::Good if is_dark(record, scene) => bake.skip(scene.now),
         Bake::Good => bake.advance(scene.observed.sighted_since, scene.now),
         Bake::BothFail => bake.skip(scene.now),
         Bake::Bad(evidence) => return fail(record, scene, &release, evidence),
@@ -185,7 +193,7 @@ pub(crate) fn reverting(
     (from, since, mut spent): (Revision, Timestamp, Stopwatch),
 ) -> Heading {
     let Some(good) = record.current_release().cloned() else { return idle(record, scene) };
-    count(&mut spent, scene);
+    count(&mut spent, record, scene);
     let policy = &scene.desired.policy;
     let census = Census::take(scene.observed, Some(&good), None, policy.min_healthy, scene.now);
     let back = census.count(Role::Fresh, |vigour| vigour.passes() || vigour == Vigour::Completed);

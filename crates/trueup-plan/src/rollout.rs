@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::desired::{DesiredApp, Hold, Permits, Readiness};
 use trueup_types::observed::{ExitWhy, Health, Instance, Phase};
 use trueup_types::policy::RevertMode;
@@ -94,7 +95,8 @@ fn count_exits(record: &mut AppRecord, scene: &Scene<'_>) -> Option<Instance> {
             }
             Phase::Created | Phase::Starting | Phase::Asleep | Phase::Vanishing { .. } => continue,
         };
-        if !by_itself || record.exits.get(id).is_some_and(|exits| exits.last == one.sighting.incarnation) {
+        let counted = record.exits.get(id).is_some_and(|exits| exits.last == one.sighting.incarnation);
+        if !by_itself || (counted && !planted(Bug::CountsExitTwice)) {
             continue;
         }
         let count = record.exits.get(id).map_or(0, |exits| exits.count) + 1;
@@ -112,6 +114,7 @@ fn count_exits(record: &mut AppRecord, scene: &Scene<'_>) -> Option<Instance> {
 fn forgive(record: &mut AppRecord, one: &Instance, now: Timestamp) {
     if let Health::Passing { since } = one.health
         && now.since(since) >= limits::BACKOFF_RESET
+        && !planted(Bug::NeverForgivesExits)
     {
         record.exits.remove(&one.sighting.id);
         record.backoff.instances.remove(&one.sighting.id);
@@ -119,7 +122,8 @@ fn forgive(record: &mut AppRecord, one: &Instance, now: Timestamp) {
 }
 
 fn end_stale_pin(record: &mut AppRecord, desired: &DesiredApp) {
-    if record.pin.as_ref().is_some_and(|pin| pin.template.is_some_and(|template| template != desired.template_digest)) {
+    let stale = |template| template != desired.template_digest && !planted(Bug::PinOutlivesEdit);
+    if record.pin.as_ref().is_some_and(|pin| pin.template.is_some_and(stale)) {
         record.pin = None;
     }
 }
@@ -133,7 +137,8 @@ enum Asked {
 }
 
 fn asked(record: &AppRecord) -> Asked {
-    let pinned = record.pin.as_ref().and_then(|pin| record.release(pin.to));
+    let pin = record.pin.as_ref().filter(|_| !planted(Bug::UndoesRollback));
+    let pinned = pin.and_then(|pin| record.release(pin.to));
     pinned.map_or(Asked::Manifest, |release| Asked::Pinned(Arc::clone(release)))
 }
 
@@ -152,7 +157,7 @@ pub(crate) fn answers(record: &AppRecord, desired: &DesiredApp, release: &Releas
 pub(crate) fn is_rejected(record: &AppRecord, desired: &DesiredApp) -> bool {
     match asked(record) {
         Asked::Pinned(_) => false,
-        Asked::Manifest if record.rejected.is_empty() => false,
+        Asked::Manifest if record.rejected.is_empty() || planted(Bug::RetriesRejected) => false,
         Asked::Manifest => {
             let key = (desired.release_digest(record.restarts), desired.placement.target.clone());
             record.rejected.contains_key(&key)
@@ -236,12 +241,12 @@ pub(crate) fn rolling(release: Arc<Release>, good: Option<Arc<Release>>) -> Head
 }
 
 /// What keeps a rollout from beginning. A revert asks none of this.
-fn held_back(scene: &Scene<'_>) -> Option<Hold> {
+pub(crate) fn held_back(scene: &Scene<'_>) -> Option<Hold> {
     let waiting: Vec<_> = scene
         .permits
         .dependencies
         .iter()
-        .filter(|(_, readiness)| **readiness != Readiness::Ready)
+        .filter(|(_, readiness)| **readiness != Readiness::Ready && !planted(Bug::IgnoresDependencies))
         .map(|(app, _)| app.clone())
         .collect();
     if !waiting.is_empty() {
@@ -251,7 +256,8 @@ fn held_back(scene: &Scene<'_>) -> Option<Hold> {
 }
 
 fn next_release(record: &AppRecord, desired: &DesiredApp) -> Arc<Release> {
-    let revision = record.highest.next();
+    let before = if planted(Bug::ReusesRevision) { record.current.unwrap_or_default() } else { record.highest };
+    let revision = before.next();
     match asked(record) {
         Asked::Pinned(pinned) => Arc::new(Release { revision, ..Release::clone(&pinned) }),
         Asked::Manifest => Arc::new(Release {

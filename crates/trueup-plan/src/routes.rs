@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::desired::DesiredApp;
 use trueup_types::exposure::Exposure;
 use trueup_types::route::{AppRoutes, Backend, RouteEntry};
@@ -35,6 +36,7 @@ pub(crate) fn serving(desired: &DesiredApp, heading: &Heading, census: &Census<'
     let choice = Choice { census, wanted, room, routed_app };
     let chosen = match heading.mode {
         Mode::Empty | Mode::Fallen => choice.remaining(),
+        Mode::Reverting if planted(Bug::RevertKillsFirst) => census.of(Role::Fresh).collect(),
         Mode::Steady | Mode::Reverting | Mode::Held | Mode::Baking => choice.prefer(Role::Fresh, Eagerness::Passing),
         Mode::Rolling => choice.while_rolling(desired),
     };
@@ -75,8 +77,8 @@ impl<'c, 'a> Choice<'c, 'a> {
 
     fn prefer(&self, role: Role, eagerness: Eagerness) -> Vec<&'c Member<'a>> {
         let mut chosen: Vec<_> = self.census.of(role).filter(|member| self.eligible(member)).collect();
-        // Those that serve stay before those that would have to be brought in.
-        chosen.sort_by_key(|member| (!self.serves(member), !certain(member)));
+        // Those that surely pass, and of these those that serve: they stay before any that would have to be brought in.
+        chosen.sort_by_key(|member| (!certain(member), !self.serves(member)));
         chosen.truncate(self.wanted);
         let others = self.census.members.iter().filter(|member| member.role != role && self.serves(member));
         fill(&mut chosen, others.filter(|member| self.eligible(member)), self.wanted.saturating_sub(self.room));
@@ -85,7 +87,7 @@ impl<'c, 'a> Choice<'c, 'a> {
             let way_back = self.census.of(Role::Kept).filter(|member| member.vigour.passes());
             fill(&mut chosen, way_back, self.wanted);
         }
-        if chosen.is_empty() && self.wanted > self.room {
+        if chosen.is_empty() && self.wanted > self.room && !planted(Bug::UnroutesEverybody) {
             let staying = self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs());
             chosen.extend(staying);
         }

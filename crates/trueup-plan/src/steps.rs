@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::desired::{DesiredApp, Hold};
 use trueup_types::observed::{ExitWhy, Health};
 use trueup_types::record::AppRecord;
@@ -87,7 +88,7 @@ impl Gap<'_, '_> {
             }
             let exits = record.exits.get(member.id()).map_or(0, |exits| exits.count);
             let wait = match why {
-                ExitWhy::ByItself if exits > 1 => {
+                ExitWhy::ByItself if exits > 1 && !planted(Bug::CrashLoopsHot) => {
                     limits::doubled(limits::BACKOFF_FIRST, exits - 1, limits::BACKOFF_MAX)
                 }
                 ExitWhy::CannotStart { .. } => limits::BACKOFF_MAX.min(limits::RETRY_FIRST * 100),
@@ -127,7 +128,8 @@ impl Gap<'_, '_> {
             *wake = wake.or(Wake::At(until, WakeReason::Backoff));
             return Vec::new();
         }
-        let mut used: BTreeSet<_> = self.census.members.iter().map(|member| member.id().clone()).collect();
+        let holds = |member: &&Member<'_>| member.vigour != Vigour::Going || !planted(Bug::ReusesNameOfTheGoing);
+        let mut used: BTreeSet<_> = self.census.members.iter().filter(holds).map(|one| one.id().clone()).collect();
         let places = self.places();
         let mut steps = Vec::new();
         for place in places.into_iter().take(usize::try_from(missing).unwrap_or(usize::MAX)) {

@@ -3,6 +3,7 @@
 //! Reads the policy once and answers in instances. Where two cannot stand side by side the surge is nothing and one may
 //! be missing, whatever the manifest says.
 
+use trueup_museum::{Bug, planted};
 use trueup_types::desired::DesiredApp;
 use trueup_types::policy::Strategy;
 
@@ -34,6 +35,7 @@ impl Surge {
         let most = if surge == 0 { replicas.saturating_sub(1).max(1) } else { replicas.saturating_sub(1) };
         let unavailable = match (recreates, stop_first) {
             (true, _) => replicas,
+            (false, _) if planted(Bug::IgnoresUpdateLimits) => replicas,
             (false, true) => policy.max_unavailable.of_rounded_down(replicas).clamp(1, most),
             (false, false) => policy.max_unavailable.of_rounded_down(replicas).min(most),
         };
@@ -59,7 +61,8 @@ impl Surge {
 
     /// How many more may be started at this moment.
     pub(crate) fn free(&self, census: &Census<'_>, replicas: u32) -> u32 {
-        (replicas + self.surge).saturating_sub(running(census))
+        let surge = if planted(Bug::SurgesUnbounded) { 2 * replicas } else { self.surge };
+        (replicas + surge).saturating_sub(running(census))
     }
 
     /// The same for a replacement that starts first, which is allowed one beyond a surge of nothing.

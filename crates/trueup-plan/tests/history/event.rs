@@ -164,7 +164,8 @@ fn befall(model: &mut Model, index: usize, what: &Fault) {
             being.release = Arc::new(Release { exposure: being.release.exposure.clone(), ..Release::clone(&other) });
         }
         Fault::Busy(count) => {
-            if matches!(being.state, Life::Up { .. }) {
+            // Requests come by way of the table only.
+            if matches!(being.state, Life::Up { .. }) && model.share.lists(&key.1) {
                 model.in_flight.insert(key.1, *count);
             }
         }
