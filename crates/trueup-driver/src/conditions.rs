@@ -1,5 +1,7 @@
 //! From a verdict to Kubernetes-style conditions and one word for tables: computed here, at the edge, and nowhere else.
 
+use std::collections::BTreeMap;
+
 use trueup_types::desired::Hold;
 use trueup_types::status::{Condition, ConditionStatus};
 use trueup_types::verdict::{Stall, State};
@@ -54,6 +56,20 @@ pub fn conditions(
         add("ManifestInvalid", ConditionStatus::True, "ManifestInvalid", &message);
     }
     all
+}
+
+/// Since when each of the daemon's own conditions has been true.
+#[derive(Debug, Default)]
+pub(crate) struct Onsets(BTreeMap<String, Timestamp>);
+
+impl Onsets {
+    /// Stamps those that are true now with when they became so, and forgets the others.
+    pub(crate) fn stamp(&mut self, conditions: &mut [Condition], now: Timestamp) {
+        self.0.retain(|kind, _| conditions.iter().any(|one| one.kind == *kind));
+        for one in conditions {
+            one.last_transition_time = *self.0.entry(one.kind.clone()).or_insert(now);
+        }
+    }
 }
 
 /// Whether it is ready, and whether it is on its way.
@@ -163,6 +179,17 @@ mod tests {
         assert_eq!(kinds(&verdict(State::Progressing)), ["Ready=True", "Reconciling=True"]);
         let down = Verdict { serving: false, ..verdict(State::Progressing) };
         assert_eq!(kinds(&down), ["Ready=False", "Reconciling=True"]);
+    }
+
+    #[test]
+    fn a_condition_of_the_daemon_keeps_its_onset_until_it_ends() {
+        let all = || conditions(&verdict(State::Ready), None, &[], Timestamp::ZERO);
+        let mut onsets = Onsets::default();
+        let mut at = |millis: u64, mut all: Vec<Condition>| {
+            onsets.stamp(&mut all, Timestamp::from_millis(millis));
+            all.first().map(|one| one.last_transition_time.as_millis())
+        };
+        assert_eq!([at(1, all()), at(2, all()), at(3, Vec::new()), at(4, all())], [Some(1), Some(1), None, Some(4)]);
     }
 
     #[test]

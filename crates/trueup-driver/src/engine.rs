@@ -16,6 +16,7 @@ use trueup_types::target::TargetSpec;
 use trueup_types::{AppName, AppRecord, OwnerId, Revision, TargetName, Timestamp};
 
 use crate::clock::Clock;
+use crate::conditions::Onsets;
 use crate::events::{About, Events};
 use crate::probe_book::ProbeBook;
 use crate::queue::{Ask, Priority, Queue};
@@ -98,6 +99,8 @@ pub(crate) struct Engine {
     pub capped: Mutex<BTreeSet<AppName>>,
     pub prune: Mutex<crate::guard::Guard>,
     pub rebuilt: Mutex<Option<String>>,
+    /// Since when each of the daemon's own conditions has been true.
+    pub onsets: Mutex<Onsets>,
     pub surveyed: AtomicBool,
     pub started_at: Timestamp,
     pub dirty: Notify,
@@ -159,6 +162,7 @@ impl Engine {
             capped: Mutex::default(),
             prune: Mutex::default(),
             rebuilt: Mutex::new(rebuilt),
+            onsets: Mutex::default(),
             surveyed: AtomicBool::new(false),
             started_at: now,
             dirty: Notify::new(),

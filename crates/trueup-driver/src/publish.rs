@@ -307,6 +307,7 @@ fn daemon_conditions(engine: &Engine, snapshot: &Snapshot) -> Vec<Condition> {
     if let Some(why) = engine.status_fault.lock().expect("no holder panics").clone() {
         all.push(abnormal("StatusDegraded", why));
     }
+    engine.onsets.lock().expect("no holder panics").stamp(&mut all, now);
     all
 }
 
