@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::time::{ClockId, clock_gettime};
+use trueup_museum::{Bug, planted};
 use trueup_seams::DaemonRecord;
 use trueup_types::Timestamp;
 
@@ -32,7 +33,7 @@ impl SteadyClock {
     #[must_use]
     pub fn continued(record: &mut DaemonRecord, boot_id: &str) -> Self {
         let (wall, boot) = (millis(ClockId::Realtime), millis(ClockId::Boottime));
-        if record.boot_id != boot_id {
+        if record.boot_id != boot_id || planted(Bug::TrustsWallClock) {
             record.boot_id = boot_id.to_owned();
             let now = wall.max(record.clock_latest.as_millis());
             record.clock_anchor = Timestamp::from_millis(now.saturating_sub(boot));

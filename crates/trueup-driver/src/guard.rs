@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::AppName;
 use trueup_types::desired::Hold;
 
@@ -28,7 +29,8 @@ impl Guard {
         if fresh.is_empty() {
             return;
         }
-        let limit = ALWAYS.max(known * PERCENT / 100);
+        let percent = if planted(Bug::DeletesInMasses) { 100 } else { PERCENT };
+        let limit = ALWAYS.max(known * percent / 100);
         if strict || self.going.len() + fresh.len() > limit {
             self.blocked.extend(fresh);
         } else {

@@ -2,6 +2,7 @@
 //!
 //! Three-valued: an answer is good, bad, or says nothing because the asking failed. Pure; `prober` asks, this judges.
 
+use trueup_museum::{Bug, planted};
 use trueup_types::Timestamp;
 use trueup_types::observed::{Health, ProbeFailure};
 use trueup_types::probe::Probe;
@@ -64,7 +65,7 @@ impl ProbeState {
         let in_grace = now.since(started) < probe.grace;
         match &mut self.health {
             Health::Failed { last: known, .. } => *known = last,
-            Health::Passing { .. } if self.bad < probe.failures => {}
+            Health::Passing { .. } if self.bad < probe.failures && !planted(Bug::FailsAtFirstAnswer) => {}
             // Once it has passed, its grace is over.
             Health::Passing { .. } => self.health = Health::Failed { since: now, last },
             Health::Unknown | Health::Waiting if in_grace => self.health = Health::Waiting,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use trueup_museum::{Bug, planted};
 use trueup_seams::Inspect;
 use trueup_types::observed::{Health, Incarnation, Phase, Sighting};
 use trueup_types::probe::Probe;
@@ -95,7 +96,8 @@ impl ProbeBook {
                 continue;
             }
             let key = (target.clone(), sighting.id.clone());
-            let same = ours.get(&key).is_some_and(|one| one.incarnation == sighting.incarnation);
+            let of_this_life = |one: &Tracked| one.incarnation == sighting.incarnation;
+            let same = ours.get(&key).is_some_and(|one| of_this_life(one) || planted(Bug::KeepsHealthOfLastLife));
             if !same {
                 let one = self.track(sighting, &release, inspect.clone(), since);
                 ours.insert(key.clone(), one);

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::{AppName, Timestamp};
 
 /// How urgent a look is; the first is the most.
@@ -79,20 +80,26 @@ impl Queue {
     /// Takes the next app that is due; it counts as running until [`Queue::done`].
     pub fn take(&mut self, now: Timestamp) -> Option<(AppName, Ask)> {
         self.promote(now);
-        let aged = |app: &AppName| self.asks.get(app).is_some_and(|ask| now.since(ask.at) >= AGED);
+        let aged = |app: &AppName| {
+            self.asks.get(app).is_some_and(|ask| now.since(ask.at) >= AGED && !planted(Bug::StarvesRoutine))
+        };
         let old = PRIORITIES.iter().rev().find(|p| self.ready[**p as usize].front().is_some_and(aged));
         let urgent = PRIORITIES.iter().find(|p| !self.ready[**p as usize].is_empty());
         let priority = *old.or(urgent)?;
         let app = self.ready[priority as usize].pop_front()?;
         let ask = self.asks.remove(&app)?;
-        self.running.insert(app.clone());
+        if !planted(Bug::OverlapsLooks) {
+            self.running.insert(app.clone());
+        }
         Some((app, ask))
     }
 
     /// Ends a look; what was asked for meanwhile is asked for now.
     pub fn done(&mut self, app: &AppName) {
         self.running.remove(app);
-        if let Some(ask) = self.again.remove(app) {
+        if let Some(ask) = self.again.remove(app)
+            && !planted(Bug::ForgetsAskDuringLook)
+        {
             self.ask(app, ask);
         }
     }

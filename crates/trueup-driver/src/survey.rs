@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use trueup_museum::{Bug, planted};
 use trueup_seams::{Inspect, Runtime};
 use trueup_types::observed::Sighting;
 use trueup_types::target::TargetSpec;
@@ -76,6 +77,7 @@ impl Target {
             Ok(survey) => gather(survey),
             Err(_) => Err(format!("no answer in {} s", SURVEY_TIMEOUT.as_secs())),
         };
+        let apps = if planted(Bug::TakesErrorForEmpty) { Ok(apps.unwrap_or_default()) } else { apps };
         let unbroken = last.as_ref().filter(|before| before.apps.is_ok()).map(|before| before.since);
         let since = if apps.is_ok() { unbroken.unwrap_or(at) } else { at };
         let sight = Arc::new(TargetSight { epoch: began, at, since, apps });
@@ -94,6 +96,9 @@ impl Target {
 fn gather(survey: trueup_seams::Survey) -> Result<BTreeMap<AppName, Vec<Sighting>>, String> {
     let mut apps: BTreeMap<AppName, Vec<Sighting>> = BTreeMap::new();
     for (place, sight) in survey {
+        if sight.is_err() && planted(Bug::TakesPartForWhole) {
+            continue;
+        }
         let sight = sight.map_err(|error| format!("{place}: {error}"))?;
         for one in sight.instances {
             apps.entry(one.id.app.clone()).or_default().push(one);

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use trueup_museum::{Bug, planted};
 use trueup_seams::{Snapshot, StoreHealth};
 use trueup_types::desired::{Doubt, Permits, Wanted};
 use trueup_types::record::AppRecord;
@@ -82,7 +83,11 @@ async fn carry_out(
     if record.rejected.len() > memory.record.rejected.len() || newly_rejected(&memory.record, &record) {
         evidence::keep(engine, scene, &memory.record, &record).await;
     }
-    save(engine, scene.app, memory, record).await;
+    if planted(Bug::SavesAfterActing) {
+        (memory.record, memory.saved) = (record, false);
+    } else {
+        save(engine, scene.app, memory, record).await;
+    }
     if steps.is_empty() {
         return (wake, verdict);
     }

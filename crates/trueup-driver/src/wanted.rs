@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
+use trueup_museum::{Bug, planted};
 use trueup_seams::{Absence, Snapshot, StoreHealth};
 use trueup_types::AppName;
 use trueup_types::desired::{Cause, DesiredApp, Doubt, Hold, Permits, Prune, Readiness, Wanted};
@@ -65,7 +66,8 @@ pub(crate) fn permits(
 
 fn rebuilding(engine: &Engine) -> Option<Doubt> {
     let rebuilt = engine.rebuilt.lock().expect("no holder panics").is_some();
-    (rebuilt && !engine.surveyed.load(Ordering::SeqCst)).then_some(Doubt::StoreRebuilt)
+    let seen = engine.surveyed.load(Ordering::SeqCst) || planted(Bug::DestroysUnseen);
+    (rebuilt && !seen).then_some(Doubt::StoreRebuilt)
 }
 
 fn dependencies(engine: &Engine, snapshot: &Snapshot, desired: &DesiredApp) -> BTreeMap<AppName, Readiness> {
@@ -96,7 +98,7 @@ fn start_rollout(engine: &Engine, app: &AppName, record: &AppRecord, desired: &D
         return Ok(());
     }
     let most = engine.parts.rollouts_max;
-    if rolling.len() >= most {
+    if rolling.len() >= most && !planted(Bug::IgnoresRolloutCap) {
         engine.capped.lock().expect("no holder panics").insert(app.clone());
         return Err(Hold::RolloutCap { limit: u32::try_from(most).unwrap_or(u32::MAX) });
     }
@@ -112,7 +114,7 @@ pub(crate) fn release_place(engine: &Engine, app: &AppName, record: &AppRecord) 
         rolling.insert(app.clone());
         return;
     }
-    if !rolling.remove(app) {
+    if planted(Bug::LeaksRolloutPlace) || !rolling.remove(app) {
         return;
     }
     drop(rolling);

@@ -3,6 +3,8 @@
 //! Goes on after each mistake, so that one run finds them all. What several fields must satisfy together is known to
 //! `lower`, not here.
 
+use trueup_museum::{Bug, planted};
+
 use crate::ambiguous::ambiguous;
 use crate::diagnostic::Finding;
 use crate::field::{Field, Need, Rule, Shape, Word};
@@ -75,6 +77,7 @@ fn object(node: &Node, entries: &[Entry], fields: &'static [Field], key: &str, f
         match fields.iter().find(|field| *field.name == *entry.key) {
             // A merge key, which `scan` has refused.
             None if *entry.key == *"<<" => {}
+            None if planted(Bug::IgnoresUnknownKeys) => {}
             Some(Field { need: Need::Refused, doc, .. }) => {
                 let message = format!("`{}` ({}) is not served by this build", entry.key, doc.trim_end_matches('.'));
                 findings.push(

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use trueup_museum::{Bug, planted};
 use trueup_types::AppName;
 
 /// Most names of a circle that a message shows.
@@ -14,8 +15,11 @@ pub(crate) type Waits<'a> = BTreeMap<&'a AppName, Vec<&'a AppName>>;
 
 /// Apps that wait for themselves, each with the circle it is in, as `a → b → a`.
 pub(crate) fn circles<'a>(waits: &Waits<'a>) -> BTreeMap<&'a AppName, String> {
-    let knots = knotted(waits);
     let mut found = BTreeMap::new();
+    if planted(Bug::AcceptsCircles) {
+        return found;
+    }
+    let knots = knotted(waits);
     for start in &knots {
         if found.contains_key(start) {
             continue;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle};
+use trueup_museum::{Bug, planted};
 
 use crate::diagnostic::Finding;
 use crate::node::{Style, cut};
@@ -330,7 +331,7 @@ fn wrong_key(key: &Located, seen: &mut BTreeMap<Box<str>, Span>) -> Option<Findi
         let finding = Finding::error("manifest::yaml::merge", key.at, "the merge key `<<` is not read");
         return Some(finding.help("write the fields out, or put what is common into a Profile"));
     }
-    if seen.insert(text.into(), key.at).is_some() {
+    if seen.insert(text.into(), key.at).is_some() && !planted(Bug::TakesLastDuplicate) {
         let finding =
             Finding::error("manifest::yaml::duplicate", key.at, format!("the key `{}` is written twice", cut(text)));
         return Some(finding.help("keep one of them").label("the second"));

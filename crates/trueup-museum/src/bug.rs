@@ -35,6 +35,159 @@ macro_rules! exhibits {
 }
 
 exhibits! {
+    // What the planner decides.
     /// A rejected release is tried again at the next look, for ever.
     RetriesRejected, "argo-cd#9570";
+    /// A release that failed is reverted again within the same edit, back and forth.
+    RevertsTwice, "swarmkit#1331, nomad#3525";
+    /// A release counts as good as soon as it is up; when it turns bad there is no way back.
+    PromotesUnbaked, "Helm, which marks a release deployed before anything of it is ready";
+    /// A crash within the watch after promotion goes unseen.
+    MissesCrashInBake, "moby#37972";
+    /// A failure that old and new share, such as a database that is down, is blamed on the new release.
+    BlamesWhatBothSuffer, "nomad#10881";
+    /// A revert replaces the healthy instances of the good release by new ones of the same.
+    RevertReplacesHealthy, "moby#34111, moby#43081";
+    /// A revert takes down what serves before the good instances are back.
+    RevertKillsFirst, "nomad#3836";
+    /// A revert asks for the permits of a new rollout, and waits while the bad release serves.
+    RevertWaitsForPermits, "nomad#10882";
+    /// The limits of an update are not asked: all old instances go at once.
+    IgnoresUpdateLimits, "nomad#14200";
+    /// A rollback without a number goes to the release before, good or not.
+    RollsBackToBad, "helm#5237";
+    /// A person's rollback is undone at the next look, since the manifest still says otherwise.
+    UndoesRollback, "argo-cd#15588";
+    /// A rollback holds for ever, whatever is committed after it.
+    PinOutlivesEdit, "argo-cd#9570: after a rollback auto-sync stays off";
+    /// An edit has to wait until the rollout that it makes moot has ended.
+    FinishesSuperseded, "argo-cd#11494";
+    /// Every look at a dead instance counts its exit once more.
+    CountsExitTwice, "Sieve: a condition that assumes that the last pass finished";
+    /// Time in which nobody could look counts toward a deadline.
+    CountsTheDark, "nomad#3525: a storm of failed deployments after a network split";
+    /// One good answer is enough, however short it holds.
+    IgnoresMinHealthy, "Kubernetes, whose minReadySeconds is 0 unless set";
+    /// What is still coming up counts as ready.
+    CountsUnreadyAsReady, "nomad#6864";
+    /// What was never asked counts as ready.
+    TakesUnknownForReady, "kubernetes#135795";
+    /// After a restart of the daemon everything counts as failing until it is asked again.
+    TakesUnknownForFailing, "kubernetes#100277";
+    /// When no instance passes, all are taken out of the routes.
+    UnroutesEverybody, "load balancers without a panic threshold, such as Envoy has";
+    /// Instances are stopped though requests are still in flight to them.
+    ForgetsInFlight, "Kubernetes, hence preStop hooks that sleep";
+    /// One request that never ends keeps an instance for ever.
+    DrainsForever, "HAProxy and nginx workers that outlive a reload for one WebSocket";
+    /// Instances are stopped while the routes still name them.
+    StopsRouted, "Kubernetes: a pod is told to stop while endpoints still name it";
+    /// All new instances come up at once, beyond the surge.
+    SurgesUnbounded, "moby#41804";
+    /// The order of a listing, or a thing listed twice, changes what is decided.
+    TrustsListingOrder, "Sieve: an unstable list order taken for stable";
+    /// An instance is known by its name alone: another thing under the same name is taken for it.
+    KnowsByNameOnly, "Sieve: identity by name instead of UID";
+    /// The number of a failed release is given out again.
+    ReusesRevision, "nomad#3052";
+    /// The name of an instance that is still going is given to a new one.
+    ReusesNameOfTheGoing, "kubernetes#59848";
+    /// A move to another target forgets what runs on the old one.
+    LeavesOldHome, "argo-cd#9172";
+    /// The history is trimmed of the release that serves.
+    TrimsLastGood, "helm#4978";
+    /// After a loss of memory the newest release that runs is taken for good.
+    AdoptsNewest, "swarmkit#1380, which keeps the previous spec and not the last good one";
+    /// A rollout begins before what it depends on is ready.
+    IgnoresDependencies, "Docker Compose, whose depends_on waited for a start only";
+    /// What is suspended is changed all the same.
+    IgnoresSuspend, "tools that heal what a person has stopped on purpose";
+    /// What was to be left running when its manifest goes is deleted.
+    DeletesOrphans, "kubectl delete, which cascades unless told to orphan";
+    /// A long life does not clear the count of exits: one crash a month ends in the longest wait.
+    NeverForgivesExits, "argo-cd#21599";
+    /// A crash loop is started again at once, each time.
+    CrashLoopsHot, "systemd units with RestartSec=0 and no start limit";
+    /// A platform that says when to come back is asked sooner.
+    IgnoresRetryAfter, "clients of rate-limited platforms that pause for a fixed time";
+
+    // What the driver does.
+    /// A target that cannot be seen is taken for an empty one.
+    TakesErrorForEmpty, "argo-cd#15058";
+    /// A place that failed is left out of a survey, and the rest is taken for the whole.
+    TakesPartForWhole, "argo-cd#14090";
+    /// Only events make it look: what no event tells is never repaired.
+    LooksOnlyAtEvents, "Sieve: edge-triggered reconciliation, an unobserved state";
+    /// What is asked for during a look is forgotten.
+    ForgetsAskDuringLook, "client-go, hence the dirty set of its workqueue";
+    /// Two looks at one app overlap.
+    OverlapsLooks, "client-go, hence the processing set of its workqueue";
+    /// While edits keep coming, routine looks never have their turn.
+    StarvesRoutine, "priority queues without ageing";
+    /// The record is saved after the steps: a crash between leaves instances that nobody remembers.
+    SavesAfterActing, "Sieve: a crash between create and record";
+    /// The health of an instance's last life counts for the next one.
+    KeepsHealthOfLastLife, "supervisors that keep the state of a check across a restart";
+    /// One bad answer of a probe is enough to fail.
+    FailsAtFirstAnswer, "load balancers with an unhealthy threshold of 1";
+    /// Every app whose manifest is gone goes at once, however many they are.
+    DeletesInMasses, "GitOps tools whose prune has no bound";
+    /// After a loss of memory things are destroyed before every target was seen.
+    DestroysUnseen, "Sieve: time travel after a restart";
+    /// The first table after a restart holds only the app that changed.
+    ForgetsOthersRoutes, "ingress controllers that configure themselves before their caches are full";
+    /// After a loss of memory tables are numbered from the beginning, and refused as old ones.
+    RestartsTableNumbers, "etcd#16028";
+    /// As many rollouts begin as are asked for.
+    IgnoresRolloutCap, "CrowdStrike, July 2024: one update to every host at once";
+    /// The place of a rollout that has ended is not given back.
+    LeaksRolloutPlace, "argo-workflows#4870";
+    /// The wall clock is read anew at each start: a step of it moves every deadline.
+    TrustsWallClock, "Cloudflare's DNS at the leap second of 2017";
+    /// Events are kept without a bound.
+    KeepsAllEvents, "Kubernetes events that filled etcd";
+
+    // What the source sees.
+    /// A file counts as soon as it is seen, half written as it may be.
+    ReadsHalfWritten, "watchers that read a file at its first event";
+    /// A file has changed only when its time or its size has.
+    TrustsModificationTime, "kubernetes#24215";
+    /// The swap of a symlink, as Kubernetes writes a ConfigMap, goes unseen.
+    MissesSymlinkSwap, "viper#284";
+    /// An emptied directory means that every app is gone.
+    TrustsEmptyRoot, "sync tools on a volume that was not mounted";
+    /// The event that says that events were lost has no path, and is dropped.
+    DropsPathlessRescan, "buck2#1453, zed#59591, pants#11734";
+    /// Nothing is read again without an event.
+    TrustsEventsAlone, "file watchers on network file systems";
+    /// A file that no longer parses takes its apps along.
+    ForgetsLastGood, "reloads that drop what no longer parses";
+    /// A manifest that cannot be read is taken for one that is gone.
+    TakesGapForAbsence, "argo-cd#14090";
+    /// One listing without an app is enough to call it gone.
+    DeletesAtFirstMiss, "editors that save by removing and renaming";
+    /// Two apps hold one route, and the last to be written wins.
+    SharesRoute, "rancher#12514";
+
+    // What the store remembers.
+    /// A store that was put back to an earlier day is believed.
+    BelievesOldStore, "etcd#16028; Sieve: time travel";
+    /// Records that went missing are not missed.
+    MissesLostRecords, "sled 0.34.7, which opens most damaged files without a word";
+    /// A record is acknowledged before it is written.
+    AcknowledgesUnwritten, "sled#1452";
+    /// That memory was lost is said once, and forgotten by the next restart.
+    TellsLossOnce, "Sieve: the intermediate states of a recovery";
+
+    // What a manifest says.
+    /// Of a key that is written twice the last one counts, without a word.
+    TakesLastDuplicate, "kubernetes#14791";
+    /// A mistyped key is ignored.
+    IgnoresUnknownKeys, "Kubernetes before server-side field validation";
+    /// Apps that wait for each other in a circle are accepted, and wait for ever.
+    AcceptsCircles, "kustomize-controller#1712";
+
+    // What the edge routes.
+    /// A route table older than the live one is accepted.
+    AcceptsOlderTable, "Amazon DynamoDB's DNS in us-east-1, October 2025";
 }

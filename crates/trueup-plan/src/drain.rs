@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::desired::DesiredApp;
 use trueup_types::record::AppRecord;
 use trueup_types::{RouteSight, Timestamp};
@@ -71,10 +72,9 @@ fn needed_still(
 ) -> BTreeSet<Key> {
     let surge = Surge::of(desired);
     let old = || census.of(Role::Kept).filter(|member| serving.contains(&key(member))).count();
-    let well = || census.members.iter().filter(|member| serving.contains(&key(member)) && !doubtful(member)).count();
     let (least, there) = match heading.mode {
         Mode::Rolling | Mode::Baking if surge.keeps_old => (desired.replicas(), old()),
-        Mode::Rolling | Mode::Baking => (desired.replicas().saturating_sub(surge.unavailable), well()),
+        Mode::Rolling | Mode::Baking => (desired.replicas().saturating_sub(surge.unavailable), serving.len()),
         Mode::Steady | Mode::Reverting | Mode::Fallen | Mode::Held | Mode::Empty => (0, 0),
     };
     let short = usize::try_from(least).unwrap_or(usize::MAX).saturating_sub(there);
@@ -88,14 +88,6 @@ fn needed_still(
     let mut needed: BTreeSet<_> = idle.into_iter().take(short).map(key).collect();
     needed.extend(healthy_still(desired, heading, census, serving, &needed));
     needed
-}
-
-/// Whether one that serves is known not to answer well.
-fn doubtful(member: &Member<'_>) -> bool {
-    match member.vigour {
-        Vigour::Waiting | Vigour::Failing | Vigour::Down | Vigour::Going => true,
-        Vigour::Steady | Vigour::Passing | Vigour::Completed | Vigour::Unknown => false,
-    }
 }
 
 /// The healthy ones of other releases that go only when enough others pass.
@@ -116,7 +108,8 @@ fn healthy_still(
     let there = census.members.iter().filter(|member| member.vigour.passes()).filter(stays).count();
     let least = desired.replicas().saturating_sub(Surge::of(desired).unavailable);
     let short = usize::try_from(least).unwrap_or(usize::MAX).saturating_sub(there);
-    let healthy = census.of(Role::Stale).filter(|member| member.vigour.passes() && !stays(member));
+    let others = census.members.iter().filter(|member| member.role != Role::Fresh);
+    let healthy = others.filter(|member| member.vigour.passes() && !stays(member));
     healthy.take(short).map(key).collect()
 }
 
@@ -164,12 +157,12 @@ pub(crate) fn drained(
     match routes {
         RouteSight::Unknown(_) if has_ways_in(record, desired) => Err(None),
         RouteSight::Unknown(_) => Ok(()),
-        RouteSight::Seen(_) if member.listed => Err(None),
-        RouteSight::Seen(_) if member.in_flight == 0 => Ok(()),
+        RouteSight::Seen(_) if member.listed && !planted(Bug::StopsRouted) => Err(None),
+        RouteSight::Seen(_) if member.in_flight == 0 || planted(Bug::ForgetsInFlight) => Ok(()),
         RouteSight::Seen(_) => {
             let since = record.draining.get(member.id()).copied().unwrap_or(now);
             let due = since.after(desired.policy.drain);
-            if due <= now { Ok(()) } else { Err(Some(due)) }
+            if due <= now && !planted(Bug::DrainsForever) { Ok(()) } else { Err(Some(due)) }
         }
     }
 }

@@ -113,8 +113,8 @@ pub(crate) fn bakes(scene: &Scene<'_>, release: &Release, good: Option<&Release>
     let Some(evidence) = crash.or(failing) else { return Bake::Good };
     let old = good.map(|release| of_release(scene, release)).unwrap_or_default();
     let running: Vec<_> = old.iter().filter(|one| matches!(one.sighting.phase, Phase::Running { .. })).collect();
-    let control_fails = !planted(Bug::BlamesWhatBothSuffer)
-        && running.iter().all(|one| matches!(one.health, Health::Failed { .. }));
+    let control_fails =
+        !planted(Bug::BlamesWhatBothSuffer) && running.iter().all(|one| matches!(one.health, Health::Failed { .. }));
     if !running.is_empty() && control_fails { Bake::BothFail } else { Bake::Bad(evidence) }
 }
 

@@ -57,7 +57,8 @@ pub fn plan(wanted: &Wanted, observed: &Observed, permits: &Permits, record: &Ap
 fn tidy(observed: &Observed) -> Cow<'_, Observed> {
     let key = |one: &Instance| (one.sighting.id.clone(), one.target.clone());
     if planted(Bug::TrustsListingOrder)
-        || observed.instances.is_sorted_by(|a, b| (&a.sighting.id, &a.target) < (&b.sighting.id, &b.target)) {
+        || observed.instances.is_sorted_by(|a, b| (&a.sighting.id, &a.target) < (&b.sighting.id, &b.target))
+    {
         return Cow::Borrowed(observed);
     }
     let mut tidied = observed.clone();

@@ -3,6 +3,7 @@
 //! `rollout` hands each state here with what was seen; `judge` says whether the new release is bad. What follows from
 //! it is decided here, and nowhere else: this is where a probe result becomes a revert.
 
+use trueup_museum::{Bug, planted};
 use trueup_types::policy::RevertMode;
 use trueup_types::record::{AppRecord, DeployPhase, Evidence, Outcome, REJECTED_MAX, Rejection, Rollout, Stage};
 use trueup_types::time::Stopwatch;
@@ -13,7 +14,9 @@ use std::sync::Arc;
 
 use crate::census::{Census, Role, Vigour};
 use crate::judge::{self, Bake};
-use crate::rollout::{Heading, Mode, Scene, answers, begin, idle, is_rejected, refresh_exposure, rolling, steady};
+use crate::rollout::{
+    Heading, Mode, Scene, answers, begin, held_back, idle, is_rejected, refresh_exposure, rolling, steady,
+};
 use crate::{drain, notes};
 
 /// A rollout under way: superseded, failed, promoted, or further on.
@@ -22,7 +25,8 @@ pub(crate) fn underway(record: &mut AppRecord, scene: &Scene<'_>, rollout: Rollo
         return idle(record, scene);
     };
     let Some(release) = record.release(to).cloned() else { return idle(record, scene) };
-    if !answers(record, scene.desired, &release) || scene.desired.replicas() == 0 {
+    let wanted_still = answers(record, scene.desired, &release) || planted(Bug::FinishesSuperseded);
+    if !wanted_still || scene.desired.replicas() == 0 {
         return superseded(record, scene, &release);
     }
     let release = refresh_exposure(record, scene.desired, &release);
@@ -44,6 +48,9 @@ pub(crate) fn underway(record: &mut AppRecord, scene: &Scene<'_>, rollout: Rollo
     if complete && fresh_alone_is_routed(scene, &census) && way_is_clear(scene, &census) {
         notes::enter(record, to, DeployPhase::Bake, scene.now);
         record.rollout = Rollout::Baking { to, began, bake: Stopwatch::started(scene.now) };
+        if planted(Bug::PromotesUnbaked) {
+            record.current = Some(to);
+        }
         return Heading { mode: Mode::Baking, ..rolling(release, good) };
     }
     let stage = stage.max(stage_of(&census, complete));
@@ -104,7 +111,7 @@ pub(crate) fn fail(record: &mut AppRecord, scene: &Scene<'_>, release: &Arc<Rele
     record.refused = None;
     let from = release.revision;
     let current = record.current_release().filter(|good| good.digest != release.digest).cloned();
-    let once = record.reverted_generation != Some(record.generation);
+    let once = record.reverted_generation != Some(record.generation) || planted(Bug::RevertsTwice);
     let auto = scene.desired.policy.revert == RevertMode::Auto;
     match current {
         Some(good) if auto && once => {
@@ -192,12 +199,16 @@ pub(crate) fn reverting(
     scene: &Scene<'_>,
     (from, since, mut spent): (Revision, Timestamp, Stopwatch),
 ) -> Heading {
-    let Some(good) = record.current_release().cloned() else { return idle(record, scene) };
+    let Some(mut good) = record.current_release().cloned() else { return idle(record, scene) };
+    if planted(Bug::RevertReplacesHealthy) {
+        Arc::make_mut(&mut good).revision = record.highest.next();
+    }
     count(&mut spent, record, scene);
     let policy = &scene.desired.policy;
     let census = Census::take(scene.observed, Some(&good), None, policy.min_healthy, scene.now);
     let back = census.count(Role::Fresh, |vigour| vigour.passes() || vigour == Vigour::Completed);
-    let enough = back >= scene.desired.replicas() && fresh_alone_is_routed(scene, &census);
+    let held = planted(Bug::RevertWaitsForPermits) && held_back(scene).is_some();
+    let enough = back >= scene.desired.replicas() && fresh_alone_is_routed(scene, &census) && !held;
     let left = census.of(Role::Stale).any(|member| member.id().revision == from);
     let failed = spent.reached(policy.progress_deadline);
     if enough && !left {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use trueup_museum::{Bug, planted};
 use trueup_seams::{Snapshot, SourceApp};
 use trueup_types::AppName;
 use trueup_types::desired::{DesiredApp, Doubt};
@@ -151,7 +152,8 @@ impl Catalogue {
         let apps = &self.snapshot.apps;
         self.snapshot.vanished.retain(|app, first| !apps.contains_key(app) && *first + VANISHED_SCANS_KEPT >= scans);
         for app in missing {
-            self.snapshot.vanished.entry(app).or_insert(scans);
+            let first = if planted(Bug::DeletesAtFirstMiss) { scans - 1 } else { scans };
+            self.snapshot.vanished.entry(app).or_insert(first);
         }
         if !clear {
             self.put_off(self.clear_scans + 1);
@@ -325,7 +327,8 @@ impl Catalogue {
             self.good.insert(file.to_owned(), Good { text: Arc::clone(text), apps: outcome.apps });
         }
         let error = errors.first().map(|error| first_line(error));
-        let good = self.good.get(file).map(|good| good.apps.clone());
+        let lost = error.is_some() && planted(Bug::ForgetsLastGood);
+        let good = self.good.get(file).filter(|_| !lost).map(|good| good.apps.clone());
         if good.is_none()
             && let Some(error) = &error
         {

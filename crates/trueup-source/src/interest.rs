@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use trueup_museum::{Bug, planted};
+
 /// What to watch, and what counts there.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interest {
@@ -56,7 +58,7 @@ impl Interest {
         let Some((folder, name)) = path.parent().zip(path.file_name()) else { return true };
         let name = name.to_string_lossy();
         // A swap of `..data` moves everything.
-        let hidden = name.starts_with('.') && !name.starts_with("..");
+        let hidden = name.starts_with('.') && (!name.starts_with("..") || planted(Bug::MissesSymlinkSwap));
         // What lies in no folder of ours is watched by a spelling that we do not know: then everything counts.
         let beside = self.beside.as_ref().is_some_and(|(parent, _)| parent == folder);
         !hidden && (!beside || self.folders.contains_key(folder))

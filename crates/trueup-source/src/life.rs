@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use trueup_museum::{Bug, Carried, planted};
 use trueup_seams::{Nudge, Snapshot};
 use trueup_types::desired::Doubt;
 use trueup_types::status::{Condition, ConditionStatus};
@@ -85,7 +86,9 @@ impl Life {
                 tokio::time::sleep_until((ended + rest).min(next.max(ended))).await;
             }
             let began = Instant::now();
+            let bugs = Carried::here();
             let turned = tokio::task::spawn_blocking(move || {
+                bugs.plant();
                 let turn = self.turn(began);
                 (self, turn)
             });
@@ -157,7 +160,7 @@ impl Life {
         if self.device.is_some_and(|device| device != listing.device) {
             return Some(format!("{root} lies on another device than before; a restart accepts it"));
         }
-        listing.is_empty().then(|| format!("{root} holds no manifest"))
+        (listing.is_empty() && !planted(Bug::TrustsEmptyRoot)).then(|| format!("{root} holds no manifest"))
     }
 
     /// What lies where nothing could be seen stays as it was.
@@ -175,6 +178,9 @@ impl Life {
     }
 
     fn idle(&self) -> Duration {
+        if planted(Bug::TrustsEventsAlone) {
+            return Duration::from_secs(86_400);
+        }
         if self.watches.degraded().is_some() { POLL.min(self.config.rescan) } else { self.config.rescan }
     }
 

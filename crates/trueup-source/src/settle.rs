@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use trueup_museum::{Bug, planted};
 
 use crate::walk::Listing;
 
@@ -47,6 +48,9 @@ impl Settler {
 
     /// Weighs a listing against the one before it and the one that counts.
     pub(crate) fn offer(&mut self, listing: Listing, counts: Option<&Listing>, now: Instant) -> Settled {
+        if planted(Bug::ReadsHalfWritten) {
+            return Settled::Counts(Box::new(listing));
+        }
         let Some((before, since)) = self.pending.take() else {
             if counts.is_some_and(|counts| counts.same(&listing)) {
                 return Settled::Counts(Box::new(listing));

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
+use trueup_museum::{Bug, Carried, planted};
 
 use crate::interest::Interest;
 
@@ -89,11 +90,14 @@ impl Watches {
 
 fn start(wake: &Arc<Notify>, interest: &Arc<RwLock<Interest>>) -> notify::Result<RecommendedWatcher> {
     let (wake, interest) = (Arc::clone(wake), Arc::clone(interest));
+    let bugs = Carried::here();
     notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        bugs.plant();
         let concerns = |event: notify::Event| {
             let interest = interest.read().unwrap_or_else(PoisonError::into_inner);
             let seen = event.paths.is_empty() || event.paths.iter().any(|path| interest.concerns(path));
-            event.need_rescan() || (is_change(event.kind) && seen)
+            let lost = event.paths.is_empty() && planted(Bug::DropsPathlessRescan);
+            !lost && (event.need_rescan() || (is_change(event.kind) && seen))
         };
         if event.map_or(true, concerns) {
             wake.notify_one();

@@ -7,6 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use trueup_museum::{Bug, planted};
+
 use crate::disk;
 use crate::engine::{self, Engine, EngineError};
 use crate::envelope;
@@ -115,14 +117,14 @@ fn judge(contents: &Contents, mark: &Watermark) -> Result<Root, String> {
         };
     };
     let summed = contents.ledger.root(&root.identity, root.sequence, root.rebuilt.clone());
-    if summed != *root {
+    if summed != *root && !planted(Bug::MissesLostRecords) {
         return Err(format!("the store holds {} of {} records, or older ones", summed.count, root.count));
     }
     match mark {
         Watermark::Absent => Err("the store's watermark is gone, so nobody knows whether it went back".to_owned()),
         Watermark::Damaged(why) => Err(format!("the store's watermark is damaged: {why}")),
         Watermark::At(mark) if mark.identity != root.identity => Err("another store lies in its place".to_owned()),
-        Watermark::At(mark) if root.sequence < mark.sequence => {
+        Watermark::At(mark) if root.sequence < mark.sequence && !planted(Bug::BelievesOldStore) => {
             Err(format!("the store went back from commit {} to {}", mark.sequence, root.sequence))
         }
         Watermark::At(mark) if root.sequence == mark.sequence && root != mark => {
@@ -149,8 +151,9 @@ fn begin(paths: &Paths, rebuilt: Option<String>) -> Result<Opened, EngineError> 
 
 /// Proves by a commit of nothing but the root that the store can save.
 fn acknowledge(paths: &Paths, mut engine: Engine, mut contents: Contents, stands: Root) -> Result<Opened, EngineError> {
-    let root = contents.ledger.root(&stands.identity, stands.sequence + 1, stands.rebuilt);
-    contents.memory.rebuilt.clone_from(&root.rebuilt);
+    contents.memory.rebuilt.clone_from(&stands.rebuilt);
+    let told = stands.rebuilt.filter(|_| !planted(Bug::TellsLossOnce));
+    let root = contents.ledger.root(&stands.identity, stands.sequence + 1, told);
     engine.commit([root_write(&root)].into())?;
     watermark::write(&paths.watermark, &root)?;
     Ok(Opened { engine, root, contents })
