@@ -45,10 +45,19 @@ pub(crate) fn leaving(
         });
         let going = spare.iter().filter(|member| member.vigour == Vigour::Going).map(|member| key(member));
         leaving.extend(going);
-        let surplus = spare.into_iter().filter(|member| member.vigour != Vigour::Going);
-        leaving.extend(surplus.take(slots.saturating_sub(wanted)).map(key));
+        spare.retain(|member| member.vigour != Vigour::Going);
+        let surplus = slots.saturating_sub(wanted).min(spare.len() - still_needed(desired, census, serving, &spare));
+        leaving.extend(spare.into_iter().take(surplus).map(key));
     }
     leaving
+}
+
+/// How many of the spare ones pass and stay until enough of those that serve do.
+fn still_needed(desired: &DesiredApp, census: &Census<'_>, serving: &BTreeSet<Key>, spare: &[&Member<'_>]) -> usize {
+    let sure = census.members.iter().filter(|member| member.vigour.passes() && serving.contains(&key(member))).count();
+    let least = usize::try_from(desired.replicas().saturating_sub(Surge::of(desired).unavailable));
+    let short = least.unwrap_or(usize::MAX).saturating_sub(sure);
+    spare.iter().filter(|member| member.vigour.passes()).count().min(short)
 }
 
 fn leaves_by_role(heading: &Heading, member: &Member<'_>) -> bool {
