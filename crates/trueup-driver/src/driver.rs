@@ -280,7 +280,10 @@ async fn discover(engine: &Arc<Engine>) {
         let sight = target.sight(epoch, &engine.epoch, engine.parts.clock.as_ref()).await;
         match &sight.apps {
             Err(_) => whole = false,
-            Ok(apps) => apps.keys().for_each(|app| drop(engine.cell(app))),
+            Ok(apps) => {
+                apps.keys().for_each(|app| drop(engine.cell(app)));
+                engine.note_homes(&target.spec.name, apps);
+            }
         }
     }
     if whole

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use trueup_seams::{DaemonRecord, Ingress, Inspect, Nudges, Runtime, Snapshot, Source, Store};
+use trueup_types::observed::Sighting;
 use trueup_types::status::{AppStatus, Decision, EventKind};
 use trueup_types::target::TargetSpec;
 use trueup_types::{AppName, AppRecord, OwnerId, Revision, TargetName, Timestamp};
@@ -111,6 +112,8 @@ pub(crate) struct Engine {
 pub(crate) struct Cell {
     pub memory: tokio::sync::Mutex<AppMemory>,
     pub shown: Mutex<Shown>,
+    /// Where the last survey of everything saw something of it, be it where memory knows of nothing.
+    pub homes: Mutex<BTreeSet<TargetName>>,
     hinted: AtomicU64,
 }
 
@@ -189,7 +192,24 @@ impl Engine {
     pub(crate) fn new_cell(&self, app: &AppName, record: AppRecord, saved: bool) -> Cell {
         let dice = crate::jitter::stream(self.parts.seed, app.as_str());
         let memory = AppMemory { record, acted: 0, dark: crate::retry::Retry::new(dice), saved };
-        Cell { memory: tokio::sync::Mutex::new(memory), shown: Mutex::default(), hinted: AtomicU64::new(0) }
+        Cell {
+            memory: tokio::sync::Mutex::new(memory),
+            shown: Mutex::default(),
+            homes: Mutex::default(),
+            hinted: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes which apps have something on a target, for those whose memory does not know it.
+    pub(crate) fn note_homes(&self, target: &TargetName, apps: &BTreeMap<AppName, Vec<Sighting>>) {
+        for (app, cell) in self.cells.lock().expect("no holder panics").iter() {
+            let mut homes = cell.homes.lock().expect("no holder panics");
+            if apps.contains_key(app) {
+                homes.insert(target.clone());
+            } else {
+                homes.remove(target);
+            }
+        }
     }
 
     /// The cell of an app, where there is one.

@@ -159,6 +159,9 @@ async fn look(
     needed: u64,
 ) -> Result<Observed, Doubt> {
     let mut homes = memory.record.homes.clone();
+    if let Some(cell) = engine.find(app) {
+        homes.extend(cell.homes.lock().expect("no holder panics").iter().cloned());
+    }
     match wanted {
         Wanted::Present(desired) => drop(homes.insert(desired.placement.target.clone())),
         // A stranger may be anywhere.

@@ -3,6 +3,7 @@
 //! Reads the sightings and the steps directly, and shares no code with the pipeline. A violation is a bug: the driver
 //! acts on nothing of the plan.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use trueup_types::desired::{Permits, Wanted};
@@ -22,6 +23,7 @@ pub fn audit(
     permits: &Permits,
     plan: &Plan,
 ) -> Vec<Violation> {
+    let observed = &*each_once(observed);
     let scene = Scene { before, wanted, observed, permits, plan, routed: routed(observed) };
     let mut found = Vec::new();
     scene.capacity(&mut found);
@@ -41,6 +43,18 @@ struct Scene<'a> {
     permits: &'a Permits,
     plan: &'a Plan,
     routed: BTreeSet<InstanceId>,
+}
+
+/// The same sight with everything in it once: a listing that shows twice what is there makes it no more.
+fn each_once(observed: &Observed) -> Cow<'_, Observed> {
+    let mut names = BTreeSet::new();
+    if observed.instances.iter().all(|one| names.insert((&one.target, &one.sighting.id))) {
+        return Cow::Borrowed(observed);
+    }
+    let mut once = observed.clone();
+    let mut names = BTreeSet::new();
+    once.instances.retain(|one| names.insert((one.target.clone(), one.sighting.id.clone())));
+    Cow::Owned(once)
 }
 
 fn routed(observed: &Observed) -> BTreeSet<InstanceId> {
@@ -108,6 +122,17 @@ impl Scene<'_> {
         }
     }
 
+    /// Whether nobody is to reach the app any more: what is wanted, or what it goes back to, has no routes.
+    fn unrouted_on_purpose(&self, share: &AppRoutes) -> bool {
+        let Wanted::Present(desired) = self.wanted else { return false };
+        let record = &self.plan.record;
+        let pinned = record.pin.as_ref().and_then(|pin| record.release(pin.to));
+        let older = [pinned, record.current_release()].into_iter().flatten();
+        let wants_none =
+            desired.exposure.routes.is_empty() || older.into_iter().any(|one| one.exposure.routes.is_empty());
+        share.entries.is_empty() && wants_none
+    }
+
     /// Law 3: no step lowers passing, routed capacity below wanted − maxUnavailable, nor raises the total above
     /// wanted + maxSurge + 1.
     fn capacity(&self, found: &mut Vec<Violation>) {
@@ -121,7 +146,7 @@ impl Scene<'_> {
             found.push(law(3, format!("{creates} creates beside {total} running exceed {most}")));
         }
         let Some(share) = self.route_step() else { return };
-        if self.exempt() {
+        if self.exempt() || self.unrouted_on_purpose(share) {
             return;
         }
         let serves = |ids: &BTreeSet<InstanceId>| {
@@ -137,7 +162,7 @@ impl Scene<'_> {
     /// Law 4: the last passing instance is never unrouted.
     fn routing(&self, found: &mut Vec<Violation>) {
         let Some(share) = self.route_step() else { return };
-        if self.exempt() {
+        if self.exempt() || self.unrouted_on_purpose(share) {
             return;
         }
         let serves = |ids: &BTreeSet<InstanceId>| {

@@ -91,7 +91,7 @@ fn depart(
 /// Nobody knows what is wanted: nothing is changed.
 pub(crate) fn held(why: &Doubt, observed: &Observed, record: &AppRecord, now: Timestamp) -> Plan {
     let mut record = record.clone();
-    freeze(&mut record, now);
+    freeze(&mut record);
     let census = Census::take(observed, None, None, std::time::Duration::ZERO, now);
     still(record, &census, State::Unknown(why.clone()), &format!("{why}; nothing is changed"))
 }
@@ -102,7 +102,7 @@ pub(crate) fn suspended(desired: &DesiredApp, observed: &Observed, mut record: A
         record.generation = record.generation.next();
         record.intent = Some(desired.intent);
     }
-    freeze(&mut record, now);
+    freeze(&mut record);
     let good = record.current_release().cloned();
     let census = Census::take(observed, good.as_deref(), None, desired.policy.min_healthy, now);
     let mut plan = still(record, &census, State::Suspended, "suspended; it is left as it is");
@@ -110,16 +110,16 @@ pub(crate) fn suspended(desired: &DesiredApp, observed: &Observed, mut record: A
     plan
 }
 
-/// Time does not count while nothing may be done.
-fn freeze(record: &mut AppRecord, now: Timestamp) {
+/// Time does not count while nothing may be done. Looking again changes nothing, so that nothing is saved for it.
+fn freeze(record: &mut AppRecord) {
     match &mut record.rollout {
         Rollout::Idle => {}
         Rollout::Underway { progress, waits, .. } => {
-            progress.skip(now);
-            waits.values_mut().for_each(|watch| watch.skip(now));
+            progress.stop();
+            waits.values_mut().for_each(|watch| watch.stop());
         }
-        Rollout::Baking { bake, .. } => bake.skip(now),
-        Rollout::Reverting { spent, .. } => spent.skip(now),
+        Rollout::Baking { bake, .. } => bake.stop(),
+        Rollout::Reverting { spent, .. } => spent.stop(),
     }
 }
 

@@ -27,6 +27,7 @@ mod surge;
 mod verdict;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use trueup_museum::{Bug, planted};
 use trueup_types::desired::{DesiredApp, Permits};
@@ -84,7 +85,7 @@ fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before:
     let gap = Gap { scene: &scene, heading: &heading, census: &census, leaving: &leaving, share, extra };
     let (steps, step_wake) = gap.close(&mut record);
     notes::trim(&mut record, observed, &desired.policy.history, now);
-    forget_homes(&mut record, observed, desired);
+    forget_homes(&mut record, observed, desired, &heading);
     let verdict = verdict::of(&record, &scene, &heading, &census, &serving, !steps.is_empty());
     let wake = extra_wake
         .or(step_wake)
@@ -114,8 +115,14 @@ fn after_transition(before: &AppRecord, after: &AppRecord, now: Timestamp) -> Wa
     if moved { Wake::At(now, WakeReason::LookAgain) } else { Wake::OnChange }
 }
 
-/// Keeps in mind only the targets where something of the app still is, or is wanted.
-fn forget_homes(record: &mut AppRecord, observed: &Observed, desired: &DesiredApp) {
+/// Keeps in mind the targets where something of the app still is, is wanted, or may have to come back to.
+///
+/// A release that is kept as the way back may live where nothing of the app is left: what is made again there has to be
+/// seen.
+fn forget_homes(record: &mut AppRecord, observed: &Observed, desired: &DesiredApp, heading: &rollout::Heading) {
     let there = |target: &_| observed.instances.iter().any(|one| one.target == *target) && !planted(Bug::LeavesOldHome);
+    let ahead = [heading.release.as_ref(), heading.good.as_ref(), record.current_release()];
+    let ahead: BTreeSet<_> = ahead.into_iter().flatten().map(|release| release.target.clone()).collect();
     record.homes.retain(|target| *target == desired.placement.target || there(target));
+    record.homes.extend(ahead);
 }

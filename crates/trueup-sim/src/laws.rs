@@ -64,6 +64,11 @@ impl Wants {
         self.versions(app).any(|version| version.is_some_and(|desired| !desired.exposure.routes.is_empty()))
     }
 
+    /// Whether somebody wanted the app without any route.
+    fn unrouted(&self, app: &AppName) -> bool {
+        self.versions(app).any(|version| version.is_none_or(|desired| desired.exposure.routes.is_empty()))
+    }
+
     fn drain(&self, app: &AppName) -> Duration {
         let drains = self.versions(app).map(|version| version.map_or(DRAIN_WHEN_GONE, |desired| desired.policy.drain));
         drains.min().unwrap_or_default()
@@ -75,6 +80,11 @@ fn least(desired: &DesiredApp) -> u32 {
         return 0;
     }
     let replicas = desired.replicas();
+    let surge = desired.policy.max_surge.of_rounded_up(replicas);
+    if replicas == 1 && surge == 0 && desired.policy.max_unavailable.of_rounded_down(1) == 1 {
+        // It is replaced in place, as was asked for.
+        return 0;
+    }
     let missing = desired.policy.max_unavailable.of_rounded_down(replicas).min(replicas.saturating_sub(1));
     replicas.saturating_sub(missing)
 }
@@ -124,6 +134,10 @@ pub(crate) fn before_route(state: &mut State, next: &RouteTable, now: Timestamp)
     let mut broken = Vec::new();
     for (app, instances) in &old {
         if state.exempt.contains(*app) || new.get(app) == Some(instances) {
+            continue;
+        }
+        // Nobody is to reach it any more, as was asked for.
+        if !next.apps.iter().any(|share| share.app == **app) && state.wants.unrouted(app) {
             continue;
         }
         let after = new.get(app);

@@ -244,7 +244,7 @@ impl World {
     }
 
     /// Hints, to whoever listens to a target, that something of an app may have changed.
-    pub(crate) fn nudge(&self, target: &TargetName, app: &AppName) {
+    pub fn nudge(&self, target: &TargetName, app: &AppName) {
         let sinks = {
             let mut state = self.lock();
             let times = state.faults.next_nudge(app);

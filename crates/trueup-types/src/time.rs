@@ -69,17 +69,23 @@ pub struct Stopwatch {
     watched_millis: u64,
     /// The moment up to which it is counted.
     marked: Timestamp,
+    /// Whether it stands still: what passes until it is read next does not count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
 }
 
 impl Stopwatch {
     /// A watch that starts at `now` with nothing on it.
     #[must_use]
     pub fn started(now: Timestamp) -> Self {
-        Self { watched_millis: 0, marked: now }
+        Self { watched_millis: 0, marked: now, stopped: false }
     }
 
     /// Counts the time up to `now`, as far back as sight has been unbroken.
     pub fn advance(&mut self, sighted_since: Timestamp, now: Timestamp) {
+        if std::mem::take(&mut self.stopped) {
+            self.marked = self.marked.max(now);
+        }
         let from = self.marked.max(sighted_since);
         self.watched_millis = self.watched_millis.saturating_add(now.as_millis().saturating_sub(from.as_millis()));
         self.marked = self.marked.max(now);
@@ -87,7 +93,13 @@ impl Stopwatch {
 
     /// Moves the mark to `now` and counts nothing: the time until then was frozen.
     pub fn skip(&mut self, now: Timestamp) {
+        self.stopped = false;
         self.marked = self.marked.max(now);
+    }
+
+    /// Stands still until it is advanced or skipped the next time; doing it again changes nothing.
+    pub fn stop(&mut self) {
+        self.stopped = true;
     }
 
     /// The watched time.
@@ -149,6 +161,21 @@ mod tests {
         assert_eq!(watch.due(Duration::from_secs(5)), at(93_000));
         // A clock that went back counts nothing and loses nothing.
         watch.advance(at(0), at(80_000));
+        assert_eq!(watch.watched(), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_stopped_watch_stays_as_it_is_and_counts_on_from_the_next_look() {
+        let at = Timestamp::from_millis;
+        let mut watch = Stopwatch::started(at(1_000));
+        watch.advance(at(0), at(3_000));
+        watch.stop();
+        let stopped = watch;
+        watch.stop();
+        assert_eq!(watch, stopped);
+        watch.advance(at(0), at(90_000));
+        assert_eq!(watch.watched(), Duration::from_secs(2));
+        watch.advance(at(0), at(91_000));
         assert_eq!(watch.watched(), Duration::from_secs(3));
     }
 

@@ -1,0 +1,123 @@
+//! What whole runs from seeds and sequences of operations found in this house, each kept as the shortest case.
+
+use std::time::Duration;
+
+use trueup_sim::behaviour::EXIT_AFTER_MS;
+use trueup_sim::faults::SightFault;
+use trueup_sim::{AppSketch, House};
+use trueup_types::policy::Strategy;
+use trueup_types::target::TargetSpec;
+use trueup_types::verdict::State;
+use trueup_types::{AppName, TargetName};
+
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+fn name(text: &str) -> AppName {
+    AppName::new(text).expect("a name")
+}
+
+fn elsewhere(house: &House) -> TargetName {
+    let target = TargetName::new("elsewhere").expect("a name");
+    house.source.target(TargetSpec { name: target.clone(), ..TargetSpec::local() }, true);
+    target
+}
+
+fn reverted(house: &House) -> bool {
+    let app = house.app("web");
+    app.is_some_and(|app| app.status.verdict.reverted && app.status.verdict.state == State::Ready) && house.settled()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_whose_routes_are_taken_out_is_unrouted_and_runs_on() {
+    let mut house = House::new();
+    let mut app = AppSketch::web("web").replicas(2);
+    house.source.put(app.build());
+    house.start().await;
+    house.until_live("web", 1).await;
+    let before = house.running("web");
+    app.exposure.routes.clear();
+    house.source.put(app.build());
+    house.until("nobody is routed to", PATIENCE, |house| house.world.routed(&name("web")).is_empty()).await;
+    house.until("it is settled", PATIENCE, House::settled).await;
+    assert_eq!(house.app("web").expect("there").status.verdict.state, State::Ready, "{}", house.story());
+    assert_eq!(house.running("web"), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revert_goes_back_to_the_target_that_the_old_ones_have_left() {
+    let mut house = House::new();
+    let target = elsewhere(&house);
+    let mut app = AppSketch::web("web").replicas(2).strategy(Strategy::Rolling);
+    house.source.put(app.build());
+    house.start().await;
+    house.until_live("web", 1).await;
+    app.target = target.clone();
+    // It dies within its bake, when nothing is left where it came from.
+    house.source.put(app.env("VERSION", "v2").env(EXIT_AFTER_MS, "40000").build());
+    house.until("it is reverted", PATIENCE, reverted).await;
+    let there = house.running("web");
+    assert!(there.len() == 2 && there.iter().all(|(id, _)| id.starts_with("web-r1-")), "{}", house.story());
+    assert!(house.world.lock().instances[&target].is_empty());
+    let effects = house.world.lock().journal.len();
+    tokio::time::sleep(PATIENCE).await;
+    assert_eq!(house.world.lock().journal.len(), effects, "it is still: {}", house.story());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_on_another_target_is_found_when_memory_is_lost() {
+    let mut house = House::new();
+    let target = elsewhere(&house);
+    let mut app = AppSketch::web("web").replicas(1);
+    house.source.put(app.build());
+    house.start().await;
+    house.until_live("web", 1).await;
+    house.kill().await;
+    house.store.put_back_unnoticed(trueup_seams::Memory::default());
+    app.target = target.clone();
+    house.source.put(app.build());
+    house.start().await;
+    house
+        .until("it has moved", PATIENCE, |house| {
+            let state = house.world.lock();
+            state.instances[&TargetName::local()].is_empty() && state.instances[&target].len() == 1
+        })
+        .await;
+    assert!(house.world.lock().violations.is_empty(), "{}", house.story());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_shows_everything_twice_stalls_no_rollout() {
+    let mut house = House::new();
+    let app = AppSketch::web("web").replicas(3);
+    house.source.put(app.build());
+    house.start().await;
+    house.until_live("web", 1).await;
+    house.world.lock().faults.script_sights([Some(SightFault::Doubled); 3]);
+    house.source.put(app.env("VERSION", "v2").build());
+    house.until_live("web", 2).await;
+    let events = house.control().status().events;
+    assert!(events.iter().all(|event| event.reason != "Bug"), "{}", house.story());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_suspended_in_mid_rollout_is_not_saved_for_ever() {
+    let mut house = House::new();
+    let mut app = AppSketch::web("web");
+    house.source.put(app.build());
+    house.start().await;
+    house.until_live("web", 1).await;
+    let next = app.clone().env("VERSION", "v2");
+    house.source.put(next.build());
+    house.until("both run", PATIENCE, |house| house.running("web").len() == 2).await;
+    app = next;
+    app.policy.suspend = true;
+    house.source.put(app.build());
+    house.until("it is settled", PATIENCE, House::settled).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let saves = house.store.saves();
+    tokio::time::sleep(PATIENCE).await;
+    assert_eq!(house.store.saves(), saves);
+    app.policy.suspend = false;
+    house.source.put(app.build());
+    house.until_live("web", 2).await;
+}
