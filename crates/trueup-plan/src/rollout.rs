@@ -12,7 +12,7 @@ use trueup_types::policy::RevertMode;
 use trueup_types::record::{AppRecord, Exits, Rollout, Stage};
 use trueup_types::time::Stopwatch;
 use trueup_types::verdict::Stall;
-use trueup_types::{InstanceId, Observed, Release, Template, Timestamp};
+use trueup_types::{InstanceId, Observed, Release, Revision, Template, Timestamp};
 
 use crate::{limits, notes, passage};
 
@@ -219,7 +219,7 @@ pub(crate) fn begin(record: &mut AppRecord, scene: &Scene<'_>, current: Option<A
     if let Some(hold) = held_back(scene) {
         return Heading { hold: Some(hold), ..steady(current, false) };
     }
-    let release = next_release(record, scene.desired);
+    let release = next_release(record, scene);
     let to = release.revision;
     record.highest = to;
     record.homes.insert(release.target.clone());
@@ -255,8 +255,12 @@ pub(crate) fn held_back(scene: &Scene<'_>) -> Option<Hold> {
     scene.permits.start_rollout.clone().and(scene.permits.create.clone()).err()
 }
 
-fn next_release(record: &AppRecord, desired: &DesiredApp) -> Arc<Release> {
-    let before = if planted(Bug::ReusesRevision) { record.current.unwrap_or_default() } else { record.highest };
+fn next_release(record: &AppRecord, scene: &Scene<'_>) -> Arc<Release> {
+    let desired = scene.desired;
+    if let Some(release) = begun_before(record, scene) {
+        return release;
+    }
+    let before = if planted(Bug::ReusesRevision) { record.current.unwrap_or_default() } else { newest(record, scene) };
     let revision = before.next();
     match asked(record) {
         Asked::Pinned(pinned) => Arc::new(Release { revision, ..Release::clone(&pinned) }),
@@ -271,4 +275,27 @@ fn next_release(record: &AppRecord, desired: &DesiredApp) -> Arc<Release> {
             origin: desired.origin.clone(),
         }),
     }
+}
+
+/// The newest revision that was ever given out, as far as anybody knows: what is seen of it counts too, for memory may be
+/// older than the world.
+fn newest(record: &AppRecord, scene: &Scene<'_>) -> Revision {
+    let seen = scene.observed.instances.iter().map(|one| one.sighting.id.revision).max();
+    seen.map_or(record.highest, |seen| seen.max(record.highest))
+}
+
+/// The newest release, where it is what is asked for and no memory is left of how it went: a rollout that was under way
+/// when memory was lost goes on with the instances that it had made.
+fn begun_before(record: &AppRecord, scene: &Scene<'_>) -> Option<Arc<Release>> {
+    let revision = newest(record, scene);
+    let noted = record.history.iter().any(|note| note.revision == revision);
+    let mut labels = scene.observed.instances.iter().filter(|one| one.sighting.id.revision == revision);
+    let labelled =
+        labels.find_map(|one| one.sighting.template.clone().filter(|label| label.digest == one.sighting.release));
+    let release = record.release(revision).cloned().or(labelled)?;
+    let same = release.revision == revision && answers(record, scene.desired, &release);
+    if noted || record.current == Some(revision) || !same {
+        return None;
+    }
+    Some(Arc::new(Release { exposure: scene.desired.exposure.clone(), ..Release::clone(&release) }))
 }

@@ -9,4 +9,4 @@ mod client;
 mod serve;
 
 pub use client::{ClientError, ControlClient};
-pub use serve::{ServeError, serve, socket_path};
+pub use serve::{ServeError, router, serve, socket_path};

@@ -72,7 +72,7 @@ pub async fn serve(path: PathBuf, control: Arc<dyn Control>, leave: Cancellation
     }
     let listener = tokio::net::UnixListener::bind(&path).map_err(failed)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    let served = axum::serve(listener, routes(Served { control, leave: leave.clone() }));
+    let served = axum::serve(listener, router(control, leave.clone()));
     // Nothing here streams, so what is under way ends by itself.
     let ended = served.with_graceful_shutdown(leave.cancelled_owned()).await;
     // The daemon leaves: a socket that stays is removed by the next one.
@@ -80,7 +80,9 @@ pub async fn serve(path: PathBuf, control: Arc<dyn Control>, leave: Cancellation
     ended.map_err(failed)
 }
 
-fn routes(served: Served) -> Router {
+/// What answers requests, without a socket; `down` cancels `leave` once all is down.
+pub fn router(control: Arc<dyn Control>, leave: CancellationToken) -> Router {
+    let served = Served { control, leave };
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/apps/{app}/order", post(order))

@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use trueup_seams::StoreError;
 
@@ -11,6 +12,12 @@ use trueup_seams::StoreError;
 pub(crate) fn create_private(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
+
+/// How often the lock is tried again: who has just ended may live on for a moment in a child that it was about to start, which
+/// shares its locks until it becomes another program.
+const LOCK_TRIES_MAX: u32 = 25;
+/// From one try to the next.
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Takes the lock of a store; held until the file is dropped.
 pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
@@ -21,7 +28,17 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
         false => Err(why),
     });
     let file = opened.map_err(|why| StoreError::Unavailable(format!("{}: {why}", path.display())))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+    let mut tries = 0;
+    let locked = loop {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if tries < LOCK_TRIES_MAX => {
+                tries += 1;
+                std::thread::park_timeout(LOCK_AGAIN);
+            }
+            done => break done,
+        }
+    };
+    match locked {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => {
             Err(StoreError::Locked(format!("{} is locked; is another daemon running on it?", path.display())))

@@ -23,7 +23,7 @@ use trueup_museum::{Bug, planted};
 use crate::disk;
 
 /// A key and its sealed value.
-pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// What a write puts (`Some`) and removes (`None`).
 pub(crate) type Writes = BTreeMap<String, Option<Vec<u8>>>;

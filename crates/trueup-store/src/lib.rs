@@ -14,6 +14,7 @@ mod guarded;
 mod layout;
 mod ledger;
 mod owner;
+pub mod spelling;
 mod watermark;
 
 use std::path::Path;

@@ -164,3 +164,30 @@ fn one_that_was_made_and_never_begun_is_started() {
         look again in 250 ms (look again)"#]],
     );
 }
+
+#[test]
+fn a_rollout_goes_on_with_what_it_had_made_when_memory_was_lost() {
+    check(
+        "want 2×v2 | good r1 | r1: 0 passing 1h routed, 1 passing 1h routed | r2: 0 passing 1s, 1 waiting",
+        expect![[r#"
+            wanted: 2 × v2 on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 passing for 3600000 ms routed, web-r2-0 passing for 1000 ms, web-r2-1 waiting
+            remembered: r1 is good
+            progressing: r2 is rolled out, 2 of 2 updated
+            look again in 0 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn a_revision_that_is_seen_is_not_given_out_again_by_an_older_memory() {
+    check(
+        "want 1×v3 | r2: 0 passing 1h routed | good r1 | r1: 0 passing 1h",
+        expect![[r#"
+        wanted: 1 × v3 on local, blueGreen
+        seen: web-r2-0 passing for 3600000 ms routed, web-r1-0 passing for 3600000 ms
+        remembered: r1 is good
+        route web to [web-r1-0=1] (rollout)
+        progressing: r3 is rolled out, 0 of 1 updated
+        look again in 0 ms (look again)"#]],
+    );
+}
