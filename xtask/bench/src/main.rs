@@ -84,10 +84,14 @@ fn main() -> anyhow::Result<ExitCode> {
     let mut rows = Vec::new();
     for measure in MEASURES.iter().filter(|measure| setting.asks(measure.name)) {
         report::say(&format!("measuring {}: {}", measure.name, measure.about));
-        rows.extend(measure.take(&setting).into_iter().filter(|row| row.broken || setting.asks(&row.name)));
+        let taken: Vec<_> =
+            measure.take(&setting).into_iter().filter(|row| row.broken || setting.asks(&row.name)).collect();
+        report::say(&report::table(&taken));
+        rows.extend(taken);
+        // What was measured stays, though a later measure is broken off.
+        report::write(&asked.out, &rows, &setting)?;
     }
     println!("{}", report::table(&rows));
-    report::write(&asked.out, &rows, &setting)?;
     report::say(&format!("written to {}", asked.out.display()));
     let broken = rows.iter().filter(|row| row.broken).count();
     Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
