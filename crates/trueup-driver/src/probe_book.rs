@@ -22,6 +22,9 @@ use crate::prober::{self, Subject};
 
 /// From one question to the next until the first good answer: soon, so that a deploy is not slower than its app.
 pub const EAGER: Duration = Duration::from_millis(100);
+/// One that has not passed for long is asked less often, so many times in as long as that: what comes up is noticed with
+/// little delay, and what struggles is not asked ten times a second for ever.
+const ASKED_PER_AGE: u32 = 20;
 /// Questions under way at once, over all instances: each holds a descriptor.
 pub const CONCURRENCY_MAX: usize = 256;
 /// Probe intervals are spread by so many hundredths, so that a thousand instances are not asked in step.
@@ -160,13 +163,20 @@ struct Watch {
 
 impl Watch {
     async fn keep_asking(self: Arc<Self>, index: usize, probe: Probe, mut dice: fastrand::Rng) {
+        let mut bad_since = self.clock.now();
         loop {
             let answer = {
                 let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
                 prober::ask(&self.subject, &probe, self.clock.now()).await
             };
             let passes = self.take(index, &probe, answer);
-            let wait = if passes { spread(probe.interval, &mut dice) } else { probe.interval.min(EAGER) };
+            let now = self.clock.now();
+            let wait = if passes {
+                bad_since = now;
+                spread(probe.interval, &mut dice)
+            } else {
+                (now.since(bad_since) / ASKED_PER_AGE).max(EAGER).min(probe.interval)
+            };
             tokio::time::sleep(wait).await;
         }
     }

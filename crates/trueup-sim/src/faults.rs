@@ -20,6 +20,12 @@ pub enum CallFault {
     Late(Duration),
     /// It never answers.
     Hangs,
+    /// It happens, and never answers.
+    HangsAfter,
+    /// It happens, and the answer is an error that says to try again.
+    BusyAfter,
+    /// It happens, and whoever repeated the call on the way is told that the name is taken.
+    ConflictAfter,
 }
 
 /// What goes wrong with one survey.
@@ -35,16 +41,22 @@ pub enum SightFault {
     CutShort,
     /// It shows everything twice, in reverse order.
     Doubled,
+    /// It shows nothing, and says that this is all.
+    Empty,
+    /// It shows every other instance only, and says that this is all.
+    Short,
 }
 
 /// The faults of one world: a script first, then chance.
 #[derive(Debug, Default)]
 pub struct Faults {
     calls: VecDeque<Option<CallFault>>,
+    tables: VecDeque<Option<CallFault>>,
     sights: VecDeque<Option<SightFault>>,
     odds: Odds,
     streams: BTreeMap<String, fastrand::Rng>,
     seed: u64,
+    drawn: u64,
 }
 
 /// How likely each fault is, in a thousand calls.
@@ -74,6 +86,11 @@ impl Faults {
         self.calls.extend(faults);
     }
 
+    /// What happens to the next tables, in order; `None` goes well.
+    pub fn script_tables(&mut self, faults: impl IntoIterator<Item = Option<CallFault>>) {
+        self.tables.extend(faults);
+    }
+
     /// What happens to the next surveys, in order; `None` goes well.
     pub fn script_sights(&mut self, faults: impl IntoIterator<Item = Option<SightFault>>) {
         self.sights.extend(faults);
@@ -82,6 +99,7 @@ impl Faults {
     /// Ends all faults, scripted or by chance.
     pub fn heal(&mut self) {
         self.calls.clear();
+        self.tables.clear();
         self.sights.clear();
         self.odds = Odds::default();
     }
@@ -89,6 +107,12 @@ impl Faults {
     /// Other odds from here on; the streams go on where they stand.
     pub fn turn(&mut self, odds: Odds) {
         self.odds = odds;
+    }
+
+    /// How often chance has made something go wrong.
+    #[must_use]
+    pub fn drawn(&self) -> u64 {
+        self.drawn
     }
 
     /// What goes wrong with the next call that is about this app.
@@ -101,6 +125,9 @@ impl Faults {
 
     /// What goes wrong with the next table.
     pub(crate) fn next_route(&mut self) -> Option<CallFault> {
+        if let Some(scripted) = self.tables.pop_front() {
+            return scripted;
+        }
         self.drawn_call("routes", self.odds.route_permille)
     }
 
@@ -112,14 +139,19 @@ impl Faults {
         if dice.u16(0..1_000) >= permille {
             return None;
         }
-        Some(match dice.u8(0..6) {
+        let fault = match dice.u8(0..9) {
             0 => CallFault::RefusedForNow,
             1 => CallFault::LostBefore,
             2 => CallFault::LostAfter,
             3 => CallFault::Late(Duration::from_millis(dice.u64(1..20_000))),
             4 => CallFault::Limited(Duration::from_millis(dice.u64(1..30_000))),
+            5 => CallFault::HangsAfter,
+            6 => CallFault::BusyAfter,
+            7 => CallFault::ConflictAfter,
             _ => CallFault::Hangs,
-        })
+        };
+        self.drawn += 1;
+        Some(fault)
     }
 
     /// How often the next hint about this app arrives: once, unless something goes wrong.
@@ -132,7 +164,9 @@ impl Faults {
         if dice.u16(0..1_000) >= permille {
             return 1;
         }
-        if dice.bool() { 0 } else { 2 }
+        let times = if dice.bool() { 0 } else { 2 };
+        self.drawn += 1;
+        times
     }
 
     /// What goes wrong with the next survey of this target.
@@ -145,17 +179,21 @@ impl Faults {
             return None;
         }
         let dice = self.stream(&format!("sights {target}"));
-        if dice.u16(0..1_000) < sight_permille {
-            return Some(match dice.u8(0..3) {
+        let fault = if dice.u16(0..1_000) < sight_permille {
+            match dice.u8(0..3) {
                 0 => SightFault::Dark,
                 1 => SightFault::CutShort,
                 _ => SightFault::Doubled,
-            });
-        }
-        if dice.u16(0..1_000) >= stale_permille {
+            }
+        } else if dice.u16(0..1_000) >= stale_permille {
             return None;
-        }
-        Some(if dice.bool() { SightFault::Stale } else { SightFault::Older })
+        } else if dice.bool() {
+            SightFault::Stale
+        } else {
+            SightFault::Older
+        };
+        self.drawn += 1;
+        Some(fault)
     }
 
     /// One stream for each thing, so that one more draw of one shifts no other.

@@ -65,6 +65,19 @@ impl SimIngress {
                 let _ = self.swap(table, true);
                 unknown("connection reset")
             }
+            Some(CallFault::BusyAfter) => {
+                let _ = self.swap(table, true);
+                StepOutcome::Retry { after: Duration::from_millis(500), why: "internal error".to_owned() }
+            }
+            Some(CallFault::ConflictAfter) => {
+                let _ = self.swap(table, true);
+                StepOutcome::Refused { why: Refusal::Superseded }
+            }
+            Some(CallFault::HangsAfter) => {
+                let _ = self.swap(table, true);
+                tokio::time::sleep(HANG).await;
+                unknown("timed out")
+            }
             Some(CallFault::Late(wait)) => {
                 let (late, table) = (self.clone(), table.clone());
                 tokio::spawn(async move {

@@ -76,6 +76,8 @@ impl SimRuntime {
                 Some(truth.keys().map(|place| (place.clone(), Err(cut.clone()))).collect())
             }
             Some(SightFault::Doubled) => Some(doubled(truth.clone())),
+            Some(SightFault::Empty) => Some(truth.keys().map(|place| (place.clone(), Ok(Sight::default()))).collect()),
+            Some(SightFault::Short) => Some(short(truth.clone())),
         };
         before.push_front(truth.clone());
         before.truncate(RING);
@@ -84,7 +86,12 @@ impl SimRuntime {
 
     async fn perform(&self, step: &TargetStep) -> StepOutcome {
         let TargetStep::Instance(step) = step;
-        let fault = self.world.lock().faults.next_call(&step.id().app);
+        let fault = {
+            let mut state = self.world.lock();
+            let dark = state.dark.contains(&self.target);
+            let drawn = state.faults.next_call(&step.id().app);
+            if dark { Some(CallFault::LostBefore) } else { drawn }
+        };
         let unknown = |why: &str| StepOutcome::Unknown { why: Doubt::OutcomeUnknown(why.to_owned()) };
         match fault {
             None => self.effect(step, Judge::Yes),
@@ -109,6 +116,19 @@ impl SimRuntime {
             Some(CallFault::Hangs) => {
                 tokio::time::sleep(HANG).await;
                 unknown("timed out")
+            }
+            Some(CallFault::HangsAfter) => {
+                let _ = self.effect(step, Judge::Yes);
+                tokio::time::sleep(HANG).await;
+                unknown("timed out")
+            }
+            Some(CallFault::BusyAfter) => {
+                let _ = self.effect(step, Judge::Yes);
+                StepOutcome::Retry { after: Duration::from_millis(500), why: "internal error".to_owned() }
+            }
+            Some(CallFault::ConflictAfter) => {
+                let _ = self.effect(step, Judge::Yes);
+                StepOutcome::Refused { why: Refusal::NameTaken }
             }
         }
     }
@@ -263,6 +283,12 @@ impl SimRuntime {
         target.remove(id);
         StepOutcome::Done
     }
+}
+
+/// Every other instance.
+fn short(truth: Survey) -> Survey {
+    let halved = |sight: Sight| Sight { instances: sight.instances.into_iter().step_by(2).collect() };
+    truth.into_iter().map(|(place, sight)| (place, sight.map(halved))).collect()
 }
 
 fn doubled(truth: Survey) -> Survey {

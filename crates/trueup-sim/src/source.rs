@@ -61,6 +61,21 @@ impl SimSource {
         self.nudge(&Nudge::App(app.clone()));
     }
 
+    /// Wants these and no longer those, in one snapshot; what is gone is confirmed.
+    pub fn commit(&self, desired: impl IntoIterator<Item = Arc<DesiredApp>>, gone: &[AppName]) {
+        self.edit(|snapshot| {
+            for app in gone {
+                snapshot.apps.remove(app);
+                snapshot.vanished.insert(app.clone(), snapshot.scans);
+            }
+            for app in desired {
+                snapshot.vanished.remove(&app.name);
+                snapshot.apps.insert(app.name.clone(), SourceApp { desired: app, error: None });
+            }
+        });
+        self.nudge(&Nudge::All);
+    }
+
     /// Puts the root in doubt, or takes the doubt away.
     pub fn doubt(&self, doubt: Option<Doubt>) {
         self.edit(|snapshot| snapshot.doubt = doubt);

@@ -62,19 +62,22 @@ pub enum Moment {
     Effect,
     /// The daemon has the answer; it dies before its next word to the world.
     Answer,
-    /// A save was acknowledged and the next change that rests on it has happened, and the save is lost.
+    /// A save was acknowledged and the next change that rests on it has happened, if one does, and the save is lost.
     Flush,
 }
 
 impl Moment {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Before, Self::Effect, Self::Answer, Self::Flush];
+
     /// As it is spelled.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Before => "before",
-            Self::Effect => "effect",
-            Self::Answer => "answer",
-            Self::Flush => "flush",
+            Self::Effect => "after",
+            Self::Answer => "answered",
+            Self::Flush => "unflushed",
         }
     }
 }
@@ -216,8 +219,9 @@ impl Tether {
         let mut state = self.lock();
         let number = state.counts[kind as usize];
         let named = state.cut == Some(Cut { kind, number, moment: Moment::Before });
-        // The save that is to be lost is the last one: another one would be lost in its place.
-        let lost = state.resting && kind == CallKind::Save;
+        // The save that is to be lost is the last one: another one would be lost in its place. Before the next look
+        // nothing rests on it that has not happened yet.
+        let lost = state.resting && matches!(kind, CallKind::Save | CallKind::Look);
         if state.dead || state.dying || named || lost {
             self.die(&mut state);
             return None;

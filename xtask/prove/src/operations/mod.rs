@@ -1,0 +1,69 @@
+//! Operations on manifests, generated from the schema of an App: every field set to good values, to those on its
+//! boundaries and to bad ones, taken out and put back, alone and in sequences.
+//!
+//! Texts go through the real `trueup-manifest`, and what it makes of them to the real driver in a simulated world
+//! (`ground`). `values` holds what the schema cannot say; a field without a line there is a violation.
+
+mod draft;
+mod field;
+mod ground;
+mod sequence;
+mod values;
+
+use crate::tier::{Effort, Row, Tier, Violation};
+use crate::workers;
+
+/// Random sequences of each CI run, and of the long one.
+const SEQUENCES: (u64, u64) = (2_000, 50_000);
+/// Operations that the sequences come to at least: half of those that are drawn may be denied.
+const OPERATIONS_EACH: u64 = 4;
+
+/// The tier.
+pub const TIER: Tier =
+    Tier { name: "operations", what: "every field of a manifest through all of its values, in sequences", run, replay };
+
+fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
+    let fields = field::all();
+    let count = u64::try_from(fields.len())?;
+    let mut alone = workers::each(effort, "fields through all of their values", count, |number| {
+        let field = &fields[usize::try_from(number).expect("it counts fields")];
+        through(field, &mut |_| {}).map(|_| 1)
+    });
+    alone.floor = count;
+    let values: usize =
+        fields.iter().filter_map(|field| Some(field::samples(field, field::values(&field.path)?).len())).sum();
+    alone.note = format!("{values} values");
+    let sequences = effort.of(SEQUENCES.0, SEQUENCES.1);
+    let mut together = workers::each(effort, "operations in sequences", sequences, |number| {
+        sequence::random(number, &mut |_| {}).map_err(|what| Violation { what, replay: format!("sequence:{number}") })
+    });
+    together.floor = sequences * OPERATIONS_EACH;
+    together.note = format!("{sequences} sequences");
+    Ok(vec![alone, together])
+}
+
+fn through(field: &field::Field, say: &mut dyn FnMut(String)) -> Result<u64, Violation> {
+    sequence::field(field, say).map_err(|what| Violation { what, replay: format!("field:{}", field.path) })
+}
+
+fn replay(case: &str) -> anyhow::Result<bool> {
+    let mut say = |line: String| println!("{line}");
+    let outcome = if let Some(path) = case.strip_prefix("field:") {
+        let fields = field::all();
+        let found = fields.iter().find(|field| field.path == path);
+        let field = found.ok_or_else(|| anyhow::anyhow!("an App has no field `{path}`"))?;
+        through(field, &mut say).map_err(|violation| violation.what)
+    } else if let Some(number) = case.strip_prefix("sequence:") {
+        sequence::random(number.parse()?, &mut say)
+    } else {
+        anyhow::bail!("a case is `field:PATH` or `sequence:NUMBER`")
+    };
+    match outcome {
+        Ok(operations) => println!("{operations} operations, nothing is wrong"),
+        Err(what) => {
+            println!("=== wrong\n{what}");
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,192 @@
+//! For every field of an App: values that are kept, among them those on the boundaries, and values that are refused.
+//!
+//! What the schema says by itself (the bounds of a number, the words of a choice, the type) is not repeated here:
+//! `field` reads it off. A field of the schema that has no line here is a violation of its own.
+
+/// What an accepted value does to what runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touch {
+    /// It is part of what an instance is: every instance is replaced.
+    Rolls,
+    /// It is not: no instance that stays is restarted.
+    Stays,
+    /// The target does not serve it: every value is refused by name.
+    Unserved,
+    /// It names the app or the document; another value is another app.
+    Fixed,
+}
+
+/// The values of one field, as JSON.
+#[derive(Debug, Clone, Copy)]
+pub struct Values {
+    /// Where, below the document; `[]` is the first of a list, `*` a key of a free map.
+    pub path: &'static str,
+    /// What a kept value does.
+    pub touch: Touch,
+    /// What else the spec has to say for it, merged over the base.
+    pub frame: &'static str,
+    /// Values that are kept.
+    pub kept: &'static [&'static str],
+    /// Values that are refused.
+    pub refused: &'static [&'static str],
+}
+
+const fn field(
+    path: &'static str,
+    touch: Touch,
+    kept: &'static [&'static str],
+    refused: &'static [&'static str],
+) -> Values {
+    Values { path, touch, frame: "{}", kept, refused }
+}
+
+impl Values {
+    const fn within(self, frame: &'static str) -> Self {
+        Self { frame, ..self }
+    }
+}
+
+use Touch::{Fixed, Rolls, Stays, Unserved};
+
+/// Durations from the shortest to the longest that a wait takes.
+const WAITS: &[&str] = &[r#""0s""#, r#""1ms""#, r#""2s""#, r#""1m 30s""#];
+const NO_WAITS: &[&str] = &[r#""soon""#, r#""-1s""#, r#""1""#, r#""""#];
+const NAMES: &[&str] = &[r#""Web""#, r#""-a""#, r#""a_b""#, r#""""#];
+
+/// All fields, in the order of the schema.
+pub const FIELDS: &[Values] = &[
+    field("apiVersion", Fixed, &[r#""trueup.dev/v1""#], &[r#""trueup.dev/v2""#]),
+    field("kind", Fixed, &[r#""App""#], &[r#""Pod""#]),
+    field("metadata", Fixed, &[r#"{"name":"web"}"#], &["{}"]),
+    field("metadata.name", Fixed, &[r#""web""#], NAMES),
+    field("metadata.labels", Stays, &["{}", r#"{"stack":"shop"}"#], &[r#"{"a b":"c"}"#]),
+    field("metadata.labels.*", Stays, &[r#""shop""#, r#""""#], &[]),
+    field("metadata.annotations", Stays, &["{}", r#"{"note":"mine"}"#], &[]),
+    field("metadata.annotations.*", Stays, &[r#""by me""#], &[]),
+    field("spec", Fixed, &[], &[]),
+    field("spec.profile", Stays, &[], &[r#""nobody""#, r#""A B""#]),
+    field("spec.target", Rolls, &[r#""spare""#, r#""local""#], &[r#""nowhere""#, r#""quiet""#]),
+    field("spec.image", Unserved, &[r#""registry.example.com/shop/api:1""#], &[r#""a b""#]),
+    field("spec.build", Unserved, &[r#"{"context":"."}"#], &["{}"]),
+    field("spec.build.context", Unserved, &[r#"".""#], &[]),
+    field("spec.build.dockerfile", Unserved, &[r#""Dockerfile""#], &[]),
+    field("spec.build.args", Unserved, &["{}"], &[]),
+    field("spec.build.args.*", Unserved, &[r#""1""#], &[]),
+    field("spec.source", Unserved, &[r#"{"path":"app"}"#], &["{}"]),
+    field("spec.source.path", Unserved, &[r#""app""#], &[]),
+    field("spec.source.exclude", Unserved, &["[]"], &[]),
+    field("spec.source.exclude[]", Unserved, &[r#"".git""#], &[]),
+    field("spec.command", Rolls, &[r#"["serve","--fast"]"#], &["[]"]),
+    field("spec.command[]", Rolls, &[r#""listen""#], &[]),
+    field("spec.args", Rolls, &[r#"["--verbose"]"#, r#"["a","b","c"]"#], &[]),
+    field("spec.args[]", Rolls, &[r#""--port""#, r#""""#], &[]),
+    field("spec.workdir", Rolls, &[r#""/srv""#, r#""data""#], &[r#""""#]),
+    field("spec.user", Rolls, &[r#""www-data""#, r#""1000""#], &[r#""two words""#]),
+    field("spec.env", Rolls, &["{}", r#"{"VERSION":"2","MORE":"yes"}"#], &[r#"{"A B":"c"}"#]),
+    field("spec.env.*", Rolls, &[r#""2""#, r#""""#, r#""a b c""#], &["null"]),
+    field("spec.envFrom", Unserved, &[r#"[{"secret":"keys"}]"#], &["[{}]"]),
+    field("spec.envFrom[].secret", Unserved, &[r#""keys""#], NAMES),
+    field("spec.files", Rolls, &[r#"[{"path":"a.toml","content":"a"}]"#], &["[{}]"]),
+    field("spec.files[].path", Rolls, &[r#""b/c.toml""#], &[r#""/etc/passwd""#, r#""../up""#])
+        .within(r#"{"files":[{"path":"a.toml","content":"a"}]}"#),
+    field("spec.files[].content", Rolls, &[r#""other""#, r#""""#], &[])
+        .within(r#"{"files":[{"path":"a.toml","content":"a"}]}"#),
+    field("spec.files[].mode", Rolls, &[r#""0600""#, r#""777""#, r#""000""#], &[r#""0999""#, r#""rw""#])
+        .within(r#"{"files":[{"path":"a.toml","content":"a"}]}"#),
+    field("spec.ports", Rolls, &[r#"[{"name":"http"},{"name":"admin"}]"#], &["[{\"name\":\"a\"},{\"name\":\"a\"}]"])
+        .within(r#"{"routes":[{"host":"web.example.com","port":"http"}]}"#),
+    field("spec.ports[].name", Rolls, &[r#""public""#], NAMES).within(r#"{"routes":[{"host":"web.example.com"}]}"#),
+    field("spec.ports[].port", Rolls, &["8081"], &[]).within(r#"{"replicas":1}"#),
+    field("spec.ports[].protocol", Rolls, &[r#""tcp""#, r#""udp""#], &[]).within(r#"{"routes":[]}"#),
+    field(
+        "spec.routes",
+        Stays,
+        &["[]", r#"[{"host":"a.example.com"},{"host":"b.example.com"}]"#],
+        &[r#"[{"path":"/"}]"#],
+    ),
+    field("spec.routes[].host", Stays, &[r#""other.example.com""#, r#""localhost""#], &[r#""a b""#, r#""a:80""#]),
+    field("spec.routes[].path", Stays, &[r#""/api""#, r#""/""#], &[r#""api""#]),
+    field("spec.routes[].port", Stays, &[r#""http""#], &[r#""gone""#]),
+    field("spec.routes[].tls", Stays, &[], &[]),
+    field("spec.replicas", Stays, &["0", "1", "3", "7"], &["-1"]),
+    field("spec.regions", Unserved, &[r#"{"iad":1}"#], &[r#"{"IAD":1}"#]),
+    field("spec.regions.*", Unserved, &["1"], &["-1"]),
+    field("spec.resources", Rolls, &[r#"{"pids":100}"#], &[]),
+    field("spec.resources.cpuKind", Unserved, &[], &[]),
+    field("spec.resources.cpus", Unserved, &["1"], &[]),
+    field("spec.resources.memory", Rolls, &[r#""512Mi""#, "1048576"], &[r#""lots""#, "0"]),
+    field("spec.resources.pids", Rolls, &["64"], &[]),
+    field("spec.resources.openFiles", Rolls, &["1024"], &[]),
+    field("spec.concurrency", Unserved, &[r#"{"soft":1,"hard":2}"#], &["{}"]),
+    field("spec.concurrency.kind", Unserved, &[], &[]),
+    field("spec.concurrency.soft", Unserved, &["1"], &[]),
+    field("spec.concurrency.hard", Unserved, &["2"], &[]),
+    field("spec.autostop", Unserved, &[r#"{"mode":"off"}"#], &["{}"]),
+    field("spec.autostop.mode", Unserved, &[], &[]),
+    field("spec.autostop.minRunning", Unserved, &["0"], &[]),
+    field("spec.health", Rolls, &["[]", r#"[{"tcp":{}},{"exec":{"command":["check"]}}]"#], &["[{}]"]),
+    field("spec.health[].name", Rolls, &[r#""alive""#], NAMES),
+    field("spec.health[].http", Rolls, &[r#"{"path":"/b"}"#], &[]).within(r#"{"health":[{"http":{}}]}"#),
+    field("spec.health[].http.path", Rolls, &[r#""/health""#, r#""/a?b=c""#], &[r#""health""#])
+        .within(r#"{"health":[{"http":{}}]}"#),
+    field("spec.health[].http.port", Rolls, &[r#""http""#], &[r#""gone""#])
+        .within(r#"{"health":[{"http":{"path":"/a"}}]}"#),
+    field("spec.health[].http.status", Rolls, &["[204]", "[200,404]"], &[]).within(r#"{"health":[{"http":{}}]}"#),
+    field("spec.health[].http.status[]", Rolls, &["201"], &[]).within(r#"{"health":[{"http":{"status":[200]}}]}"#),
+    field("spec.health[].tcp", Rolls, &[r#"{"port":"http"}"#], &[]).within(r#"{"health":[{"tcp":{}}]}"#),
+    field("spec.health[].tcp.port", Rolls, &[r#""http""#], &[r#""gone""#]).within(r#"{"health":[{"tcp":{}}]}"#),
+    field("spec.health[].exec", Rolls, &[r#"{"command":["look"]}"#], &["{}"]),
+    field("spec.health[].exec.command", Rolls, &[r#"["look","well"]"#], &["[]"]),
+    field("spec.health[].exec.command[]", Rolls, &[r#""ask""#], &[]),
+    field("spec.health[].websocket", Rolls, &[r#"{"path":"/b"}"#], &[]).within(r#"{"health":[{"websocket":{}}]}"#),
+    field("spec.health[].websocket.path", Rolls, &[r#""/ws""#], &[r#""ws""#])
+        .within(r#"{"health":[{"websocket":{}}]}"#),
+    field("spec.health[].websocket.port", Rolls, &[r#""http""#], &[r#""gone""#])
+        .within(r#"{"health":[{"websocket":{"path":"/a"}}]}"#),
+    field("spec.health[].interval", Rolls, &[r#""1s""#, r#""20s""#], &[r#""0s""#, r#""often""#]),
+    field("spec.health[].timeout", Rolls, &[r#""1s""#, r#""4s""#], &[r#""0s""#]),
+    field("spec.health[].grace", Rolls, &[r#""0s""#, r#""3s""#], NO_WAITS),
+    field("spec.health[].failures", Rolls, &["2"], &[]),
+    field("spec.health[].successes", Rolls, &["2"], &[]),
+    field("spec.restart", Rolls, &[r#"{"policy":"always","maxRetries":5}"#], &[]),
+    field("spec.restart.policy", Rolls, &[], &[]).within(r#"{"routes":[]}"#),
+    field("spec.restart.maxRetries", Rolls, &["2"], &[]),
+    field("spec.stop", Rolls, &[r#"{"signal":"SIGINT"}"#], &[]),
+    field("spec.stop.signal", Rolls, &[r#""SIGQUIT""#, r#""SIGUSR1""#], &[r#""TERM""#, r#""SIGNONE""#]),
+    field("spec.stop.timeout", Rolls, &[r#""0s""#, r#""9s""#], NO_WAITS),
+    field("spec.volumes", Unserved, &[r#"[{"name":"data","path":"/data"}]"#], &["[{}]"]),
+    field("spec.volumes[].name", Unserved, &[r#""data""#], NAMES),
+    field("spec.volumes[].path", Unserved, &[r#""/data""#], &[r#""data""#]),
+    field("spec.volumes[].size", Unserved, &[r#""1Gi""#], &["0"]),
+    field("spec.rollout", Stays, &[r#"{"bake":"2s"}"#, "{}"], &[r#"{"maxSurge":0,"maxUnavailable":0}"#]),
+    field("spec.rollout.strategy", Stays, &[], &[]),
+    field("spec.rollout.maxSurge", Stays, &["1", r#""50%""#, r#""100%""#, "5"], &[r#""many""#, "-1", r#""-1%""#]),
+    field("spec.rollout.maxUnavailable", Stays, &["0", "1", r#""50%""#], &[r#""all""#, "-1"]),
+    field("spec.rollout.minHealthy", Stays, WAITS, NO_WAITS),
+    field("spec.rollout.healthyDeadline", Stays, &[r#""90s""#, r#""4m""#], &[r#""0s""#, r#""11m""#]),
+    field("spec.rollout.progressDeadline", Stays, &[r#""6m""#, r#""1h""#], &[r#""0s""#, r#""1m""#]),
+    field("spec.rollout.bake", Stays, WAITS, NO_WAITS),
+    field("spec.rollout.drain", Stays, WAITS, NO_WAITS),
+    field("spec.rollout.revert", Stays, &[], &[]),
+    field("spec.rollout.steps", Unserved, &[r#"[{"weight":10}]"#], &["[{}]"]),
+    field("spec.rollout.steps[].weight", Unserved, &["10"], &[]),
+    field("spec.rollout.steps[].pause", Unserved, &[r#""1m""#], &[]),
+    field("spec.rollout.steps[].approve", Unserved, &["true"], &[]),
+    field("spec.hooks", Unserved, &[r#"{"preDeploy":[{"name":"a","command":["b"]}]}"#], &[r#"{"preDeploy":[{}]}"#]),
+    field("spec.hooks.preDeploy", Unserved, &[r#"[{"name":"a","command":["b"]}]"#], &["[{}]"]),
+    field("spec.hooks.preDeploy[].name", Unserved, &[r#""a""#], NAMES),
+    field("spec.hooks.preDeploy[].command", Unserved, &[r#"["b"]"#], &["[]"]),
+    field("spec.hooks.preDeploy[].command[]", Unserved, &[r#""b""#], &[]),
+    field("spec.hooks.preDeploy[].timeout", Unserved, &[r#""1m""#], &[]),
+    field("spec.hooks.postDeploy", Unserved, &[r#"[{"name":"a","command":["b"]}]"#], &["[{}]"]),
+    field("spec.hooks.postDeploy[].name", Unserved, &[r#""a""#], NAMES),
+    field("spec.hooks.postDeploy[].command", Unserved, &[r#"["b"]"#], &["[]"]),
+    field("spec.hooks.postDeploy[].command[]", Unserved, &[r#""b""#], &[]),
+    field("spec.hooks.postDeploy[].timeout", Unserved, &[r#""1m""#], &[]),
+    field("spec.dependsOn", Stays, &["[]", r#"["db"]"#], &[r#"["web"]"#, r#"["db","db"]"#, r#"["nobody"]"#]),
+    field("spec.dependsOn[]", Stays, &[r#""db""#], NAMES),
+    field("spec.history", Stays, &[r#"{"limit":2}"#], &[]),
+    field("spec.history.limit", Stays, &["3"], &[]),
+    field("spec.history.keepFor", Stays, &[r#""1h""#, r#""30d""#], &[r#""forever""#]),
+    field("spec.suspend", Stays, &["true", "false"], &[]),
+];
