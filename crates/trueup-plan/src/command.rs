@@ -72,6 +72,11 @@ fn rollback(
     if !good(to) {
         return Err(Denial::NeverGood(to));
     }
+    // A person's word makes it a new try, which may be reverted again.
+    if let Some(release) = record.release(to).cloned() {
+        record.rejected.remove(&(release.digest, release.target.clone()));
+        record.reverted_generation = None;
+    }
     let left = record.current.filter(|current| *current != to);
     let at = word.at;
     record.pin = Some(Pin { to, template: desired.map(|desired| desired.template_digest), word });
@@ -122,6 +127,8 @@ fn abort(record: &mut AppRecord, by: &str, now: Timestamp) -> Result<(), Denial>
     let Some(release) = record.release(to).cloned() else { return Err(Denial::NoRollout) };
     let evidence = Evidence::Aborted { by: by.to_owned() };
     let cause = Some(judge::sentence(&evidence));
+    // The pin that led here is taken back with it.
+    record.pin = None;
     record.rejected.insert((release.digest, release.target.clone()), Rejection { revision: to, at: now, evidence });
     if record.current.is_some() {
         notes::close(record, to, Outcome::Reverted, cause, now);

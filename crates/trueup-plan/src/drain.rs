@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use trueup_museum::{Bug, planted};
 use trueup_types::desired::DesiredApp;
+use trueup_types::observed::ExitWhy;
 use trueup_types::record::AppRecord;
 use trueup_types::{RouteSight, Timestamp};
 
@@ -24,7 +25,7 @@ pub(crate) fn leaving(
     extra: u32,
 ) -> BTreeSet<Key> {
     let stays = |member: &&Member<'_>| !serving.contains(&key(member));
-    let needed = needed_still(desired, heading, census, serving);
+    let needed = needed_still(desired, heading, census, serving, extra);
     let mut leaving: BTreeSet<_> = census
         .members
         .iter()
@@ -49,7 +50,36 @@ pub(crate) fn leaving(
         let surplus = slots.saturating_sub(wanted).min(spare.len() - still_needed(desired, census, serving, &spare));
         leaving.extend(spare.into_iter().take(surplus).map(key));
     }
+    leaving.extend(in_place(desired, heading, census, serving, extra));
     leaving
+}
+
+/// The one that fails and does not serve, where what is to take its place finds no room beside it: others serve meanwhile.
+fn in_place(
+    desired: &DesiredApp,
+    heading: &Heading,
+    census: &Census<'_>,
+    serving: &BTreeSet<Key>,
+    extra: u32,
+) -> Option<Key> {
+    let role = if heading.mode == Mode::Rolling { Role::Kept } else { Role::Fresh };
+    let served = census.members.iter().any(|member| member.vigour.passes() && serving.contains(&key(member)));
+    if !served || !crowded(desired, heading, census, extra) {
+        return None;
+    }
+    let mut failing = census.of(role).filter(|member| member.vigour == Vigour::Failing);
+    failing.find(|member| !serving.contains(&key(member))).map(key)
+}
+
+/// Whether what is to come up finds no room.
+fn crowded(desired: &DesiredApp, heading: &Heading, census: &Census<'_>, extra: u32) -> bool {
+    let (surge, replicas) = (Surge::of(desired), desired.replicas());
+    let room = match heading.mode {
+        Mode::Rolling => surge.free(census, replicas),
+        Mode::Steady | Mode::Reverting | Mode::Held if extra > 0 => surge.free_to_replace(census, replicas),
+        Mode::Steady | Mode::Reverting | Mode::Held | Mode::Baking | Mode::Fallen | Mode::Empty => return false,
+    };
+    room == 0 && census.count(Role::Fresh, |vigour| vigour != Vigour::Going) < replicas + extra
 }
 
 /// How many of the spare ones pass and stay until enough of those that serve do.
@@ -78,6 +108,7 @@ fn needed_still(
     heading: &Heading,
     census: &Census<'_>,
     serving: &BTreeSet<Key>,
+    extra: u32,
 ) -> BTreeSet<Key> {
     let surge = Surge::of(desired);
     let old = || census.of(Role::Kept).filter(|member| serving.contains(&key(member))).count();
@@ -88,15 +119,27 @@ fn needed_still(
     };
     let short = usize::try_from(least).unwrap_or(usize::MAX).saturating_sub(there);
     let mut idle: Vec<_> = census.of(Role::Kept).filter(|member| !serving.contains(&key(member))).collect();
-    idle.retain(|member| member.vigour != Vigour::Going);
+    let fresh = census.of(Role::Fresh).filter(|member| !serving.contains(&key(member)));
+    let taken = fresh.filter(|member| member.vigour.runs() && member.vigour != Vigour::Failing).count();
+    // A daemon that has just begun does not know yet how those do that came in its place.
+    let replaced = !surge.keeps_old && taken >= short;
+    idle.retain(|member| member.vigour != Vigour::Going && !(replaced && made_room(member)));
     // Those that are nearest to serving stay.
     idle.sort_by_key(|member| {
         let vigour = member.vigour;
         (vigour == Vigour::Failing, !vigour.runs(), !vigour.passes(), member.id().ordinal)
     });
     let mut needed: BTreeSet<_> = idle.into_iter().take(short).map(key).collect();
-    needed.extend(healthy_still(desired, heading, census, serving, &needed));
+    // One that passes and does not serve is no reason to keep out what would.
+    if !crowded(desired, heading, census, extra) {
+        needed.extend(healthy_still(desired, heading, census, serving, &needed));
+    }
     needed
+}
+
+/// Whether it is down because it was told to go.
+fn made_room(member: &Member<'_>) -> bool {
+    matches!(member.exited(), Some((_, _, ExitWhy::Asked)))
 }
 
 /// The healthy ones of other releases that go only when enough others pass.
@@ -168,10 +211,11 @@ pub(crate) fn drained(
         RouteSight::Unknown(_) => Ok(()),
         RouteSight::Seen(_) if member.listed && !planted(Bug::StopsRouted) => Err(None),
         RouteSight::Seen(_) if member.in_flight == 0 || planted(Bug::ForgetsInFlight) => Ok(()),
+        RouteSight::Seen(_) if planted(Bug::DrainsForever) => Err(None),
         RouteSight::Seen(_) => {
             let since = record.draining.get(member.id()).copied().unwrap_or(now);
             let due = since.after(desired.policy.drain);
-            if due <= now && !planted(Bug::DrainsForever) { Ok(()) } else { Err(Some(due)) }
+            if due <= now { Ok(()) } else { Err(Some(due)) }
         }
     }
 }

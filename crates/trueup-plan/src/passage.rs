@@ -109,6 +109,8 @@ pub(crate) fn fail(record: &mut AppRecord, scene: &Scene<'_>, release: &Arc<Rele
         oldest.map(|key| record.rejected.remove(&key));
     }
     record.refused = None;
+    // The pin that led here has led astray.
+    record.pin = None;
     let from = release.revision;
     let current = record.current_release().filter(|good| good.digest != release.digest).cloned();
     let once = record.reverted_generation != Some(record.generation) || planted(Bug::RevertsTwice);
@@ -117,8 +119,6 @@ pub(crate) fn fail(record: &mut AppRecord, scene: &Scene<'_>, release: &Arc<Rele
         Some(good) if auto && once => {
             notes::close(record, from, Outcome::Reverted, Some(cause), scene.now);
             record.reverted_generation = Some(record.generation);
-            // The pin that led here has led astray.
-            record.pin = None;
             record.rollout = Rollout::Reverting { from, since: scene.now, spent: Stopwatch::started(scene.now) };
             Heading { mode: Mode::Reverting, rejected: true, ..steady(Some(good), true) }
         }
@@ -169,7 +169,7 @@ pub(crate) fn baking(
         return superseded(record, scene, &release);
     }
     let good = record.current_release().filter(|good| good.revision != to).cloned();
-    match judge::bakes(scene, &release, good.as_deref(), crashed.as_ref()) {
+    match judge::bakes(scene, &release, good.as_deref(), crashed.as_ref(), bake.watched()) {
         // Without traffic it proves nothing.
         Bake::Good if is_dark(record, scene) => bake.skip(scene.now),
         Bake::Good => bake.advance(scene.observed.sighted_since, scene.now),

@@ -84,14 +84,22 @@ impl<'c, 'a> Choice<'c, 'a> {
         fill(&mut chosen, others.filter(|member| self.eligible(member)), self.wanted.saturating_sub(self.room));
         if chosen.is_empty() && eagerness == Eagerness::Passing {
             chosen.extend(self.census.of(role).filter(|member| member.vigour.passes()).take(self.wanted));
-            let way_back = self.census.of(Role::Kept).filter(|member| member.vigour.passes());
-            fill(&mut chosen, way_back, self.wanted);
+        }
+        if chosen.is_empty() {
+            fill(&mut chosen, self.way_back(), self.wanted);
         }
         if chosen.is_empty() && self.wanted > self.room && !planted(Bug::UnroutesEverybody) {
+            // Where two never run side by side some make room all the same: else nothing better could ever come.
+            let most = if self.room == 0 { usize::MAX } else { self.wanted - self.room };
             let staying = self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs());
-            chosen.extend(staying);
+            chosen.extend(staying.take(most));
         }
         chosen
+    }
+
+    /// Those of the last good release that pass, be it only just: they serve where nothing better does.
+    fn way_back(&self) -> impl Iterator<Item = &'c Member<'a>> + Clone {
+        self.census.of(Role::Kept).filter(|member| member.vigour.passes())
     }
 
     /// Where nothing is good, whatever serves and passes goes on.
@@ -122,6 +130,9 @@ impl<'c, 'a> Choice<'c, 'a> {
         // What a superseded rollout has brought in serves until the next one can take its place.
         let others = self.census.of(Role::Stale).filter(|member| self.serves(member) && self.eligible(member));
         fill(&mut chosen, others, number);
+        if chosen.is_empty() {
+            fill(&mut chosen, self.way_back(), number);
+        }
         if chosen.is_empty() && room == 0 {
             let all = self.census.members.iter();
             chosen.extend(all.filter(|member| self.serves(member) && member.vigour.runs()));

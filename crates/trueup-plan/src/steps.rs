@@ -37,11 +37,13 @@ pub(crate) struct Gap<'s, 'a> {
     pub extra: u32,
 }
 
-/// How many more than wanted are needed for a while: one, where one of a baked release has failed too long.
+/// How many more than wanted are needed for a while: one, where one of a baked release has failed too long; be it that
+/// the app is on its way back to it.
 pub(crate) fn extra(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, serving: &BTreeSet<Key>) -> (u32, Wake) {
     let wanted = usize::try_from(scene.desired.replicas()).unwrap_or(usize::MAX);
     let well = census.of(Role::Fresh).filter(|member| member.vigour.passes() && serving.contains(&key(member))).count();
-    if heading.mode != Mode::Steady || well >= wanted || Surge::of(scene.desired).stop_first {
+    let restoring = matches!(heading.mode, Mode::Steady | Mode::Reverting | Mode::Held);
+    if !restoring || well >= wanted || Surge::of(scene.desired).stop_first {
         return (0, Wake::OnChange);
     }
     let failing = census.of(Role::Fresh).filter_map(|member| match &member.seen.health {
