@@ -4,6 +4,7 @@
 //! `passage` decides whether to revert.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use trueup_museum::{Bug, planted};
 use trueup_types::observed::{ExitWhy, Health, Instance, Phase};
@@ -92,13 +93,26 @@ pub(crate) enum Bake {
 }
 
 /// Whether a promoted release has failed within its bake; `crashed` is the newest exit by itself of any instance.
-pub(crate) fn bakes(scene: &Scene<'_>, release: &Release, good: Option<&Release>, crashed: Option<&Instance>) -> Bake {
+///
+/// One that began its life within the bake (it was added, or came back from a loss of its host) never passed the gate:
+/// it is given the time that the gate gives.
+pub(crate) fn bakes(
+    scene: &Scene<'_>,
+    release: &Release,
+    good: Option<&Release>,
+    crashed: Option<&Instance>,
+    baked: Duration,
+) -> Bake {
+    let grown = |since: Timestamp| {
+        let age = scene.now.since(since);
+        age >= baked || age >= scene.desired.policy.healthy_deadline
+    };
     let ours = of_release(scene, release);
     if let Some(evidence) = ours.iter().find_map(|one| cannot_start(one)) {
         return Bake::Bad(evidence);
     }
     let failing = ours.iter().find_map(|one| match &one.health {
-        Health::Failed { last, .. } if matches!(one.sighting.phase, Phase::Running { .. }) => {
+        Health::Failed { last, .. } if matches!(one.sighting.phase, Phase::Running { since } if grown(since)) => {
             Some(Evidence::FailedInBake { instance: one.sighting.id.clone(), last: last.clone() })
         }
         Health::Failed { .. } | Health::Waiting | Health::Passing { .. } | Health::Unknown => None,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trueup_sim::behaviour::EXIT_AFTER_MS;
+use trueup_sim::behaviour::{EXIT_AFTER_MS, HEALTHY_AFTER_MS};
 use trueup_sim::faults::SightFault;
 use trueup_sim::{AppSketch, House};
 use trueup_types::policy::Strategy;
@@ -83,6 +83,22 @@ async fn what_was_left_on_another_target_is_found_when_memory_is_lost() {
         })
         .await;
     assert!(house.world.lock().violations.is_empty(), "{}", house.story());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_added_within_a_bake_is_given_the_time_to_come_up() {
+    let mut house = House::new();
+    let mut app = AppSketch::web("web").replicas(1).env(HEALTHY_AFTER_MS, "15000");
+    // Its start takes longer than its probe is patient with one that was well.
+    app.template.health[0].grace = Duration::ZERO;
+    house.source.put(app.build());
+    house.start().await;
+    house.until("it bakes", PATIENCE, |house| house.app("web").is_some_and(|app| app.status.word == "Baking")).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    house.source.put(app.replicas(3).build());
+    house.until_live("web", 1).await;
+    house.until("three run", PATIENCE, |house| house.running("web").len() == 3).await;
+    assert!(house.app("web").expect("there").status.rejected.is_empty(), "{}", house.story());
 }
 
 #[tokio::test(start_paused = true)]

@@ -139,8 +139,7 @@ async fn heal(act: &mut Act, case: &Case) {
     if let Some(control) = act.stage.control() {
         for cast in &case.setting.casts {
             // What is suspended by a word and has no manifest any more would be left as it is.
-            let removed = !act.wishes.contains_key(&cast.sketch.name);
-            if removed && !act.orphans.contains(&cast.sketch.name) {
+            if !act.wishes.contains_key(&cast.sketch.name) {
                 // It may have nothing to resume.
                 let _ = control.order(&cast.sketch.name, Order::Resume, "mender").await;
             }

@@ -243,7 +243,9 @@ impl Nature {
     fn environment(self, sketch: &AppSketch) -> Vec<(&'static str, String)> {
         match self {
             // Without a question nobody can know.
-            Self::NeverHealthy | Self::Slow | Self::Sickens(_) if sketch.template.health.is_empty() => Vec::new(),
+            Self::Good(_) | Self::NeverHealthy | Self::Slow | Self::Sickens(_) if sketch.template.health.is_empty() => {
+                Vec::new()
+            }
             Self::Good(0) => Vec::new(),
             Self::Good(after) => vec![(HEALTHY_AFTER_MS, after.to_string())],
             Self::FlapsOnce(after) => vec![(EXIT_AFTER_MS, after.to_string()), (EXITS_IN_LIVES, "1".to_owned())],
