@@ -47,10 +47,9 @@ impl ProbeState {
                 self.good = self.good.saturating_add(1);
                 self.bad = 0;
                 let passes = matches!(self.health, Health::Passing { .. });
+                // Fewer good answers than it takes say nothing against one that a daemon has just met.
                 if !passes && self.good >= probe.successes {
                     self.health = Health::Passing { since: now };
-                } else if !passes && matches!(self.health, Health::Unknown) {
-                    self.health = Health::Waiting;
                 }
             }
             Answer::Bad(last) => {
@@ -166,8 +165,8 @@ mod tests {
     #[test]
     fn an_asking_that_failed_is_evidence_of_nothing() {
         assert_eq!(run("????"), "UUUU");
-        assert_eq!(run("++?????"), "WPPPPPP");
-        assert_eq!(run("++---??"), "WPPPFFF");
+        assert_eq!(run("++?????"), "UPPPPPP");
+        assert_eq!(run("++---??"), "UPPPFFF");
     }
 
     #[test]

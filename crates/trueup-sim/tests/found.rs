@@ -102,6 +102,22 @@ async fn what_is_added_within_a_bake_is_given_the_time_to_come_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_daemon_that_begins_unroutes_nobody_while_it_counts_good_answers() {
+    let mut house = House::new();
+    let mut app = AppSketch::web("web").replicas(2);
+    app.template.health[0].successes = 2;
+    house.source.put(app.build());
+    house.start().await;
+    house.until_live("web", 1).await;
+    let tables = |house: &House| house.world.lock().table.generation;
+    let before = tables(&house);
+    house.kill().await;
+    house.start().await;
+    house.until("it is settled", PATIENCE, House::settled).await;
+    assert_eq!(tables(&house), before, "{}", house.story());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_listing_that_shows_everything_twice_stalls_no_rollout() {
     let mut house = House::new();
     let app = AppSketch::web("web").replicas(3);

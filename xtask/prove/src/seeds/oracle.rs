@@ -57,7 +57,7 @@ fn left_over(act: &Act) -> Vec<String> {
         }
     }
     for app in act.shelf.apps() {
-        if !wished(&app) {
+        if !wished(&app) && !orphan(&app) {
             wrong.push(format!("the record of {app} is left over"));
         }
     }

@@ -20,6 +20,8 @@ use super::trouble;
 
 /// From one look of the oracle to the next.
 const GLANCE: Duration = Duration::from_secs(10);
+/// Longest that passes between two words to the world of what is wanted.
+const STRIDE: Duration = Duration::from_secs(10);
 /// Looks in a row that have to find nothing new.
 const CALM: u32 = 4;
 /// Longest that converging may take once trouble stops: a rollout, its bake, a revert and the longest back-off, for four
@@ -72,6 +74,8 @@ pub struct Act {
     pub harmed: BTreeSet<AppName>,
     /// Apps without a manifest whose instances were to be left running.
     pub orphans: BTreeSet<AppName>,
+    /// What was decided, by app and moment, where everything is kept.
+    pub decisions: BTreeMap<(AppName, u64), Vec<String>>,
     /// Whether any call of any app went wrong by chance.
     pub hindered: bool,
 }
@@ -100,6 +104,7 @@ async fn whole(case: &Case, keep: Keep) -> Played {
         tainted: BTreeSet::new(),
         harmed: BTreeSet::new(),
         orphans: BTreeSet::new(),
+        decisions: BTreeMap::new(),
         hindered: false,
     };
     let mut wrong = Vec::new();
@@ -109,7 +114,8 @@ async fn whole(case: &Case, keep: Keep) -> Played {
         let now = begun.elapsed();
         while now < moment.at && begun.elapsed() < moment.at {
             // In strides, so that the world is told what is wanted.
-            act.stage.pass((moment.at - begun.elapsed()).min(Duration::from_secs(60))).await;
+            act.stage.pass((moment.at - begun.elapsed()).min(STRIDE)).await;
+            act.collect();
         }
         trouble::happen(&mut act, setting, &moment.event, &mut wrong).await;
         act.stage.tell();
@@ -117,6 +123,7 @@ async fn whole(case: &Case, keep: Keep) -> Played {
     heal(&mut act, case).await;
     wrong.extend(conclude(&mut act, case).await);
     wrong.extend(oracle::always(&act));
+    act.collect();
     let played = report(&act, case, keep, wrong);
     act.stage.end(true).await;
     played
@@ -136,6 +143,7 @@ async fn heal(act: &mut Act, case: &Case) {
     act.shelf.befall(Loss::Full(false));
     act.start().await;
     act.stage.pass(Duration::from_secs(1)).await;
+    act.collect();
     if let Some(control) = act.stage.control() {
         for cast in &case.setting.casts {
             // What is suspended by a word and has no manifest any more would be left as it is.
@@ -197,12 +205,14 @@ async fn converge(act: &mut Act) -> Result<(), String> {
             return Err(format!("not converged within {} s: {standing}", PATIENCE.as_secs()));
         }
         act.stage.pass(GLANCE).await;
+        act.collect();
         let Some(control) = act.stage.control() else { return Err("no daemon runs".to_owned()) };
         // What vanished while memory was lost waits for a word.
         let _ = control.approve_prune("mender").await;
         let now = act.effects();
         let quiet = now == last && act.stage.driver().is_some_and(|driver| driver.settled().is_some());
-        let alone = control.status().apps.iter().all(|app| act.wishes.contains_key(&app.metadata.name));
+        let named = |app: &AppName| act.wishes.contains_key(app) || act.orphans.contains(app);
+        let alone = control.status().apps.iter().all(|app| named(&app.metadata.name));
         calm = if quiet && alone { calm + 1 } else { 0 };
         last = now;
     }
@@ -221,6 +231,20 @@ impl Act {
     /// How many effects and saves there were.
     fn effects(&self) -> (usize, u64) {
         (self.stage.world.lock().journal.len(), self.stage.scribe.saves())
+    }
+
+    /// Takes down what was decided since the last time, where everything is kept: a daemon remembers only the newest.
+    pub fn collect(&mut self) {
+        if !self.stage.scribe.keeps() {
+            return;
+        }
+        let apps = self.stage.control().map(|control| control.status().apps).unwrap_or_default();
+        for app in apps {
+            for one in app.status.decisions {
+                let lines = std::iter::once(one.woke_by).chain(one.lines).collect();
+                self.decisions.insert((app.metadata.name.clone(), one.at.as_millis()), lines);
+            }
+        }
     }
 
     /// How every app stands, in a line.
@@ -249,15 +273,13 @@ fn report(act: &Act, case: &Case, keep: Keep, wrong: Vec<String>) -> Played {
     let said = act.stage.scribe.said();
     let mut hasher = DefaultHasher::new();
     (&journal, &said, &wrong).hash(&mut hasher);
-    let decisions = act.stage.control().map(|control| control.status().apps).unwrap_or_default();
-    for app in &decisions {
-        let lines: Vec<_> = app.status.decisions.iter().map(|one| (one.at.as_millis(), &one.lines)).collect();
-        (app.metadata.name.as_str(), &lines).hash(&mut hasher);
+    for ((app, at), lines) in &act.decisions {
+        (app.as_str(), at, lines).hash(&mut hasher);
     }
     let effects = u64::try_from(journal.len()).unwrap_or(u64::MAX);
     let story = match keep {
         Keep::Wrong => String::new(),
-        Keep::All => story(case, &journal, &said, &decisions, act),
+        Keep::All => story(case, &journal, &said, act),
     };
     let edits = |moment: &&super::event::Moment| matches!(moment.event, Event::Edit { .. } | Event::Remove { .. });
     let beside = case.history.len() - case.history.iter().filter(edits).count();
@@ -265,24 +287,18 @@ fn report(act: &Act, case: &Case, keep: Keep, wrong: Vec<String>) -> Played {
     Played { wrong, hash: hasher.finish(), story, effects, troubles }
 }
 
-fn story(
-    case: &Case,
-    journal: &[String],
-    said: &[String],
-    decisions: &[trueup_types::status::AppStatus],
-    act: &Act,
-) -> String {
+fn story(case: &Case, journal: &[String], said: &[String], act: &Act) -> String {
     let mut text = format!("{case}\n=== the journal\n{}\n=== what was saved\n", journal.join("\n"));
     for line in said {
         text.push_str(line.lines().next().unwrap_or_default());
         text.push('\n');
     }
-    for app in decisions {
-        text.push_str(&format!("=== {}: {}\n", app.metadata.name, app.status.verdict.message));
-        for one in app.status.decisions.iter().rev() {
-            text.push_str(&format!("  {} {}\n    {}\n", one.at, one.woke_by, one.lines.join("\n    ")));
-        }
+    text.push_str("=== what was decided\n");
+    for ((app, at), lines) in &act.decisions {
+        let since = at - trueup_sim::clock::EPOCH.as_millis();
+        text.push_str(&format!("{app} +{since}ms {}\n", lines.join("\n    ")));
     }
+    text.push_str(&format!("=== how it stands\n{}\n", act.standing()));
     let now = act.stage.world.now();
     for (target, instances) in &act.stage.world.lock().instances {
         for (id, one) in instances {

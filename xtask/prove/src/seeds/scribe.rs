@@ -26,6 +26,11 @@ impl Scribe {
         Arc::new(Self { inner, saves: AtomicU64::new(0), said, bugs: Mutex::default() })
     }
 
+    /// Whether what is said is kept.
+    pub fn keeps(&self) -> bool {
+        self.said.is_some()
+    }
+
     /// How many records were saved or forgotten.
     pub fn saves(&self) -> u64 {
         self.saves.load(Ordering::Relaxed)

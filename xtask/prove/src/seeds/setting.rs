@@ -222,7 +222,7 @@ impl Nature {
         let bad_in = if number == 0 { 8 } else { 2 };
         if !one_in(dice, bad_in) {
             return if one_in(dice, 8) {
-                Self::FlapsOnce(pick(dice, &[700, 1_500, 100_000]))
+                Self::FlapsOnce(pick(dice, &[700, 1_500, 30_000]))
             } else {
                 Self::Good(pick(dice, &[0, 0, 700, 9_000]))
             };

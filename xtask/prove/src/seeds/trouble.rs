@@ -14,6 +14,7 @@ use super::setting::Setting;
 
 /// Lets an event happen.
 pub async fn happen(act: &mut Act, setting: &Setting, event: &Event, wrong: &mut Vec<String>) {
+    act.collect();
     act.stage.note(&event.to_string());
     match event {
         Event::Edit { app, wish } => {
