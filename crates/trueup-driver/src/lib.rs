@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod conditions;
 mod control;
+pub mod deeds;
 mod driver;
 mod engine;
 pub mod events;

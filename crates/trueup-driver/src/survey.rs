@@ -1,20 +1,22 @@
 //! Shared surveys: one call per target serves every app that asks.
 //!
 //! Each ask says how new the sight must be, by a counter that everything which may change the world advances. Who asks
-//! while a survey is under way waits for it; if it began too early for them, they share the next.
+//! while a survey is under way waits for it; if it began too early for them, they share the next. A listing in which
+//! something is missing is asked for twice, and one that is older than what we did says nothing of that app.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use trueup_museum::{Bug, planted};
 use trueup_seams::{Inspect, Runtime};
-use trueup_types::observed::Sighting;
+use trueup_types::step::{StepOutcome, TargetStep};
 use trueup_types::target::TargetSpec;
-use trueup_types::{AppName, Timestamp};
+use trueup_types::{AppName, InstanceId, Timestamp};
 
 use crate::clock::Clock;
+use crate::deeds::{Deeds, Listing};
 
 /// Longest a survey may take; a target that is slower is dark.
 pub const SURVEY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -44,6 +46,7 @@ pub struct Target {
     /// How it is looked into.
     pub inspect: Option<Arc<dyn Inspect>>,
     last: tokio::sync::Mutex<Option<Arc<TargetSight>>>,
+    deeds: Mutex<Deeds>,
 }
 
 /// What a survey saw of a target.
@@ -56,14 +59,16 @@ pub struct TargetSight {
     /// Since when sight has been unbroken.
     pub since: Timestamp,
     /// The instances by app, or why they could not be seen.
-    pub apps: Result<BTreeMap<AppName, Vec<Sighting>>, String>,
+    pub apps: Result<Listing, String>,
+    /// Apps that it shows as they were before our last deeds, each with the instance that tells.
+    pub stale: BTreeMap<AppName, InstanceId>,
 }
 
 impl Target {
     /// A target that nobody has looked at.
     #[must_use]
     pub fn new(spec: TargetSpec, runtime: Arc<dyn Runtime>, inspect: Option<Arc<dyn Inspect>>) -> Self {
-        Self { spec, runtime, inspect, last: tokio::sync::Mutex::new(None) }
+        Self { spec, runtime, inspect, last: tokio::sync::Mutex::new(None), deeds: Mutex::default() }
     }
 
     /// A sight that began after `epoch`.
@@ -73,16 +78,38 @@ impl Target {
             return Arc::clone(sight);
         }
         let (began, at) = (counter.current(), clock.now());
+        let mut apps = self.ask().await;
+        if last.as_ref().is_some_and(|last| self.lacks(last, &apps)) {
+            // Not seen is not absent: what is missing is missing when it is missed twice.
+            apps = self.ask().await;
+        }
+        let stale = match &apps {
+            Ok(listing) => self.deeds.lock().expect("no holder panics").contradicted(listing, at),
+            Err(_) => BTreeMap::new(),
+        };
+        let unbroken = last.as_ref().filter(|before| before.apps.is_ok()).map(|before| before.since);
+        let since = if apps.is_ok() { unbroken.unwrap_or(at) } else { at };
+        let sight = Arc::new(TargetSight { epoch: began, at, since, apps, stale });
+        *last = Some(Arc::clone(&sight));
+        sight
+    }
+
+    /// Keeps what came of a step, to be held against later listings.
+    pub fn did(&self, step: &TargetStep, outcome: &StepOutcome, now: Timestamp) {
+        self.deeds.lock().expect("no holder panics").keep(step, outcome, now);
+    }
+
+    async fn ask(&self) -> Result<Listing, String> {
         let apps = match tokio::time::timeout(SURVEY_TIMEOUT, self.runtime.survey()).await {
             Ok(survey) => gather(survey),
             Err(_) => Err(format!("no answer in {} s", SURVEY_TIMEOUT.as_secs())),
         };
-        let apps = if planted(Bug::TakesErrorForEmpty) { Ok(apps.unwrap_or_default()) } else { apps };
-        let unbroken = last.as_ref().filter(|before| before.apps.is_ok()).map(|before| before.since);
-        let since = if apps.is_ok() { unbroken.unwrap_or(at) } else { at };
-        let sight = Arc::new(TargetSight { epoch: began, at, since, apps });
-        *last = Some(Arc::clone(&sight));
-        sight
+        if planted(Bug::TakesErrorForEmpty) { Ok(apps.unwrap_or_default()) } else { apps }
+    }
+
+    fn lacks(&self, last: &TargetSight, apps: &Result<Listing, String>) -> bool {
+        let (Ok(before), Ok(listing)) = (&last.apps, apps) else { return false };
+        self.deeds.lock().expect("no holder panics").lacks(before, listing)
     }
 
     /// The last sight, if there was one and nobody is looking.
@@ -93,8 +120,8 @@ impl Target {
 }
 
 /// A target is seen whole or not at all: a place in the dark leaves every absence in doubt.
-fn gather(survey: trueup_seams::Survey) -> Result<BTreeMap<AppName, Vec<Sighting>>, String> {
-    let mut apps: BTreeMap<AppName, Vec<Sighting>> = BTreeMap::new();
+fn gather(survey: trueup_seams::Survey) -> Result<Listing, String> {
+    let mut apps = Listing::new();
     for (place, sight) in survey {
         if sight.is_err() && planted(Bug::TakesPartForWhole) {
             continue;

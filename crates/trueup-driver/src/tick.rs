@@ -47,7 +47,9 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     let scene = Scene { app, wanted: &wanted, observed: &observed, permits: &permits, now };
     let (wake, verdict) = carry_out(engine, &cell, &mut memory, plan, &scene, ask).await;
     wanted::release_place(engine, app, &memory.record);
-    if verdict.state == State::Gone || verdict.state == State::Orphaned {
+    // What runs on as an orphan is remembered as one: forgotten, it would be found again and taken for a leftover.
+    let left_alone = verdict.state == State::Orphaned && observed.instances.is_empty();
+    if verdict.state == State::Gone || left_alone {
         drop(memory);
         return forget(engine, app, &verdict).await;
     }
@@ -126,6 +128,11 @@ async fn execute(engine: &Engine, app: &AppName, steps: Vec<Step>) -> Vec<StepRe
             why: Doubt::OutcomeUnknown(format!("no answer in {} s", STEP_TIMEOUT.as_secs())),
         });
         tracing::debug!(%app, step = %step.action, why = %step.why, ?outcome, "step");
+        if let StepAction::Target { target, step } = &step.action
+            && let Some(target) = engine.target(target)
+        {
+            target.did(step, &outcome, engine.now());
+        }
         let settled = outcome.settled();
         outcomes.push(StepResult { step, outcome });
         if !settled {
@@ -163,7 +170,13 @@ async fn look(
         homes.extend(cell.homes.lock().expect("no holder panics").iter().cloned());
     }
     match wanted {
-        Wanted::Present(desired) => drop(homes.insert(desired.placement.target.clone())),
+        Wanted::Present(desired) => {
+            homes.insert(desired.placement.target.clone());
+            // Who has forgotten where it was looks everywhere.
+            if memory.record == AppRecord::default() && engine.rebuilt.lock().expect("no holder panics").is_some() {
+                homes.extend(engine.targets.lock().expect("no holder panics").keys().cloned());
+            }
+        }
         // A stranger may be anywhere.
         Wanted::Gone { .. } | Wanted::Held { .. } => {
             homes.extend(engine.targets.lock().expect("no holder panics").keys().cloned());
@@ -177,6 +190,9 @@ async fn look(
         };
         let sight = target.sight(needed, &engine.epoch, engine.parts.clock.as_ref()).await;
         let apps = sight.apps.as_ref().map_err(|why| Doubt::TargetDark(format!("{name}: {why}")))?;
+        if let Some(id) = sight.stale.get(app) {
+            return Err(Doubt::TargetDark(format!("{name} shows {id} as it was before what was done last")));
+        }
         at = at.min(sight.at);
         since = since.max(sight.since);
         let ours = apps.get(app).into_iter().flatten();
@@ -194,12 +210,33 @@ async fn look(
     let together = seen.into_iter().zip(healths);
     let instances: Vec<_> =
         together.map(|((target, sighting, _), health)| Instance { sighting, target, health }).collect();
-    if memory.record == AppRecord::default() && !instances.is_empty() {
-        memory.record = trueup_plan::adopt(app, &instances, engine.now());
-        memory.saved = false;
-        tracing::info!(%app, instances = instances.len(), "adopted what runs");
+    if is_older(&memory.record, &instances) {
+        recall(engine, app, memory, &instances);
     }
     Ok(Observed { at, sighted_since: since, instances, routes })
+}
+
+/// Whether the world is newer than the record: there is none, or a revision is seen that it has never given out. Since a
+/// record is saved before its first step, it was lost or put back.
+fn is_older(record: &AppRecord, seen: &[Instance]) -> bool {
+    seen.iter().any(|one| *record == AppRecord::default() || one.sighting.id.revision > record.highest)
+}
+
+/// Makes the record anew from labels; of one that was put back only what a person said is believed, and what the manifest did.
+fn recall(engine: &Engine, app: &AppName, memory: &mut AppMemory, seen: &[Instance]) {
+    let before = std::mem::take(&mut memory.record);
+    let mut record = trueup_plan::adopt(app, seen, engine.now());
+    tracing::info!(%app, instances = seen.len(), "adopted what runs");
+    if before != AppRecord::default() {
+        let message =
+            format!("memory ends at {} and {} runs: it went back; adopted what runs", before.highest, record.highest);
+        engine.note(EventKind::Warning, "MemoryWentBack", Some(app), None, message);
+        record.generation = record.generation.max(before.generation);
+        record.homes.extend(before.homes);
+        (record.prune, record.restarts, record.suspended) = (before.prune, before.restarts, before.suspended);
+    }
+    memory.record = record;
+    memory.saved = false;
 }
 
 /// A look that saw nothing decides nothing.

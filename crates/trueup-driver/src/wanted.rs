@@ -11,8 +11,9 @@ use trueup_seams::{Absence, Snapshot, StoreHealth};
 use trueup_types::AppName;
 use trueup_types::desired::{Cause, DesiredApp, Doubt, Hold, Permits, Prune, Readiness, Wanted};
 use trueup_types::record::{AppRecord, Rollout};
+use trueup_types::verdict::State;
 
-use crate::engine::Engine;
+use crate::engine::{Cell, Engine};
 
 /// What is wanted of an app.
 pub(crate) fn wanted(engine: &Engine, snapshot: &Snapshot, app: &AppName, record: &AppRecord) -> Wanted {
@@ -129,7 +130,13 @@ pub(crate) fn review_guard(engine: &Engine, snapshot: &Snapshot) {
     if snapshot.scans == 0 || snapshot.doubt.is_some() {
         return;
     }
-    let known: BTreeSet<_> = engine.cells.lock().expect("no holder panics").keys().cloned().collect();
+    // An orphan stays for good: it neither goes nor counts among those that are there.
+    let orphaned = |cell: &Cell| {
+        let shown = cell.shown.lock().expect("no holder panics");
+        shown.status.as_ref().is_some_and(|app| app.status.verdict.state == State::Orphaned)
+    };
+    let cells = engine.cells.lock().expect("no holder panics").clone();
+    let known: BTreeSet<_> = cells.into_iter().filter(|(_, cell)| !orphaned(cell)).map(|(app, _)| app).collect();
     let gone: BTreeSet<_> = known
         .iter()
         .filter(|app| !snapshot.apps.contains_key(*app) && snapshot.absence(app) == Absence::Confirmed)

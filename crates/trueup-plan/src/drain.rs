@@ -142,7 +142,7 @@ fn made_room(member: &Member<'_>) -> bool {
     matches!(member.exited(), Some((_, _, ExitWhy::Asked)))
 }
 
-/// The healthy ones of other releases that go only when enough others pass.
+/// The ones of other releases that are healthy, as far as anybody knows, and go only when enough others pass.
 fn healthy_still(
     desired: &DesiredApp,
     heading: &Heading,
@@ -161,7 +161,10 @@ fn healthy_still(
     let least = desired.replicas().saturating_sub(Surge::of(desired).unavailable);
     let short = usize::try_from(least).unwrap_or(usize::MAX).saturating_sub(there);
     let others = census.members.iter().filter(|member| member.role != Role::Fresh);
-    let healthy = others.filter(|member| member.vigour.passes() && !stays(member));
+    // A daemon that has just begun knows the health of none: what may be healthy stays until that of the rest is known.
+    let unsure = census.members.iter().filter(stays).any(|member| member.vigour == Vigour::Unknown);
+    let may_pass = |vigour: Vigour| vigour.passes() || (unsure && vigour == Vigour::Unknown);
+    let healthy = others.filter(|member| may_pass(member.vigour) && !stays(member));
     healthy.take(short).map(key).collect()
 }
 
