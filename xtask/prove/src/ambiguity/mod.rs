@@ -1,0 +1,126 @@
+//! Makes what the world answers unclear: effects that happen and then fail, or land late; listings of what was, of a
+//! part, of nothing; hints that are lost or come twice; limits; a provider that is down for an hour.
+//!
+//! The scenarios and the oracles are those of the crashes. What is asked is the same, too: the laws at each effect, the
+//! end of the undisturbed run, and nothing done twice. `rule` says what may differ, and why.
+
+mod kind;
+mod rule;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use trueup_museum::{Bug, Planted};
+use trueup_sim::{CallFault, House};
+
+use crate::crashes::book::{Book, Reference};
+use crate::crashes::play::{Keep, Outcome, Trouble, play};
+use crate::crashes::scenario::Variant;
+use crate::crashes::tell;
+use crate::tier::{Effort, Row, Scale, Tier, Violation};
+use crate::workers;
+
+use kind::{Ill, KINDS, Kind, Run};
+
+/// The tier.
+pub const TIER: Tier = Tier {
+    name: "ambiguity",
+    what: "answers that lie, come late or not at all, and listings of what is not",
+    run,
+    replay,
+};
+
+/// Longest that the driver waits for a step, and some.
+const STEP_TIMEOUT: Duration = Duration::from_secs(40);
+/// A prime, to step through what is numbered without a pattern.
+const STRIDE: u64 = 1_000_003;
+/// Runs that are begun for each that is asked for: some variants have fewer ills than there are rounds.
+const SPARE_PERCENT: u64 = 30;
+
+fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
+    let variants = Variant::all().into_iter().filter(|one| effort.scale == Scale::Long || one.is_common()).collect();
+    let book = Book::of(variants);
+    Ok(KINDS.iter().map(|kind| row(effort, &book, kind)).collect())
+}
+
+fn row(effort: &Effort, book: &Book, kind: &Kind) -> Row {
+    let asked = effort.of(300, 20_000);
+    let mut row = workers::each(effort, kind.what, asked * (100 + SPARE_PERCENT) / 100, |number| {
+        let reference = book.reference(number);
+        let ills = (kind.ills)(&known(&reference.outcome));
+        let count = u64::try_from(ills.len()).unwrap_or(u64::MAX);
+        let round = number / book.len();
+        if round >= count {
+            return Ok(0);
+        }
+        let index = (round * STRIDE + number * 7) % count;
+        befalls(reference, ills[usize::try_from(index).unwrap_or(usize::MAX)]).map(|_| 1)
+    });
+    row.floor = asked;
+    row
+}
+
+fn known(undisturbed: &Outcome) -> Run {
+    let millis = u64::try_from(undisturbed.took.as_millis()).unwrap_or(u64::MAX);
+    Run { counts: undisturbed.counts, millis }
+}
+
+/// Plays a variant with an ill.
+fn befalls(reference: &Reference, ill: Ill) -> Result<Outcome, Violation> {
+    let outcome = suffer(&reference.variant, ill, Keep::Ending);
+    let wrong = rule::after_ill(&reference.outcome, &outcome, &reference.variant, ill);
+    if wrong.is_empty() {
+        return Ok(outcome);
+    }
+    Err(Violation { what: wrong.join("\n  "), replay: format!("{}/{ill}", reference.variant.name()) })
+}
+
+fn suffer(variant: &Variant, ill: Ill, keep: Keep) -> Outcome {
+    let spoil = |house: &House| ill.befall(house);
+    let lasts = if let Ill::Down(_, seconds) = ill { Duration::from_secs(seconds) } else { Duration::ZERO };
+    let hangs = match ill {
+        Ill::Steps(CallFault::Hangs | CallFault::HangsAfter | CallFault::Late(_), ..)
+        | Ill::Tables(CallFault::Hangs | CallFault::HangsAfter | CallFault::Late(_), ..) => STEP_TIMEOUT,
+        Ill::Steps(..) | Ill::Tables(..) | Ill::Looks(..) | Ill::Hints(_) | Ill::Hushed | Ill::Down(..) => {
+            Duration::ZERO
+        }
+    };
+    play(variant, &Trouble { deaths: Vec::new(), spoil: Some(&spoil), lasts, hangs }, keep)
+}
+
+/// Variants of a sample.
+const SAMPLE: [&str; 4] = [
+    "update-bluegreen-2-quick",
+    "bad-sickens-rolling-2-quick",
+    "delete-bluegreen-2-quick",
+    "scale-down-worker-2-quick",
+];
+/// Ills of each kind that befall each of them in a sample.
+const SAMPLE_EACH: usize = 8;
+
+/// A small sample of the tier on this thread, with a bug planted: what it finds.
+pub fn sample(bug: Option<Bug>) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for name in SAMPLE {
+        let variant = Variant::find(name).expect("the sample names variants that there are");
+        let sound = Reference::of(variant);
+        let _planted = bug.map(Planted::new);
+        for kind in KINDS {
+            let ills = (kind.ills)(&known(&sound.outcome));
+            let step = ills.len() / SAMPLE_EACH + 1;
+            found.extend(ills.iter().step_by(step).filter_map(|ill| befalls(&sound, *ill).err()));
+        }
+    }
+    found
+}
+
+fn replay(text: &str) -> anyhow::Result<bool> {
+    let (name, ill) = text.split_once('/').context("a case is VARIANT/ILL")?;
+    let variant = Variant::find(name).with_context(|| format!("there is no variant `{name}`"))?;
+    let ill = Ill::parse(ill)?;
+    let reference = Reference::of(variant);
+    let outcome = suffer(&variant, ill, Keep::Story);
+    let wrong = rule::after_ill(&reference.outcome, &outcome, &variant, ill);
+    tell(&outcome, &wrong);
+    Ok(wrong.is_empty())
+}

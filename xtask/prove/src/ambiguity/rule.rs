@@ -1,0 +1,20 @@
+//! What is asked of a run whose answers were unclear: what is asked of one in which time passed otherwise.
+
+use trueup_sim::CallFault;
+
+use crate::crashes::play::Outcome;
+use crate::crashes::rule::{calm, elsewhen};
+use crate::crashes::scenario::Variant;
+
+use super::kind::Ill;
+
+/// What is wrong with a run that an ill befell.
+pub fn after_ill(undisturbed: &Outcome, here: &Outcome, variant: &Variant, ill: Ill) -> Vec<String> {
+    let mut wrong = calm(here);
+    let again = match ill {
+        Ill::Steps(CallFault::Late(_), _, times) => times,
+        Ill::Steps(..) | Ill::Tables(..) | Ill::Looks(..) | Ill::Hints(_) | Ill::Hushed | Ill::Down(..) => 0,
+    };
+    wrong.extend(elsewhen(undisturbed, here, &variant.script(), again, false));
+    wrong
+}

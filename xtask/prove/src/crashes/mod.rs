@@ -1,0 +1,163 @@
+//! Kills the daemon at every boundary of every scenario, as Sieve does with operators, and goes further.
+//!
+//! Each scenario is played undisturbed first, and every call that the daemon makes of the world is written down: looks,
+//! steps, tables, saves. Then it is played again once for each boundary {before the call, after its effect, after its
+//! answer, after the save, before the flush} with the daemon killed right there and another one started; and again with
+//! two deaths in one run. The laws are checked at each effect; the end, and how often anything was made, started,
+//! stopped and removed, must be that of the undisturbed run. `rule` says what may differ, and why.
+
+pub mod book;
+mod case;
+mod ending;
+pub mod play;
+pub mod rule;
+pub mod scenario;
+mod table;
+
+use std::time::Duration;
+
+use trueup_museum::{Bug, Planted};
+use trueup_sim::CallKind;
+
+use crate::tier::{Effort, Row, Scale, Tier, Violation};
+use crate::workers;
+
+use book::{Book, Reference};
+use case::{Case, deaths_at};
+use play::{Death, Keep, Outcome, Trouble, play};
+use scenario::Variant;
+
+/// The tier.
+pub const TIER: Tier =
+    Tier { name: "crashes", what: "kills the daemon at every boundary of every scenario", run, replay };
+
+/// Second deaths that are tried after each first one.
+const SECOND_DEATHS: u64 = 8;
+/// A prime, to step through what is numbered without a pattern.
+const STRIDE: u64 = 1_000_003;
+/// How long a daemon is dead that is not started again at once.
+const PAUSES: [Duration; 3] = [Duration::from_secs(3), Duration::from_secs(40), Duration::from_secs(1_300)];
+
+fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
+    let all = Variant::all();
+    let variants = all.iter().copied().filter(|one| effort.scale == Scale::Long || one.is_common()).collect();
+    let book = Book::of(variants);
+    let calm = book.play_all(effort);
+    let cases: Vec<_> = (0..book.len())
+        .map(|number| book.reference(number))
+        .flat_map(|reference| reference.deaths.iter().map(move |death| (reference, *death)))
+        .collect();
+    let once = singles(effort, &cases);
+    let late = later(effort, &cases);
+    let twice = pairs(effort, &cases);
+    Ok(vec![calm, once, late, twice])
+}
+
+/// Every boundary, once.
+fn singles(effort: &Effort, cases: &[(&Reference, Death)]) -> Row {
+    let count = u64::try_from(cases.len()).unwrap_or(u64::MAX);
+    let mut row = workers::each(effort, "single crashes", count, |number| {
+        let (reference, death) = nth(cases, number);
+        reference.dies(vec![*death]).map(|_| 1)
+    });
+    row.floor = effort.of(15_000, 150_000);
+    row
+}
+
+/// Boundaries at which the daemon stays dead for a while, and the world goes on.
+fn later(effort: &Effort, cases: &[(&Reference, Death)]) -> Row {
+    let count = effort.of(1_500, 60_000);
+    let mut row = workers::each(effort, "single crashes, dead for a while", count, |number| {
+        let (reference, death) = nth(cases, number * STRIDE);
+        let pause = PAUSES[usize::try_from(number).unwrap_or(usize::MAX) % PAUSES.len()];
+        reference.dies(vec![Death { pause, ..*death }]).map(|_| 1)
+    });
+    row.floor = count;
+    row
+}
+
+/// Two deaths in one run: the second at any boundary of the life after the first.
+fn pairs(effort: &Effort, cases: &[(&Reference, Death)]) -> Row {
+    let firsts = effort.of(180, 33_000);
+    let mut row = workers::each(effort, "crash pairs", firsts, |number| {
+        let (reference, first) = nth(cases, number * STRIDE);
+        let life = reference.dies(vec![*first])?;
+        let seconds = deaths_of(&life);
+        let count = u64::try_from(seconds.len()).unwrap_or(u64::MAX);
+        let tries = SECOND_DEATHS.min(count);
+        for part in 0..tries {
+            // Evenly spread, beginning elsewhere each time.
+            let index = (part * count / tries + number) % count;
+            let second = seconds[usize::try_from(index).unwrap_or(usize::MAX)];
+            reference.dies(vec![*first, second])?;
+        }
+        Ok(tries)
+    });
+    row.floor = effort.of(1_300, 250_000);
+    row
+}
+
+/// The case of a number, counted round.
+fn nth<'c, 'r>(cases: &'c [(&'r Reference, Death)], number: u64) -> &'c (&'r Reference, Death) {
+    let count = u64::try_from(cases.len()).unwrap_or(u64::MAX);
+    &cases[usize::try_from(number % count).unwrap_or(usize::MAX)]
+}
+
+/// Every death that the calls of a life allow.
+fn deaths_of(life: &Outcome) -> Vec<Death> {
+    let calls = CallKind::ALL.into_iter().zip(life.counts);
+    calls.flat_map(|(kind, count)| (0..count).flat_map(move |number| deaths_at(kind, number))).collect()
+}
+
+/// Variants that between them go through most of what a daemon does.
+const SAMPLE: [&str; 8] = [
+    "update-bluegreen-2-quick",
+    "update-rolling-3-quick",
+    "bad-sickens-bluegreen-2-quick",
+    "bad-exits-worker-2-quick",
+    "delete-bluegreen-2-quick",
+    "moved-rolling-2-quick",
+    "suspend-bluegreen-2-quick",
+    "fix-forward-rolling-2-quick",
+];
+/// Boundaries of each that are tried in a sample.
+const SAMPLE_EACH: usize = 24;
+
+/// A small sample of the tier on this thread, with a bug planted: what it finds.
+///
+/// The undisturbed runs are played with the bug too: what they break of the laws by themselves is found as well.
+pub fn sample(bug: Option<Bug>) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for name in SAMPLE {
+        let variant = Variant::find(name).expect("the sample names variants that there are");
+        // What should be is known from a house without the bug.
+        let sound = Reference::of(variant);
+        let _planted = bug.map(Planted::new);
+        let step = sound.deaths.len() / SAMPLE_EACH + 1;
+        let deaths = sound.deaths.iter().step_by(step).map(|death| vec![*death]);
+        found.extend(std::iter::once(Vec::new()).chain(deaths).filter_map(|deaths| sound.dies(deaths).err()));
+    }
+    found
+}
+
+fn replay(text: &str) -> anyhow::Result<bool> {
+    let case = Case::parse(text)?;
+    let reference = Reference::of(case.variant);
+    let trouble = Trouble { deaths: case.deaths.clone(), ..Trouble::default() };
+    let outcome = play(&case.variant, &trouble, Keep::Story);
+    let wrong = rule::after_deaths(&reference.outcome, &outcome, &case);
+    tell(&outcome, &wrong);
+    Ok(wrong.is_empty())
+}
+
+/// Prints all that is known of a run.
+pub fn tell(outcome: &Outcome, wrong: &[String]) {
+    println!("{}\nat the end:", outcome.story);
+    for (key, value) in &outcome.ending.state {
+        println!("  {key}: {value}");
+    }
+    for (key, count) in &outcome.ending.counts {
+        println!("  {key}: {count}");
+    }
+    wrong.iter().for_each(|one| println!("WRONG {one}"));
+}

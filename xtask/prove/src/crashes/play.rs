@@ -1,0 +1,379 @@
+//! Plays a variant once, in a world of its own, with or without trouble.
+//!
+//! A person commits and says words as the script has it, patiently; the daemon dies where [`Trouble`] says, and is
+//! started again. What comes out is an [`Outcome`]: how everything stood once nothing moved any more, and what was
+//! wrong on the way. Knows nothing of what should have come out.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use trueup_sim::{Call, CallKind, Cut, House};
+use trueup_types::target::{IngressKind, TargetKind, TargetSpec};
+use trueup_types::{AppName, TargetName};
+
+use super::ending::Ending;
+use super::scenario::{Act, Script, Variant};
+
+/// Nothing has moved for so long: one routine look, and some.
+const QUIET: Duration = Duration::from_secs(40);
+/// Nothing that is asked for takes so long, in simulated time, once trouble is over.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+/// From one glance of a person who waits to act to the next.
+const GLANCE: Duration = Duration::from_millis(100);
+/// The same of one who only watches.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// What becomes of the store when the daemon dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loss {
+    /// Nothing.
+    Nothing,
+    /// It has lost what it acknowledged last, and says so.
+    Last,
+    /// It has lost everything, and says so.
+    Everything,
+}
+
+/// One death of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Death {
+    /// Where.
+    pub cut: Cut,
+    /// From then until it is started again.
+    pub pause: Duration,
+    /// What becomes of the store.
+    pub loss: Loss,
+}
+
+/// What goes wrong in a run.
+#[derive(Default)]
+pub struct Trouble<'a> {
+    /// The deaths: the first counts from the first act, each other from the start before.
+    pub deaths: Vec<Death>,
+    /// What else is done to the world at the moment of the first act.
+    pub spoil: Option<&'a dyn Fn(&House)>,
+    /// How long that may go on.
+    pub lasts: Duration,
+    /// How long one call may hang: nothing has to move for so much longer before nothing moves any more.
+    pub hangs: Duration,
+}
+
+/// How much is kept of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// How it ended.
+    Ending,
+    /// The calls of the first life too.
+    Calls,
+    /// All that happened, for people.
+    Story,
+}
+
+/// What came of a run.
+pub struct Outcome {
+    /// How everything stood at the end.
+    pub ending: Ending,
+    /// What was wrong on the way.
+    pub wrong: Vec<String>,
+    /// The calls since the first act, of the last life where the daemon died.
+    pub calls: Vec<Call>,
+    /// How many calls the last life made, by kind.
+    pub counts: [u32; CallKind::ALL.len()],
+    /// Deaths that never came about, though they should have.
+    pub undead: usize,
+    /// The store was lost when nothing was left in the world of a release that was good: nobody knows it any more.
+    pub forgotten: bool,
+    /// From the first act until nothing moved any more, in simulated time.
+    pub took: Duration,
+    /// All that happened, where it was asked for.
+    pub story: String,
+}
+
+/// Plays a variant.
+pub fn play(variant: &Variant, trouble: &Trouble<'_>, keep: Keep) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime without I/O has nothing to fail at").block_on(async {
+        let script = variant.script();
+        let mut play = Play::new(variant, script, trouble, keep);
+        play.begin().await;
+        play.live().await;
+        play.end()
+    })
+}
+
+struct Play<'a> {
+    house: House,
+    before: Vec<trueup_sim::AppSketch>,
+    acts: VecDeque<Act>,
+    deaths: VecDeque<Death>,
+    trouble: &'a Trouble<'a>,
+    keep: Keep,
+    /// A word was said, and the daemon died over it.
+    said: bool,
+    rest: Option<Instant>,
+    rebuilt: bool,
+    forgotten: bool,
+    from: usize,
+    wrong: Vec<String>,
+    calls: Vec<Call>,
+    story: String,
+    old: Vec<(String, u64)>,
+    begun: Instant,
+    moved: Instant,
+}
+
+impl<'a> Play<'a> {
+    fn new(variant: &Variant, script: Script, trouble: &'a Trouble<'a>, keep: Keep) -> Self {
+        let mut house = House::new();
+        house.pace = variant.slow.pace();
+        let there = TargetName::new("there").expect("a literal name");
+        let spec = TargetSpec { name: there, kind: TargetKind::Process, ingress: IngressKind::Edge };
+        house.source.target(spec, true);
+        Self {
+            house,
+            before: script.before,
+            acts: script.acts.into(),
+            deaths: trouble.deaths.iter().copied().collect(),
+            trouble,
+            keep,
+            said: false,
+            rest: None,
+            rebuilt: false,
+            forgotten: false,
+            from: 0,
+            wrong: Vec::new(),
+            calls: Vec::new(),
+            story: String::new(),
+            old: Vec::new(),
+            begun: Instant::now(),
+            moved: Instant::now(),
+        }
+    }
+
+    /// Lets what was there before converge, then sets the first trap.
+    async fn begin(&mut self) {
+        self.commit(&self.before.clone(), &[]);
+        self.house.start().await;
+        let deadline = Instant::now() + PATIENCE;
+        while !self.house.settled() && Instant::now() < deadline {
+            tokio::time::sleep(WATCH).await;
+        }
+        self.old = self.before.iter().flat_map(|app| self.house.running(app.name.as_str())).collect();
+        let mut state = self.house.world.lock();
+        self.from = state.journal.len();
+        state.creates.clear();
+        state.removes.clear();
+        state.starts.clear();
+        state.stops.clear();
+        drop(state);
+        if let Some(spoil) = self.trouble.spoil {
+            spoil(&self.house);
+        }
+        self.arm();
+    }
+
+    fn arm(&self) {
+        let cut = self.deaths.front().map(|death| death.cut);
+        self.house.tether().arm(cut, self.keep != Keep::Ending);
+    }
+
+    async fn live(&mut self) {
+        let deadline =
+            Instant::now() + PATIENCE + self.trouble.lasts + self.deaths.iter().map(|death| death.pause).sum();
+        let mut length = 0;
+        (self.begun, self.moved) = (Instant::now(), Instant::now());
+        loop {
+            let tether = self.house.tether();
+            if tether.is_cut() {
+                self.bury().await;
+                self.moved = Instant::now();
+                continue;
+            }
+            self.act().await;
+            let now = Instant::now();
+            let journal = self.house.world.lock().journal.len();
+            if journal != length || !self.acts.is_empty() || !self.settled() {
+                (self.moved, length) = (now, journal);
+            } else if now - self.moved >= QUIET + self.trouble.hangs {
+                return;
+            }
+            if now >= deadline {
+                self.wrong.push(format!("law 1: not settled within {} s", PATIENCE.as_secs()));
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = tether.died() => {}
+                () = tokio::time::sleep(if self.acts.is_empty() { WATCH } else { GLANCE }) => {}
+            }
+        }
+    }
+
+    /// Whether every app that is wanted has settled, and every other one is forgotten.
+    fn settled(&self) -> bool {
+        let snapshot = trueup_seams::Source::snapshot(self.house.source.as_ref());
+        let gone = |app: &AppName| self.house.store.with_record(app, |_| ()).is_none();
+        self.house.settled() && snapshot.vanished.keys().all(gone)
+    }
+
+    /// The daemon is dead: another one comes.
+    async fn bury(&mut self) {
+        self.take_down_words();
+        let death = self.deaths.pop_front();
+        self.house.kill().await;
+        if let Some(death) = death {
+            match death.loss {
+                Loss::Nothing => {}
+                Loss::Last => self.house.store.step_back(),
+                Loss::Everything => {
+                    self.forgotten |= self.good_is_gone();
+                    self.house.store.lose();
+                }
+            }
+            self.rebuilt |= death.loss != Loss::Nothing;
+            self.note(&format!("the daemon dies; store: {:?}; another one in {:?}", death.loss, death.pause));
+            tokio::time::sleep(death.pause).await;
+        }
+        self.learn();
+        self.house.start().await;
+        self.arm();
+    }
+
+    /// Whether nothing is left in the world of a release that is remembered as good.
+    fn good_is_gone(&self) -> bool {
+        let memory = self.house.store.copy();
+        let state = self.house.world.lock();
+        let there = |record: &trueup_types::AppRecord| {
+            let digest = record.current_release().map(|release| release.digest);
+            let all = state.instances.values().flatten();
+            all.filter(|(_, one)| !one.exited(self.house.world.now()))
+                .any(|(_, one)| Some(one.release.digest) == digest)
+        };
+        memory.apps.values().any(|record| record.current.is_some() && !there(record))
+    }
+
+    /// Takes in what the daemon says of itself, before it goes.
+    fn take_down_words(&mut self) {
+        let document = self.house.control().status();
+        let bugs = document.events.iter().filter(|event| event.reason == "Bug");
+        self.wrong.extend(bugs.map(|event| format!("bug: {}", event.message)));
+        if self.keep != Keep::Ending {
+            self.calls = self.house.tether().calls();
+        }
+        if self.keep == Keep::Story {
+            for app in &document.apps {
+                for one in app.status.decisions.iter().rev() {
+                    let at = one.at.since(trueup_sim::clock::EPOCH).as_millis();
+                    let lines = one.lines.join("\n        ");
+                    self.story
+                        .push_str(&format!("  +{at}ms {} ({})\n        {lines}\n", app.metadata.name, one.woke_by));
+                }
+                self.story.push_str(&format!("  {}: {}\n", app.metadata.name, app.status.verdict.message));
+            }
+            for call in &self.calls {
+                let at = call.at.since(trueup_sim::clock::EPOCH).as_millis();
+                self.story.push_str(&format!("  +{at}ms {}:{} {}\n", call.kind.word(), call.number, call.what));
+            }
+        }
+    }
+
+    fn note(&self, what: &str) {
+        let at = self.house.world.now().since(trueup_sim::clock::EPOCH).as_millis();
+        self.house.world.lock().journal.push(format!("+{at}ms -- {what}"));
+    }
+
+    /// Does whatever can be done now.
+    async fn act(&mut self) {
+        while let Some(act) = self.acts.pop_front() {
+            let done = match &act {
+                Act::Commit(apps, gone) => {
+                    self.commit(apps, gone);
+                    true
+                }
+                Act::Say(app, order) => self.say(app, order.clone()).await,
+                Act::Until(app, shows) => {
+                    let app = AppName::new(app).expect("a literal name");
+                    self.house.store.with_record(&app, shows).unwrap_or(false)
+                }
+                Act::Rest(time) => {
+                    let end = *self.rest.get_or_insert_with(|| Instant::now() + *time);
+                    end <= Instant::now()
+                }
+            };
+            if !done {
+                self.acts.push_front(act);
+                break;
+            }
+            self.rest = None;
+        }
+        if self.rebuilt {
+            // A store that lost something asks before it lets anything go; a person says yes.
+            drop(self.house.control().approve_prune("a person").await);
+        }
+    }
+
+    fn commit(&mut self, apps: &[trueup_sim::AppSketch], gone: &[&'static str]) {
+        self.learn();
+        let names: Vec<_> = gone.iter().map(|name| AppName::new(name).expect("a literal name")).collect();
+        self.house.source.commit(apps.iter().map(trueup_sim::AppSketch::build), &names);
+        let said = apps.iter().map(|app| app.name.as_str()).chain(gone.iter().copied()).collect::<Vec<_>>().join(" ");
+        self.note(&format!("commit {said}"));
+        self.learn();
+    }
+
+    /// Tells the world what is wanted, for its laws.
+    fn learn(&self) {
+        let snapshot = trueup_seams::Source::snapshot(self.house.source.as_ref());
+        let now = self.house.world.now();
+        let mut state = self.house.world.lock();
+        for (app, found) in &snapshot.apps {
+            state.wants.learn(app, Some(&found.desired), now);
+        }
+        for app in snapshot.vanished.keys() {
+            state.wants.learn(app, None, now);
+        }
+    }
+
+    async fn say(&mut self, app: &str, order: trueup_types::order::Order) -> bool {
+        let app = AppName::new(app).expect("a literal name");
+        let (control, tether) = (self.house.control(), self.house.tether());
+        let restarted = self.house.store.with_record(&app, |record| record.restarts > 0).unwrap_or(false);
+        if self.said && order == trueup_types::order::Order::Restart && restarted {
+            // Who got no answer looks before he says again what would be done twice.
+            return true;
+        }
+        self.note(&format!("say {} to {app}", order.verb()));
+        tokio::select! {
+            biased;
+            answer = control.order(&app, order, "a person") => match answer {
+                Ok(_) => true,
+                // The word was heard before the daemon died, or lost with the store.
+                Err(_) if self.said || self.rebuilt => true,
+                Err(error) => {
+                    self.wrong.push(format!("the word is denied: {error}"));
+                    true
+                }
+            },
+            () = tether.died() => {
+                self.said = true;
+                false
+            }
+        }
+    }
+
+    fn end(mut self) -> Outcome {
+        self.take_down_words();
+        let tether = self.house.tether();
+        let counts = CallKind::ALL.map(|kind| tether.count(kind));
+        let violations = self.house.world.lock().violations.clone();
+        self.wrong.extend(violations);
+        let ending = Ending::of(&self.house, &self.old, self.from);
+        if self.keep == Keep::Story {
+            self.story = format!("{}\n{}", self.house.world.lock().journal.join("\n"), self.story);
+        }
+        let (undead, took) = (self.deaths.len(), self.moved - self.begun);
+        let (wrong, calls, forgotten, story) = (self.wrong, self.calls, self.forgotten, self.story);
+        Outcome { ending, wrong, calls, counts, undead, forgotten, took, story }
+    }
+}

@@ -1,0 +1,113 @@
+//! What must be the same as in the undisturbed run, and what may differ, and why.
+//!
+//! 1. A daemon that dies and is started again at once, without loss of memory and where no act overtakes another, costs a
+//!    repeated look and nothing else: the end is the same name by name, and every instance was made, started, stopped
+//!    and removed as often as in the undisturbed run (but what is bad and dies by itself is started again as time allows).
+//! 2. Elsewhere time has passed that did not pass in the undisturbed run, and apps live by their own clocks: what turns
+//!    bad turns bad at another point of its passage, what is overtaken has come more or less far. The end is then the same
+//!    thing by thing, whatever it is called, and nothing that stood all along is replaced. Creates are never more than in
+//!    the undisturbed run; nor are starts of what is good. (Stops and removes follow from these and the end: nothing
+//!    that lives is left over.) What dies of a bad release, and how often it is started again, is its own affair.
+//!    An old one that went and is still there when the way leads back is started again rather than made anew: what is
+//!    saved in creates may be spent on such starts.
+//! 3. What an overtaken act had stopped already may be started again by the next.
+//! 4. A store that lost something, and says so, may have forgotten which release was under way, or found bad: that one
+//!    is left and tried once more for each loss, at most: the instances of the good one that had gone already are made
+//!    again, then its own. Nothing that the undisturbed run does not create is ever created.
+//! 5. A person's word that was lost with the store is not obeyed, and its loss is told: of such a run the laws are asked.
+//! 6. A store that is lost whole when nothing lives any more of the release that was good leaves nobody who knows that
+//!    release. What runs is kept; of such a run the laws are asked.
+//! 7. A call whose outcome is unknown and that lands late may do again what was done meanwhile, once for each such call.
+
+use std::collections::BTreeMap;
+
+use super::case::Case;
+use super::ending::differences;
+use super::play::{Loss, Outcome};
+use super::scenario::{Act, Script};
+
+/// What is wrong with a run by itself: laws that were broken, bugs, an app that never settles, a bad release that serves.
+pub fn calm(outcome: &Outcome) -> Vec<String> {
+    outcome.wrong.iter().chain(&outcome.ending.wrong).cloned().collect()
+}
+
+/// What is wrong with a run in which the daemon died.
+pub fn after_deaths(undisturbed: &Outcome, here: &Outcome, case: &Case) -> Vec<String> {
+    let undead = format!("{} deaths never came about: the run cannot be repeated", here.undead);
+    let mut wrong: Vec<_> = std::iter::repeat_n(undead, here.undead.min(1)).collect();
+    if here.forgotten {
+        wrong.extend(here.wrong.iter().filter(|one| !one.starts_with("law 1:")).cloned());
+        return wrong;
+    }
+    wrong.extend(calm(here));
+    let script = case.variant.script();
+    let losses = case.deaths.iter().filter(|death| death.loss != Loss::Nothing).count();
+    let paused = case.deaths.iter().any(|death| !death.pause.is_zero());
+    if losses == 0 && !script.races && !paused {
+        wrong.extend(undisturbed.ending.differs_by_name(&here.ending));
+        wrong.extend(differences(&but_bad_starts(undisturbed), &but_bad_starts(here)));
+        return wrong;
+    }
+    let words = script.acts.iter().any(|act| matches!(act, Act::Say(..)));
+    wrong.extend(elsewhen(undisturbed, here, &script, u32::try_from(losses).unwrap_or(u32::MAX), losses > 0 && words));
+    wrong
+}
+
+/// What is wrong with a run in which time passed otherwise; `again` is how often a release may be tried once more, and
+/// `deaf` whether words were lost.
+pub fn elsewhen(undisturbed: &Outcome, here: &Outcome, script: &Script, again: u32, deaf: bool) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if !deaf {
+        let (before, after) = (content(undisturbed, script), content(here, script));
+        wrong.extend(differences(&before, &after));
+    }
+    if again == 0 {
+        let replaced = |(key, stood): (&String, &u32)| {
+            let now = here.ending.stood.get(key).copied().unwrap_or(0);
+            (now < *stood).then(|| format!("{key}: undisturbed {stood} all along, here {now}"))
+        };
+        wrong.extend(undisturbed.ending.stood.iter().filter_map(replaced));
+    }
+    if !deaf {
+        wrong.extend(too_often(undisturbed, here, script, again));
+    }
+    wrong
+}
+
+fn but_bad_starts(outcome: &Outcome) -> BTreeMap<String, u32> {
+    let counted = outcome
+        .ending
+        .counts
+        .iter()
+        .filter(|(key, _)| !key.starts_with("starts of ") || key.starts_with("starts of what is good"));
+    counted.map(|(key, count)| (key.clone(), *count)).collect()
+}
+
+/// What stands at the end; without what failed, where that stays for a person to look at.
+fn content(outcome: &Outcome, script: &Script) -> BTreeMap<String, u32> {
+    let kept = |key: &String| !(script.keeps_bad && key.contains("(bad)"));
+    outcome.ending.content.iter().filter(|(key, _)| kept(key)).map(|(key, count)| (key.clone(), *count)).collect()
+}
+
+fn too_often(undisturbed: &Outcome, here: &Outcome, script: &Script, again: u32) -> Vec<String> {
+    let count = |key: &str| undisturbed.ending.counts.get(key).copied().unwrap_or(0);
+    let mut wrong = Vec::new();
+    for (key, done) in &here.ending.counts {
+        let app = key.rsplit(' ').next().unwrap_or_default();
+        let creates = count(&format!("creates of {app}"));
+        let overtaken = if script.races { count(&format!("stops of {app}")) } else { 0 };
+        let most = match () {
+            () if key.starts_with("creates") => creates + again * 2 * creates,
+            () if key.starts_with("starts of what is good") => {
+                let saved =
+                    creates.saturating_sub(here.ending.counts.get(&format!("creates of {app}")).copied().unwrap_or(0));
+                count(key) + again * creates + overtaken + saved
+            }
+            () => continue,
+        };
+        if *done > most {
+            wrong.push(format!("{key}: undisturbed {}, at most {most}, here {done}", count(key)));
+        }
+    }
+    wrong
+}
