@@ -72,7 +72,7 @@ exhibits! {
     CountsUnreadyAsReady, "nomad#6864";
     /// What was never asked counts as ready.
     TakesUnknownForReady, "kubernetes#135795";
-    /// After a restart of the daemon everything counts as failing until it is asked again.
+    /// After a restart of the daemon everything counts as down until it is asked again.
     TakesUnknownForFailing, "kubernetes#100277";
     /// When no instance passes, all are taken out of the routes.
     UnroutesEverybody, "load balancers without a panic threshold, such as Envoy has";

@@ -185,7 +185,7 @@ fn vigour(
             Health::Waiting if planted(Bug::CountsUnreadyAsReady) => Vigour::Steady,
             Health::Waiting => Vigour::Waiting,
             Health::Unknown if planted(Bug::TakesUnknownForReady) => Vigour::Steady,
-            Health::Unknown if planted(Bug::TakesUnknownForFailing) => Vigour::Failing,
+            Health::Unknown if planted(Bug::TakesUnknownForFailing) => Vigour::Down,
             Health::Unknown => Vigour::Unknown,
         },
     }

@@ -319,3 +319,19 @@ async fn a_newer_release_waits_for_the_bake_and_then_begins_at_once() {
     house.until_live("web", 3).await;
     lawful(&house);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_runs_on_over_every_routine_look() {
+    let mut app = AppSketch::web("web").replicas(2);
+    app.prune = trueup_types::desired::Prune::Orphan;
+    let mut house = house_with(&app).await;
+    let before = house.running("web");
+    house.source.remove(&name("web"));
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(house.running("web"), before, "what is left running is not taken for a leftover\n{}", house.story());
+    house.stop().await;
+    house.start().await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(house.running("web"), before, "nor by the next daemon\n{}", house.story());
+    lawful(&house);
+}

@@ -1,0 +1,120 @@
+//! What leaves: unrouted first, drained, and not for ever; and what must not leave at all.
+
+use std::time::Duration;
+
+use trueup_sim::AppSketch;
+use trueup_sim::behaviour::CANNOT_START;
+use trueup_types::TargetName;
+use trueup_types::policy::Strategy;
+use trueup_types::target::TargetSpec;
+
+use super::Told;
+use super::stage::{PATIENCE, Stage, in_a_house, instance, name, sure, version, web};
+
+/// Rolls to a second version while a request is in flight to one of the first that does not end.
+async fn roll_while_busy(stage: &mut Stage) -> Told {
+    let app = web(2).strategy(Strategy::Rolling);
+    stage.begin(&app).await?;
+    stage.house.world.lock().in_flight.insert(instance("web-r1-0"), 1);
+    stage.put(&version(&app, "v2"));
+    stage
+        .until("the new ones serve", PATIENCE, |stage| stage.routes_to("web-r2-0") && stage.routes_to("web-r2-1"))
+        .await
+}
+
+pub fn requests_are_let_end() -> Told {
+    in_a_house(async |stage| {
+        roll_while_busy(stage).await?;
+        stage.wait(60).await
+    })
+}
+
+pub fn a_drain_has_an_end() -> Told {
+    in_a_house(async |stage| {
+        roll_while_busy(stage).await?;
+        stage
+            .until("the busy one is gone", Duration::from_secs(120), |stage| !stage.running("web").contains("web-r1-0"))
+            .await
+    })
+}
+
+pub fn what_is_routed_runs() -> Told {
+    in_a_house(async |stage| {
+        let app = web(2).strategy(Strategy::Rolling);
+        stage.begin(&app).await?;
+        stage.put(&version(&app, "v2"));
+        stage.live("web", 2).await
+    })
+}
+
+pub fn a_name_is_free_when_its_holder_is_gone() -> Told {
+    in_a_house(async |stage| {
+        let app = web(2);
+        stage.begin(&app).await?;
+        stage.put(&app.clone().replicas(1));
+        // It takes a moment to go: just then a second one is wanted again.
+        while !stage.told("stop web-r1-1") {
+            sure(stage.passed() < PATIENCE, "nothing is stopped")?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stage.put(&app);
+        stage.until("two run", PATIENCE, |stage| stage.running("web").len() == 2 && stage.house.settled()).await
+    })
+}
+
+pub fn a_move_cleans_up_behind_itself() -> Told {
+    in_a_house(async |stage| {
+        let east = TargetName::new("east").map_err(|why| why.to_string())?;
+        stage.house.source.target(TargetSpec { name: east.clone(), ..TargetSpec::local() }, true);
+        let mut app = web(1);
+        stage.begin(&app).await?;
+        app.target = east.clone();
+        stage.put(&version(&app, "v2"));
+        stage.live("web", 2).await?;
+        stage
+            .until("nothing is left on the old target", Duration::from_secs(120), |stage| {
+                stage.house.world.lock().instances[&TargetName::local()].is_empty()
+            })
+            .await
+    })
+}
+
+pub fn history_forgets_nothing_that_serves() -> Told {
+    in_a_house(async |stage| {
+        let mut app = web(1);
+        app.policy.history.limit = 2;
+        stage.begin(&app).await?;
+        for number in 2..6 {
+            stage.put(&version(&app, &format!("v{number}")).env(CANNOT_START, "1"));
+            let rejected = number - 1;
+            stage
+                .until("it is rejected", PATIENCE, |stage| {
+                    stage.app("web").is_some_and(|app| app.rejected.len() == rejected && app.verdict.reverted)
+                        && stage.house.settled()
+                })
+                .await?;
+        }
+        sure(stage.versions("web") == ["v1".to_owned()].into(), "the good release is gone")?;
+        let kept = stage.house.store.with_record(&name("web"), |record| record.current_release().is_some());
+        sure(kept == Some(true), "the release that serves is forgotten")
+    })
+}
+
+pub fn masses_are_not_deleted_without_a_word() -> Told {
+    in_a_house(async |stage| {
+        let names: Vec<_> = (0..10).map(|number| format!("app-{number}")).collect();
+        for app in &names {
+            stage.put(&AppSketch::worker(app));
+        }
+        stage.start().await;
+        for app in &names {
+            stage.live(app, 1).await?;
+        }
+        stage.remove(&names.iter().map(|app| name(app)).collect::<Vec<_>>());
+        stage
+            .all_the_while("they run until somebody says so", Duration::from_secs(120), |stage| {
+                names.iter().filter(|app| !stage.running(app).is_empty()).count() >= 7
+            })
+            .await
+    })
+}

@@ -1,0 +1,61 @@
+//! Directed scenarios, one for each bug that wants one: they hold in a sound house, and break with their bug.
+//!
+//! A tier that draws its cases by chance may need many of them to meet a bug; a story walks straight to it.
+
+pub mod driving;
+pub mod edge;
+pub mod health;
+pub mod leaving;
+pub mod manifests;
+pub mod memory;
+pub mod orders;
+pub mod parts;
+pub mod reverts;
+pub mod rollouts;
+pub mod seeing;
+pub mod sources;
+mod stage;
+pub mod stores;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use trueup_museum::{Bug, Planted};
+
+use super::exhibit;
+use crate::tier::Violation;
+
+/// How a story ended: well, or with what went wrong.
+pub type Told = Result<(), String>;
+
+/// A story.
+#[derive(Clone, Copy)]
+pub struct Story {
+    /// What it claims, as a name.
+    pub name: &'static str,
+    /// Tells it.
+    pub tell: fn() -> Told,
+}
+
+/// What the stories find: the one of a bug with the bug planted, or all of them without.
+pub fn sample(bug: Option<Bug>) -> Vec<Violation> {
+    let _planted = bug.map(Planted::new);
+    bug.map_or_else(all, |bug| vec![exhibit::of(bug).story]).into_iter().filter_map(told).collect()
+}
+
+/// All stories, each once.
+pub fn all() -> Vec<Story> {
+    let mut stories: Vec<Story> = Bug::ALL.iter().map(|bug| exhibit::of(*bug).story).collect();
+    stories.sort_by_key(|story| story.name);
+    stories.dedup_by_key(|story| story.name);
+    stories
+}
+
+/// Tells a story; a panic is an end as well.
+pub fn told(story: Story) -> Option<Violation> {
+    let end = catch_unwind(AssertUnwindSafe(story.tell)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        Err(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned()))
+    });
+    let what = end.err()?;
+    Some(Violation { what: format!("{}: {what}", story.name), replay: story.name.to_owned() })
+}

@@ -1,0 +1,138 @@
+//! The store on a real disk: what it acknowledged is there, or its loss is said.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use trueup_seams::{Memory, Store as _};
+use trueup_sim::AppSketch;
+use trueup_store::SledStore;
+use trueup_types::record::AppRecord;
+use trueup_types::{Generation, Release, ReleaseDigest, Revision};
+
+use super::Told;
+use super::stage::{name, sure};
+
+/// Apps of which records are kept: enough for several pages.
+const APPS: u64 = 40;
+/// Places in the data file at which a bit is flipped, one in each copy.
+const FLIPS: usize = 24;
+
+fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| why.to_string())?;
+    Ok(runtime.block_on(future))
+}
+
+fn record(generation: u64) -> AppRecord {
+    let desired = AppSketch::web("web").build();
+    let release = Release {
+        app: name("web"),
+        revision: Revision(1),
+        digest: ReleaseDigest::of(&generation),
+        target: desired.placement.target.clone(),
+        template: (*desired.template).clone(),
+        exposure: desired.exposure.clone(),
+        inputs: desired.inputs.clone(),
+        origin: desired.origin.clone(),
+    };
+    AppRecord {
+        generation: Generation(generation),
+        highest: Revision(1),
+        releases: [(Revision(1), Arc::new(release))].into(),
+        ..AppRecord::default()
+    }
+}
+
+fn save(store: &SledStore, generation: u64) -> Told {
+    for number in 0..APPS {
+        let app = name(&format!("app-{number}"));
+        let mut record = record(generation);
+        for release in record.releases.values_mut() {
+            Arc::make_mut(release).app = app.clone();
+        }
+        wait(store.save(&app, &record))?.map_err(|why| why.to_string())?;
+    }
+    Ok(())
+}
+
+fn load(state: &Path) -> Result<Memory, String> {
+    let store = SledStore::open(state).map_err(|why| why.to_string())?;
+    wait(store.load())?.map_err(|why| why.to_string())
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// A store with all records at generation 1, closed, in a directory of its own.
+fn begun() -> Result<tempfile::TempDir, String> {
+    let dir = tempfile::tempdir().map_err(|why| why.to_string())?;
+    let store = SledStore::open(dir.path()).map_err(|why| why.to_string())?;
+    save(&store, 1)?;
+    Ok(dir)
+}
+
+pub fn an_earlier_store_is_not_believed() -> Told {
+    let dir = begun()?;
+    let aside = tempfile::tempdir().map_err(|why| why.to_string())?;
+    copy(&dir.path().join("store"), &aside.path().join("store")).map_err(|why| why.to_string())?;
+    let store = SledStore::open(dir.path()).map_err(|why| why.to_string())?;
+    save(&store, 2)?;
+    drop(store);
+    std::fs::remove_dir_all(dir.path().join("store")).map_err(|why| why.to_string())?;
+    copy(&aside.path().join("store"), &dir.path().join("store")).map_err(|why| why.to_string())?;
+    sure(load(dir.path())?.rebuilt.is_some(), "a store that went back in time is believed")
+}
+
+pub fn lost_records_are_missed() -> Told {
+    let dir = begun()?;
+    let sound = std::fs::read(dir.path().join("store/db")).map_err(|why| why.to_string())?;
+    let written: Vec<_> = (0..sound.len()).filter(|at| sound[*at] != 0).collect();
+    for flip in 0..FLIPS {
+        let spoilt = tempfile::tempdir().map_err(|why| why.to_string())?;
+        copy(dir.path(), spoilt.path()).map_err(|why| why.to_string())?;
+        let path = spoilt.path().join("store/db");
+        let at = written[written.len() * flip / FLIPS];
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1;
+        std::fs::write(&path, bytes).map_err(|why| why.to_string())?;
+        let memory = load(spoilt.path())?;
+        let whole = memory.apps.len() == usize::try_from(APPS).unwrap_or_default();
+        let what =
+            format!("byte {at} is flipped, {} of {APPS} records are there, and nobody says so", memory.apps.len());
+        sure(whole || memory.rebuilt.is_some(), &what)?;
+    }
+    Ok(())
+}
+
+pub fn what_is_acknowledged_is_written() -> Told {
+    let dir = tempfile::tempdir().map_err(|why| why.to_string())?;
+    let store = SledStore::open(dir.path()).map_err(|why| why.to_string())?;
+    save(&store, 1)?;
+    // As the disk is left by a process that is killed at this moment.
+    let killed = tempfile::tempdir().map_err(|why| why.to_string())?;
+    copy(dir.path(), killed.path()).map_err(|why| why.to_string())?;
+    let memory = load(killed.path())?;
+    let there = memory.apps.len();
+    sure(memory.rebuilt.is_none(), &format!("acknowledged, and lost: {:?}", memory.rebuilt))?;
+    sure(there == usize::try_from(APPS).unwrap_or_default(), &format!("{there} of {APPS} acknowledged records"))
+}
+
+pub fn a_loss_is_said_until_it_is_settled() -> Told {
+    let dir = begun()?;
+    std::fs::remove_dir_all(dir.path().join("store")).map_err(|why| why.to_string())?;
+    sure(load(dir.path())?.rebuilt.is_some(), "the loss of the store is not said")?;
+    sure(load(dir.path())?.rebuilt.is_some(), "the loss is not said any more after one restart")?;
+    let store = SledStore::open(dir.path()).map_err(|why| why.to_string())?;
+    wait(store.settled())?.map_err(|why| why.to_string())?;
+    drop(store);
+    sure(load(dir.path())?.rebuilt.is_none(), "the loss is said though it is settled")
+}
