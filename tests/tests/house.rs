@@ -21,7 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("trueup-source", &["trueup-types", "trueup-seams", "trueup-manifest"]),
     ("trueup-driver", &["trueup-types", "trueup-seams", "trueup-plan"]),
     ("trueup-server", &["trueup-types", "trueup-seams", "trueup-driver"]),
-    ("trueup-sim", &["trueup-types", "trueup-seams", "trueup-plan", "trueup-driver"]),
+    ("trueup-sim", &["trueup-types", "trueup-seams", "trueup-plan", "trueup-driver", "trueup-manifest"]),
     (
         "trueup",
         &[

@@ -91,10 +91,21 @@ impl<'c, 'a> Choice<'c, 'a> {
         if chosen.is_empty() && self.wanted > self.room && !planted(Bug::UnroutesEverybody) {
             // Where two never run side by side some make room all the same: else nothing better could ever come.
             let most = if self.room == 0 { usize::MAX } else { self.wanted - self.room };
-            let staying = self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs());
-            chosen.extend(staying.take(most));
+            chosen.extend(self.staying(role).into_iter().take(most));
         }
         chosen
+    }
+
+    /// Those that serve where nobody passes; one that fails and is to go gives way to those that stay.
+    fn staying(&self, role: Role) -> Vec<&'c Member<'a>> {
+        let ours = || self.census.of(role).filter(|member| member.vigour.runs());
+        let serving: Vec<_> =
+            self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs()).collect();
+        let given_up = |member: &&Member<'_>| member.role == Role::Stale && member.vigour == Vigour::Failing;
+        if !serving.is_empty() && serving.iter().all(|member| given_up(member)) && ours().next().is_some() {
+            return ours().take(self.wanted).collect();
+        }
+        serving
     }
 
     /// Those of the last good release that pass, be it only just: they serve where nothing better does.

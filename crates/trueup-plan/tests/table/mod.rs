@@ -2,6 +2,7 @@
 
 mod commands;
 mod drift;
+mod modelled;
 mod orders;
 mod permits;
 mod verdicts;
