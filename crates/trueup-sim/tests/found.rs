@@ -1,155 +1,106 @@
-//! What whole runs from seeds and sequences of operations found in this house, each kept as the shortest case.
+//! What the proof has found in the house: each case kept, as a sentence.
 
 use std::time::Duration;
 
-use trueup_sim::behaviour::{EXIT_AFTER_MS, HEALTHY_AFTER_MS};
-use trueup_sim::faults::SightFault;
-use trueup_sim::{AppSketch, House};
+use trueup_sim::{AppSketch, CallKind, Cut, House, Moment, SightFault};
 use trueup_types::policy::Strategy;
-use trueup_types::target::TargetSpec;
-use trueup_types::verdict::State;
-use trueup_types::{AppName, TargetName};
+use trueup_types::target::{IngressKind, TargetKind, TargetSpec};
+use trueup_types::{AppName, InstanceId, TargetName};
 
-const PATIENCE: Duration = Duration::from_secs(3_600);
+const PATIENCE: Duration = Duration::from_secs(1_200);
 
 fn name(text: &str) -> AppName {
     AppName::new(text).expect("a name")
 }
 
-fn elsewhere(house: &House) -> TargetName {
-    let target = TargetName::new("elsewhere").expect("a name");
-    house.source.target(TargetSpec { name: target.clone(), ..TargetSpec::local() }, true);
-    target
+async fn house_with(app: &AppSketch) -> House {
+    let mut house = House::new();
+    house.source.put(app.build());
+    house.start().await;
+    house.until_live(app.name.as_str(), 1).await;
+    house
 }
 
-fn reverted(house: &House) -> bool {
-    let app = house.app("web");
-    app.is_some_and(|app| app.status.verdict.reverted && app.status.verdict.state == State::Ready) && house.settled()
+fn lawful(house: &House) {
+    let violations = house.world.lock().violations.clone();
+    assert!(violations.is_empty(), "{violations:#?}\n{}", house.story());
+}
+
+fn ids(house: &House) -> Vec<InstanceId> {
+    house.running("web").iter().map(|(id, _)| id.parse().expect("a name")).collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_whose_routes_are_taken_out_is_unrouted_and_runs_on() {
-    let mut house = House::new();
+async fn one_that_stops_first_goes_back_though_all_of_the_new_fail_at_once() {
     let mut app = AppSketch::web("web").replicas(2);
-    house.source.put(app.build());
-    house.start().await;
-    house.until_live("web", 1).await;
-    let before = house.running("web");
-    app.exposure.routes.clear();
-    house.source.put(app.build());
-    house.until("nobody is routed to", PATIENCE, |house| house.world.routed(&name("web")).is_empty()).await;
-    house.until("it is settled", PATIENCE, House::settled).await;
-    assert_eq!(house.app("web").expect("there").status.verdict.state, State::Ready, "{}", house.story());
-    assert_eq!(house.running("web"), before);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_revert_goes_back_to_the_target_that_the_old_ones_have_left() {
-    let mut house = House::new();
-    let target = elsewhere(&house);
-    let mut app = AppSketch::web("web").replicas(2).strategy(Strategy::Rolling);
-    house.source.put(app.build());
-    house.start().await;
-    house.until_live("web", 1).await;
-    app.target = target.clone();
-    // It dies within its bake, when nothing is left where it came from.
-    house.source.put(app.env("VERSION", "v2").env(EXIT_AFTER_MS, "40000").build());
-    house.until("it is reverted", PATIENCE, reverted).await;
-    let there = house.running("web");
-    assert!(there.len() == 2 && there.iter().all(|(id, _)| id.starts_with("web-r1-")), "{}", house.story());
-    assert!(house.world.lock().instances[&target].is_empty());
-    let effects = house.world.lock().journal.len();
-    tokio::time::sleep(PATIENCE).await;
-    assert_eq!(house.world.lock().journal.len(), effects, "it is still: {}", house.story());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_left_on_another_target_is_found_when_memory_is_lost() {
-    let mut house = House::new();
-    let target = elsewhere(&house);
-    let mut app = AppSketch::web("web").replicas(1);
-    house.source.put(app.build());
-    house.start().await;
-    house.until_live("web", 1).await;
+    app.policy.stop_first = Some("it has a volume".to_owned());
+    let mut house = house_with(&app).await;
+    house.source.put(app.env("VERSION", "v2").build());
+    house.until("it bakes", PATIENCE, |house| house.app("web").is_some_and(|app| app.status.word == "Baking")).await;
     house.kill().await;
-    house.store.put_back_unnoticed(trueup_seams::Memory::default());
-    app.target = target.clone();
-    house.source.put(app.build());
+    ids(&house).iter().for_each(|id| house.world.sicken(id, true));
+    tokio::time::sleep(Duration::from_secs(60)).await;
     house.start().await;
     house
-        .until("it has moved", PATIENCE, |house| {
-            let state = house.world.lock();
-            state.instances[&TargetName::local()].is_empty() && state.instances[&target].len() == 1
+        .until("the good release serves again", PATIENCE, |house| {
+            let routed = house.world.routed(&name("web"));
+            house.settled() && routed.len() == 2 && routed.iter().all(|id| id.revision.0 == 1)
         })
         .await;
-    assert!(house.world.lock().violations.is_empty(), "{}", house.story());
+    lawful(&house);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_added_within_a_bake_is_given_the_time_to_come_up() {
-    let mut house = House::new();
-    let mut app = AppSketch::web("web").replicas(1).env(HEALTHY_AFTER_MS, "15000");
-    // Its start takes longer than its probe is patient with one that was well.
-    app.template.health[0].grace = Duration::ZERO;
-    house.source.put(app.build());
-    house.start().await;
-    house.until("it bakes", PATIENCE, |house| house.app("web").is_some_and(|app| app.status.word == "Baking")).await;
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    house.source.put(app.replicas(3).build());
-    house.until_live("web", 1).await;
-    house.until("three run", PATIENCE, |house| house.running("web").len() == 3).await;
-    assert!(house.app("web").expect("there").status.rejected.is_empty(), "{}", house.story());
+async fn a_worker_that_made_room_stays_down_when_the_daemon_dies_over_it() {
+    let app = AppSketch::worker("web").replicas(2).strategy(Strategy::Rolling);
+    for number in 0..4 {
+        let mut house = house_with(&app).await;
+        house.tether().arm(Some(Cut { kind: CallKind::Step, number, moment: Moment::Effect }), false);
+        house.source.put(app.clone().env("VERSION", "v2").build());
+        house.tether().died().await;
+        house.kill().await;
+        house.start().await;
+        house.until_live("web", 2).await;
+        let starts = house.world.lock().starts.clone();
+        assert!(starts.is_empty(), "killed over step {number}: {starts:?}\n{}", house.story());
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_daemon_that_begins_unroutes_nobody_while_it_counts_good_answers() {
-    let mut house = House::new();
+async fn a_listing_of_nothing_or_of_what_was_unroutes_nobody_and_makes_nothing_twice() {
+    for fault in [SightFault::Empty, SightFault::Short, SightFault::Stale, SightFault::Older] {
+        for number in (0..12).step_by(2) {
+            let mut app = AppSketch::web("web").replicas(2).strategy(Strategy::Rolling);
+            app.policy.bake = Duration::from_secs(5);
+            let house = house_with(&app).await;
+            let faults = std::iter::repeat_n(None, number).chain([Some(fault)]);
+            house.world.lock().faults.script_sights(faults);
+            house.source.put(app.env("VERSION", "v2").build());
+            house.until_live("web", 2).await;
+            let (creates, starts) = {
+                let state = house.world.lock();
+                (state.creates[&name("web")], state.starts.clone())
+            };
+            assert_eq!((creates, starts.len()), (4, 0), "{fault:?} at look {number}\n{}", house.story());
+            lawful(&house);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_lost_its_memory_finds_what_it_moved_away_from() {
     let mut app = AppSketch::web("web").replicas(2);
-    app.template.health[0].successes = 2;
-    house.source.put(app.build());
-    house.start().await;
-    house.until_live("web", 1).await;
-    let tables = |house: &House| house.world.lock().table.generation;
-    let before = tables(&house);
+    let there = TargetName::new("there").expect("a name");
+    let mut house = house_with(&app).await;
+    house
+        .source
+        .target(TargetSpec { name: there.clone(), kind: TargetKind::Process, ingress: IngressKind::Edge }, true);
     house.kill().await;
-    house.start().await;
-    house.until("it is settled", PATIENCE, House::settled).await;
-    assert_eq!(tables(&house), before, "{}", house.story());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_listing_that_shows_everything_twice_stalls_no_rollout() {
-    let mut house = House::new();
-    let app = AppSketch::web("web").replicas(3);
+    house.store.lose();
+    app.target = there;
     house.source.put(app.build());
     house.start().await;
-    house.until_live("web", 1).await;
-    house.world.lock().faults.script_sights([Some(SightFault::Doubled); 3]);
-    house.source.put(app.env("VERSION", "v2").build());
     house.until_live("web", 2).await;
-    let events = house.control().status().events;
-    assert!(events.iter().all(|event| event.reason != "Bug"), "{}", house.story());
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_app_that_is_suspended_in_mid_rollout_is_not_saved_for_ever() {
-    let mut house = House::new();
-    let mut app = AppSketch::web("web");
-    house.source.put(app.build());
-    house.start().await;
-    house.until_live("web", 1).await;
-    let next = app.clone().env("VERSION", "v2");
-    house.source.put(next.build());
-    house.until("both run", PATIENCE, |house| house.running("web").len() == 2).await;
-    app = next;
-    app.policy.suspend = true;
-    house.source.put(app.build());
-    house.until("it is settled", PATIENCE, House::settled).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    let saves = house.store.saves();
-    tokio::time::sleep(PATIENCE).await;
-    assert_eq!(house.store.saves(), saves);
-    app.policy.suspend = false;
-    house.source.put(app.build());
-    house.until_live("web", 2).await;
+    house.until("nothing is left behind", PATIENCE, |house| house.running("web").len() == 2 && house.settled()).await;
+    lawful(&house);
 }
