@@ -1,0 +1,397 @@
+//! Any bytes as the life of an app: edits, orders, sights that no world would show, and what comes of steps; the laws judge
+//! every plan.
+//!
+//! The record is always one that the planner made itself, so it is one that a daemon could hold. What is seen is not: the
+//! planner has to answer lawfully whatever it is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arbitrary::Unstructured;
+use trueup_plan::{absorb, adopt, audit, command, explain, plan};
+use trueup_sim::AppSketch;
+use trueup_types::desired::{Cause, DesiredApp, Doubt, Hold, Inputs, Permits, Prune, Readiness, Wanted};
+use trueup_types::observed::{ExitWhy, Incarnation, ProbeFailure, RouteSeen, Sighting};
+use trueup_types::order::Order;
+use trueup_types::policy::{RevertMode, Strategy};
+use trueup_types::record::{AppRecord, REJECTED_MAX};
+use trueup_types::release::Origin;
+use trueup_types::route::{AppRoutes, Backend, RouteEntry};
+use trueup_types::step::{InstanceStep, Refusal, Step, StepAction, StepOutcome, StepResult, TargetStep};
+use trueup_types::{
+    AppName, Health, Instance, InstanceId, Label, Observed, Ordinal, Phase, Place, Plan, Quantity, Release, Revision,
+    RouteSight, TargetName, TemplateDigest, Timestamp, Wake,
+};
+
+/// Most ticks of one input.
+const TICKS_MAX: usize = 24;
+/// Most instances of one sight.
+const INSTANCES_MAX: usize = 6;
+/// Where time begins.
+const BEGINNING: Timestamp = Timestamp::from_millis(1_000_000_000);
+
+/// Lives the bytes.
+pub fn target(data: &[u8]) {
+    live(data, &mut |_| {});
+}
+
+/// Lives the bytes, and shows each plan.
+fn live(data: &[u8], shown: &mut dyn FnMut(&Plan)) {
+    let mut bytes = Bytes(Unstructured::new(data));
+    let mut life = Life::new();
+    for _ in 0..TICKS_MAX {
+        if bytes.0.is_empty() {
+            break;
+        }
+        life.befall(&mut bytes);
+        shown(&life.tick(&mut bytes));
+    }
+}
+
+/// What is drawn from the bytes; when they are used up, the first of everything.
+struct Bytes<'a>(Unstructured<'a>);
+
+impl Bytes<'_> {
+    fn of<T: Clone>(&mut self, choices: &[T]) -> T {
+        self.0.choose(choices).unwrap_or(&choices[0]).clone()
+    }
+
+    fn up_to(&mut self, most: u32) -> u32 {
+        self.0.int_in_range(0..=most).unwrap_or(0)
+    }
+
+    fn yes(&mut self) -> bool {
+        self.up_to(1) == 1
+    }
+
+    /// One in so many.
+    fn rarely(&mut self, many: u32) -> bool {
+        self.up_to(many - 1) == many - 1
+    }
+}
+
+struct Life {
+    sketch: AppSketch,
+    wanted: Wanted,
+    permits: Permits,
+    record: AppRecord,
+    now: Timestamp,
+}
+
+impl Life {
+    fn new() -> Self {
+        let sketch = AppSketch::web("web");
+        let wanted = Wanted::Present(sketch.build());
+        Self { sketch, wanted, permits: Permits::all(), record: AppRecord::default(), now: BEGINNING }
+    }
+
+    fn desired(&self) -> Option<&DesiredApp> {
+        match &self.wanted {
+            Wanted::Present(desired) => Some(desired),
+            Wanted::Gone { .. } | Wanted::Held { .. } => None,
+        }
+    }
+
+    /// What happens before a tick.
+    fn befall(&mut self, bytes: &mut Bytes<'_>) {
+        let waits = [0, 1, 700, 5_000, 11_000, 31_000, 61_000, 301_000, 3_600_000];
+        self.now = self.now.after(Duration::from_millis(bytes.of(&waits)));
+        match bytes.up_to(9) {
+            0 | 1 => self.edit(bytes),
+            2 => self.order(bytes),
+            3 => self.permit(bytes),
+            4 => {
+                let prune = bytes.of(&[Prune::Delete, Prune::Orphan]);
+                self.wanted = match bytes.up_to(2) {
+                    0 => Wanted::Held { why: Doubt::SourceUnavailable("gone".to_owned()) },
+                    1 => Wanted::Gone { cause: Cause::Removed, prune },
+                    _ => Wanted::Present(self.sketch.build()),
+                };
+            }
+            5 if bytes.rarely(4) => self.record = AppRecord::default(),
+            _ => {}
+        }
+    }
+
+    fn edit(&mut self, bytes: &mut Bytes<'_>) {
+        let version = bytes.of(&["v1", "v2", "v3", "v4"]);
+        self.sketch = AppSketch { template: template(version), ..self.sketch.clone() };
+        let policy = &mut self.sketch.policy;
+        match bytes.up_to(8) {
+            0 => self.sketch.replicas = bytes.up_to(4),
+            1 => policy.strategy = bytes.of(&[Strategy::BlueGreen, Strategy::Rolling, Strategy::Recreate]),
+            2 => policy.max_surge = bytes.of(&[Quantity::Count(1), Quantity::Count(0), Quantity::Count(3)]),
+            3 => policy.max_unavailable = bytes.of(&[Quantity::Count(0), Quantity::Count(1), Quantity::Count(2)]),
+            4 => policy.bake = bytes.of(&[Duration::from_secs(60), Duration::ZERO]),
+            5 => policy.revert = bytes.of(&[RevertMode::Auto, RevertMode::Hold]),
+            6 => policy.suspend = bytes.yes(),
+            7 => self.sketch.target = target_of(bytes),
+            _ => {
+                let routed = AppSketch::web("web").exposure;
+                self.sketch.exposure = if bytes.yes() { routed } else { trueup_types::Exposure::default() };
+            }
+        }
+        // A policy that could never move is refused where manifests are read.
+        if self.sketch.policy.max_surge == Quantity::Count(0)
+            && self.sketch.policy.max_unavailable == Quantity::Count(0)
+        {
+            self.sketch.policy.max_surge = Quantity::Count(1);
+        }
+        self.wanted = Wanted::Present(self.sketch.build());
+    }
+
+    fn order(&mut self, bytes: &mut Bytes<'_>) {
+        let to = bytes.yes().then(|| Revision(u64::from(bytes.up_to(5))));
+        let orders = [
+            Order::Rollback { to },
+            Order::Retry,
+            Order::Resume,
+            Order::Suspend,
+            Order::Restart,
+            Order::Promote,
+            Order::Abort,
+            Order::Reconcile,
+        ];
+        if let Ok(record) = command(&self.record, self.desired(), &bytes.of(&orders), "ann", self.now) {
+            self.record = record;
+        }
+    }
+
+    fn permit(&mut self, bytes: &mut Bytes<'_>) {
+        let hold = bytes.of(&[Hold::StoreDegraded, Hold::InDoubt(Doubt::StoreRebuilt), Hold::RolloutCap { limit: 4 }]);
+        let permit = if bytes.yes() { Ok(()) } else { Err(hold) };
+        match bytes.up_to(3) {
+            0 => self.permits.create = permit,
+            1 => self.permits.destroy = permit,
+            2 => self.permits.start_rollout = permit,
+            _ => {
+                let other = AppName::new("db").expect("a literal name");
+                let how = bytes.of(&[Readiness::Ready, Readiness::NotReady, Readiness::Missing]);
+                self.permits.dependencies = BTreeMap::from([(other, how)]);
+            }
+        }
+    }
+
+    fn tick(&mut self, bytes: &mut Bytes<'_>) -> Plan {
+        let observed = self.look(bytes);
+        if self.record == AppRecord::default() && !observed.instances.is_empty() {
+            self.record = adopt(&self.sketch.name, &observed.instances, self.now);
+        }
+        let decided = plan(&self.wanted, &observed, &self.permits, &self.record, self.now);
+        self.judge(&observed, &decided, bytes);
+        let outcomes = outcomes(&decided.steps, bytes);
+        let absorbed = absorb(decided.record.clone(), &outcomes, self.now);
+        assert!(absorbed.highest >= self.record.highest, "law 10: a revision is given out twice");
+        let text = serde_json::to_vec(&absorbed).expect("a record is plain JSON");
+        let read: AppRecord = serde_json::from_slice(&text).expect("what the store writes it reads");
+        self.record = AppRecord { releases: absorbed.releases.clone(), ..read };
+        assert_eq!(self.record, absorbed, "a record is another after a restart");
+        decided
+    }
+
+    fn judge(&self, observed: &Observed, decided: &Plan, bytes: &mut Bytes<'_>) {
+        let Self { wanted, permits, record, now, .. } = self;
+        let told = || explain(wanted, observed, permits, record, decided, *now).join("\n");
+        let broken = audit(record, wanted, observed, permits, decided);
+        assert!(broken.is_empty(), "{broken:?}\n{}\n{:#?}", told(), decided.steps);
+        let mut shuffled = observed.clone();
+        if bytes.yes() {
+            shuffled.instances.extend(observed.instances.clone());
+        }
+        shuffled.instances.reverse();
+        let again = plan(wanted, &shuffled, permits, record, *now);
+        assert_eq!(again, *decided, "how a listing was put together decides something");
+        let absorbed = absorb(decided.record.clone(), &[], *now);
+        assert_eq!(absorbed, decided.record, "no outcomes, and something is learnt");
+        let most = observed.instances.len() * 2 + 12;
+        assert!(decided.steps.len() <= most, "law 11: {} steps\n{}", decided.steps.len(), told());
+        assert!(decided.record.rejected.len() <= REJECTED_MAX, "law 11: rejected digests without a bound");
+        let idle = decided.steps.is_empty() && decided.record == *record;
+        let spins = idle && matches!(decided.wake, Wake::At(at, _) if at <= *now);
+        assert!(!spins, "it changes nothing, and wants to be asked again at once: {:?}\n{}", decided.wake, told());
+        let destroys = decided.steps.iter().any(destroys);
+        let held = matches!(wanted, Wanted::Held { .. }) || permits.destroy.is_err();
+        assert!(!(destroys && held), "law 9: something is destroyed in doubt\n{}", told());
+        let creates = decided.steps.iter().any(creates);
+        assert!(!creates || permits.create.is_ok(), "something is created though nothing may be\n{}", told());
+    }
+
+    fn look(&self, bytes: &mut Bytes<'_>) -> Observed {
+        let mut names = BTreeSet::new();
+        let mut instances: Vec<_> =
+            (0..bytes.up_to(u32::try_from(INSTANCES_MAX).expect("few"))).map(|_| self.instance(bytes)).collect();
+        // What a name stands for is one thing.
+        instances.retain(|one| names.insert((one.target.clone(), one.sighting.id.clone())));
+        let routes = if bytes.rarely(8) {
+            RouteSight::Unknown(Doubt::TargetDark("edge".to_owned()))
+        } else {
+            RouteSight::Seen(self.routes(&instances, bytes))
+        };
+        let sighted_since = bytes.of(&[Timestamp::ZERO, BEGINNING, self.now]).min(self.now);
+        Observed { at: self.now, sighted_since, instances, routes }
+    }
+
+    fn instance(&self, bytes: &mut Bytes<'_>) -> Instance {
+        // Mostly of the newest releases, which matter most.
+        let newest = self.record.highest.0;
+        let revision = Revision(newest.saturating_sub(u64::from(bytes.up_to(2))).max(1) + u64::from(bytes.rarely(16)));
+        let id = InstanceId { app: self.sketch.name.clone(), revision, ordinal: Ordinal(bytes.up_to(3)) };
+        let known = self.record.release(revision).cloned().filter(|_| !bytes.rarely(12));
+        let release = known.unwrap_or_else(|| self.release(revision, bytes));
+        let since = self.before(bytes);
+        let phase = phase(since, bytes);
+        let health = health(since, bytes);
+        let life = format!("life-{}", bytes.up_to(3));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000));
+        let sighting = Sighting {
+            id,
+            incarnation: Incarnation(life.into()),
+            release: release.digest,
+            place: Place::here(),
+            phase,
+            addresses: release.template.ports.iter().map(|port| (port.name.clone(), address)).collect(),
+            created: since,
+            template: (!bytes.rarely(6)).then(|| Arc::clone(&release)),
+        };
+        let target = if bytes.rarely(8) { target_of(bytes) } else { release.target.clone() };
+        Instance { sighting, target, health }
+    }
+
+    fn release(&self, revision: Revision, bytes: &mut Bytes<'_>) -> Arc<Release> {
+        let template = template(bytes.of(&["v1", "v2", "v3", "v4", "v9"]));
+        let inputs = Inputs::default();
+        let digest = Release::digest_of(TemplateDigest::of(&template), &inputs);
+        let (app, exposure) = (self.sketch.name.clone(), self.sketch.exposure.clone());
+        let (target, origin) = (self.sketch.target.clone(), Origin::default());
+        Arc::new(Release { app, revision, digest, target, template, exposure, inputs, origin })
+    }
+
+    fn before(&self, bytes: &mut Bytes<'_>) -> Timestamp {
+        let ago = bytes.of(&[0_u64, 500, 5_000, 30_000, 3_600_000]);
+        Timestamp::from_millis(self.now.as_millis() - ago)
+    }
+
+    fn routes(&self, instances: &[Instance], bytes: &mut Bytes<'_>) -> RouteSeen {
+        let mut share = AppRoutes::none(&self.sketch.name);
+        let mut in_flight = BTreeMap::new();
+        let mut backends = Vec::new();
+        for one in instances {
+            let id = &one.sighting.id;
+            if bytes.yes() {
+                let address = one.sighting.addresses.values().next().copied();
+                backends.push(Backend { instance: id.clone(), address, weight: bytes.up_to(1) });
+            }
+            if bytes.rarely(4) {
+                in_flight.insert(id.clone(), bytes.up_to(2));
+            }
+        }
+        backends.sort_by(|one, other| one.instance.cmp(&other.instance));
+        backends.dedup_by(|one, other| one.instance == other.instance);
+        if !backends.is_empty() || bytes.yes() {
+            share.entries.push(RouteEntry { host: "web.localhost".to_owned(), path: "/".to_owned(), backends });
+        }
+        RouteSeen { share, in_flight }
+    }
+}
+
+fn template(version: &str) -> trueup_types::Template {
+    AppSketch::web("web").env("VERSION", version).template
+}
+
+fn target_of(bytes: &mut Bytes<'_>) -> TargetName {
+    bytes.of(&[TargetName::local(), TargetName::new("other").expect("a literal name")])
+}
+
+fn phase(since: Timestamp, bytes: &mut Bytes<'_>) -> Phase {
+    let exited = |code, why| Phase::Exited { code, at: since, why };
+    bytes.of(&[
+        Phase::Running { since },
+        Phase::Running { since },
+        Phase::Running { since },
+        exited(Some(1), ExitWhy::ByItself),
+        exited(Some(0), ExitWhy::ByItself),
+        exited(None, ExitWhy::Asked),
+        exited(None, ExitWhy::HostLost),
+        exited(Some(127), ExitWhy::CannotStart { detail: "no such file".to_owned() }),
+        Phase::Vanishing { since },
+        Phase::Created,
+        Phase::Starting,
+        Phase::Asleep,
+    ])
+}
+
+fn health(since: Timestamp, bytes: &mut Bytes<'_>) -> Health {
+    let probe = Label::new("ready").expect("a literal name");
+    let last = ProbeFailure { probe, at: since, detail: "503".to_owned(), status: Some(503), body: String::new() };
+    bytes.of(&[
+        Health::Passing { since },
+        Health::Passing { since },
+        Health::Waiting,
+        Health::Failed { since, last },
+        Health::Unknown,
+    ])
+}
+
+/// What comes of steps, up to the first that is not settled.
+fn outcomes(steps: &[Step], bytes: &mut Bytes<'_>) -> Vec<StepResult> {
+    let mut results = Vec::new();
+    for step in steps {
+        let outcome = bytes.of(&[
+            StepOutcome::Done,
+            StepOutcome::Done,
+            StepOutcome::Done,
+            StepOutcome::AlreadyTrue,
+            StepOutcome::Retry { after: Duration::from_secs(3), why: "busy".to_owned() },
+            StepOutcome::Refused { why: Refusal::NameTaken },
+            StepOutcome::Unknown { why: Doubt::OutcomeUnknown("timed out".to_owned()) },
+        ]);
+        let settled = outcome.settled();
+        results.push(StepResult { step: step.clone(), outcome });
+        if !settled {
+            break;
+        }
+    }
+    results
+}
+
+fn destroys(step: &Step) -> bool {
+    match &step.action {
+        StepAction::Route { .. } => false,
+        StepAction::Target { step: TargetStep::Instance(step), .. } => match step {
+            InstanceStep::Stop { .. } | InstanceStep::Remove { .. } => true,
+            InstanceStep::Create { .. } | InstanceStep::Start { .. } => false,
+        },
+    }
+}
+
+fn creates(step: &Step) -> bool {
+    match &step.action {
+        StepAction::Route { .. } => false,
+        StepAction::Target { step: TargetStep::Instance(step), .. } => matches!(step, InstanceStep::Create { .. }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_corpus_sees_every_passage_and_every_step() {
+        let mut seen = BTreeSet::new();
+        for data in crate::fuzz::engine::corpus("planner").expect("it is committed") {
+            live(&data, &mut |plan| {
+                let passage = serde_json::to_value(&plan.record.rollout).expect("plain JSON");
+                seen.insert(format!("{}", passage["state"]));
+                let steps = plan.steps.iter().map(|step| step.action.to_string());
+                seen.extend(steps.filter_map(|step| step.split(' ').next().map(str::to_owned)));
+            });
+        }
+        for one in
+            ["\"idle\"", "\"underway\"", "\"baking\"", "\"reverting\"", "create", "start", "stop", "remove", "route"]
+        {
+            assert!(seen.contains(one), "{one} is not among {seen:?}");
+        }
+    }
+}

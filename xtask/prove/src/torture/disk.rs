@@ -1,0 +1,234 @@
+//! A disk that is full: before the n-th save, while one is under way, and at a start.
+//!
+//! Each point has a small file system in memory of its own, so it takes a user who may mount one. What was acknowledged
+//! stays, what is refused is said, the store says that it is degraded, and it heals by itself once there is room.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use trueup_seams::{Store, StoreError, StoreHealth};
+use trueup_store::SledStore;
+use trueup_types::AppName;
+
+use super::ground::Ground;
+use super::shelf::real;
+use super::writer::{after, app};
+
+/// The size of the file system, in MiB: a store, the room that it asks for, and enough to be written meanwhile.
+const DISK_MIB: u32 = 16;
+/// Longest that a store may stay degraded once there is room: several times its own longest wait.
+const HEAL_MAX: Duration = Duration::from_secs(40);
+/// Operations after which a disk that is being filled must have refused one.
+const OPERATIONS_MAX: u64 = 400;
+
+/// When the disk is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Before the n-th save.
+    Before,
+    /// It fills up while saves are under way.
+    Meanwhile,
+    /// When the store is opened.
+    AtStart,
+}
+
+impl When {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Before, Self::Meanwhile, Self::AtStart];
+
+    /// Its name in case strings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::Meanwhile => "meanwhile",
+            Self::AtStart => "at-start",
+        }
+    }
+}
+
+/// A small file system in memory; unmounted when dropped.
+#[derive(Debug)]
+pub struct Disk(TempDir);
+
+impl Disk {
+    /// Mounts one; `None` where this user may not.
+    pub fn new(ground: &Ground) -> anyhow::Result<Option<Self>> {
+        let folder = ground.folder()?;
+        let size = format!("size={DISK_MIB}m");
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Ok(mount.status().is_ok_and(|status| status.success()).then_some(Self(folder)))
+    }
+
+    fn state(&self) -> PathBuf {
+        self.0.path().join("state")
+    }
+
+    /// Takes all the room but so many bytes.
+    fn fill(&self, left: u64) -> std::io::Result<()> {
+        fill(&self.0.path().join("ballast"), left)
+    }
+
+    fn free(&self) -> std::io::Result<()> {
+        std::fs::remove_file(self.0.path().join("ballast"))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+fn fill(path: &Path, left: u64) -> std::io::Result<()> {
+    let mut ballast = std::fs::File::create(path)?;
+    for block in [1 << 20, 1 << 12] {
+        let zeros = vec![1; block];
+        while ballast.write_all(&zeros).is_ok() {}
+    }
+    let long = ballast.metadata()?.len();
+    ballast.set_len(long.saturating_sub(left))
+}
+
+/// What was acknowledged of one app, and whether one more operation was tried and refused.
+#[derive(Debug)]
+struct Written {
+    app: AppName,
+    done: u64,
+    refused: bool,
+}
+
+impl Written {
+    const NAME: &str = "web";
+
+    fn new() -> Self {
+        Self { app: app(Self::NAME), done: 0, refused: false }
+    }
+
+    /// The next operation.
+    async fn next(&mut self, store: &SledStore) -> Result<(), StoreError> {
+        let done = match after(Self::NAME, self.done + 1) {
+            Some(record) => store.save(&self.app, &record).await,
+            None => store.forget(&self.app).await,
+        };
+        self.refused = done.is_err();
+        self.done += u64::from(done.is_ok());
+        done
+    }
+
+    /// What a store says is what was acknowledged; or one more, where that was refused in the middle of being done.
+    async fn hold(&mut self, store: &SledStore) -> Result<(), String> {
+        let memory = store.load().await.map_err(|why| format!("it does not load: {why}"))?;
+        if let Some(why) = memory.rebuilt {
+            return Err(format!("a full disk cost everything: {why}"));
+        }
+        let may = self.done..=self.done + u64::from(self.refused);
+        let found = memory.apps.get(&self.app);
+        let seen = may.clone().find(|number| after(Self::NAME, *number).as_ref() == found);
+        let told = || format!("it stood at one of {may:?}, and is found at {:?}", found.map(|one| one.generation.0));
+        self.done = seen.ok_or_else(told)?;
+        self.refused = false;
+        Ok(())
+    }
+}
+
+/// Fills the disk at one point; the seed draws after how many saves, and how little is left.
+pub fn point(ground: &Ground, when: When, seed: u64) -> anyhow::Result<Option<Result<String, String>>> {
+    let Some(disk) = Disk::new(ground)? else { return Ok(None) };
+    let mut dice = fastrand::Rng::with_seed(seed ^ 0x6675_6c6c);
+    let (saves, left) = (dice.u64(1..60), [0, 4_096, 65_536, 1 << 20, 3 << 20][dice.usize(..5)]);
+    let told = format!("{} after {saves} saves, {left} bytes left", when.name());
+    let done = match when {
+        When::Before | When::Meanwhile => while_open(&disk, when, saves, left, &mut dice),
+        When::AtStart => at_start(&disk, saves, left),
+    };
+    Ok(Some(done.map(|()| told.clone()).map_err(|why| format!("{told}: {why}"))))
+}
+
+fn while_open(disk: &Disk, when: When, saves: u64, left: u64, dice: &mut fastrand::Rng) -> Result<(), String> {
+    let mut written = Written::new();
+    let store = SledStore::open(&disk.state()).map_err(|why| format!("it does not open: {why}"))?;
+    real(async {
+        for _ in 0..saves {
+            written.next(&store).await.map_err(|why| format!("an empty disk refuses: {why}"))?;
+        }
+        if when == When::Before {
+            disk.fill(left).map_err(|why| why.to_string())?;
+            if written.next(&store).await.is_ok() {
+                return Err("a full disk takes one more".to_owned());
+            }
+        } else {
+            let (path, wait) = (disk.0.path().join("ballast"), Duration::from_micros(dice.u64(..20_000)));
+            let filling = std::thread::spawn(move || {
+                std::thread::sleep(wait);
+                fill(&path, left)
+            });
+            let refused = async {
+                for _ in 0..OPERATIONS_MAX {
+                    if written.next(&store).await.is_err() {
+                        return true;
+                    }
+                }
+                false
+            };
+            let refused = refused.await;
+            filling.join().map_err(|_| "the filling panicked".to_owned())?.map_err(|why| why.to_string())?;
+            if !refused && written.next(&store).await.is_ok() {
+                return Err("a full disk takes whatever comes".to_owned());
+            }
+        }
+        if store.health() == StoreHealth::Good {
+            return Err("it refused, and says that all is well".to_owned());
+        }
+        disk.free().map_err(|why| why.to_string())?;
+        healed(&store).await?;
+        written.hold(&store).await?;
+        written.next(&store).await.map_err(|why| format!("it healed, and refuses: {why}"))?;
+        written.hold(&store).await
+    })?;
+    drop(store);
+    let again = SledStore::open(&disk.state()).map_err(|why| format!("it does not open again: {why}"))?;
+    real(written.hold(&again))
+}
+
+fn at_start(disk: &Disk, saves: u64, left: u64) -> Result<(), String> {
+    let mut written = Written::new();
+    let store = SledStore::open(&disk.state()).map_err(|why| format!("it does not open: {why}"))?;
+    let filled: Result<(), StoreError> = real(async {
+        for _ in 0..saves {
+            written.next(&store).await?;
+        }
+        Ok(())
+    });
+    filled.map_err(|why| format!("an empty disk refuses: {why}"))?;
+    drop(store);
+    disk.fill(left).map_err(|why| why.to_string())?;
+    let store = SledStore::open(&disk.state()).map_err(|why| format!("it does not start on a full disk: {why}"))?;
+    real(async {
+        if store.health() == StoreHealth::Good || store.load().await.is_ok() {
+            return Err("it started on a full disk, and says that all is well".to_owned());
+        }
+        disk.free().map_err(|why| why.to_string())?;
+        healed(&store).await?;
+        written.hold(&store).await?;
+        written.next(&store).await.map_err(|why| format!("it healed, and refuses: {why}"))?;
+        written.hold(&store).await
+    })
+}
+
+async fn healed(store: &SledStore) -> Result<(), String> {
+    let wait = async {
+        while store.health() != StoreHealth::Good {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let healed = tokio::time::timeout(HEAL_MAX, wait).await;
+    healed.map_err(|_| format!("there is room, and it stays {:?}", store.health()))
+}
