@@ -102,7 +102,7 @@ impl<'c, 'a> Choice<'c, 'a> {
         let serving: Vec<_> =
             self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs()).collect();
         let given_up = |member: &&Member<'_>| member.role == Role::Stale && member.vigour == Vigour::Failing;
-        if !serving.is_empty() && serving.iter().all(|member| given_up(member)) && ours().next().is_some() {
+        if !serving.is_empty() && serving.iter().all(given_up) && ours().next().is_some() {
             return ours().take(self.wanted).collect();
         }
         serving
