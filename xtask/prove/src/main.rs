@@ -3,8 +3,15 @@
 //! Each [`tier`](tier::Tier) attacks the real planner, driver, queue and store in a way of its own; see [`TIERS`]. A
 //! tier answers rows: how much was done, how much has to be, and every violation with the command that replays it.
 
+mod ambiguity;
+mod crashes;
+mod fuzz;
+mod museum;
+mod operations;
 mod report;
+mod seeds;
 mod tier;
+mod torture;
 mod workers;
 
 use std::path::PathBuf;
@@ -17,7 +24,15 @@ use crate::report::Report;
 use crate::tier::{Effort, Scale, Tier};
 
 /// The tiers, in the order in which they run.
-const TIERS: &[Tier] = &[];
+const TIERS: &[Tier] = &[
+    crashes::TIER,
+    ambiguity::TIER,
+    seeds::TIER,
+    operations::TIER,
+    torture::TIER,
+    fuzz::TIER,
+    museum::TIER,
+];
 
 #[derive(Parser)]
 #[command(name = "cargo xtask prove", about = "Proves what trueup claims, tier by tier")]
@@ -40,10 +55,16 @@ struct Cli {
     /// Name the tiers and leave
     #[arg(long)]
     list: bool,
+    /// Be a process that a tier needs
+    #[arg(long, hide = true, value_name = "WORD")]
+    child: Option<String>,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
+    if let Some(word) = &cli.child {
+        return torture::child(word).map(|()| ExitCode::SUCCESS);
+    }
     if let Some(unknown) = cli.only.iter().find(|name| !TIERS.iter().any(|tier| tier.name == name.as_str())) {
         anyhow::bail!("there is no tier `{unknown}`; `--list` names them");
     }
