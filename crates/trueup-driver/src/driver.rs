@@ -104,6 +104,15 @@ impl Driver {
         Some(all)
     }
 
+    /// How many apps are Ready, of how many that are shown.
+    #[must_use]
+    pub fn ready(&self) -> (usize, usize) {
+        let cells = self.engine.cells.lock().expect("no holder panics");
+        let shown = cells.values().map(|cell| cell.shown.lock().expect("no holder panics"));
+        let known = shown.filter(|shown| shown.status.is_some()).map(|shown| shown.ready);
+        known.fold((0, 0), |(ready, all), one| (ready + usize::from(one), all + 1))
+    }
+
     /// How an app is shown, if it has been looked at.
     #[must_use]
     pub fn shown(&self, app: &AppName) -> Option<Arc<AppStatus>> {

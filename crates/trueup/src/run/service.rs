@@ -16,12 +16,10 @@ pub(crate) async fn notify(driver: Arc<Driver>, leave: CancellationToken) {
     // systemd kills us when it has heard nothing for this long; half of it is the custom.
     let every = sd_notify::watchdog_enabled().map_or(EVERY, |limit| (limit / 2).min(EVERY));
     loop {
-        // The status is made by the driver's own parts: a driver that hangs on its locks says nothing, and is restarted.
-        let handle = driver.handle();
-        let status = tokio::task::spawn_blocking(move || handle.status()).await;
-        if let Ok(status) = status {
-            let ready = status.apps.iter().filter(|app| app.status.word == "Ready").count();
-            let line = format!("{ready} of {} apps are Ready", status.apps.len());
+        // The count is made behind the driver's own locks: a driver that hangs on them says nothing, and is restarted.
+        let counting = Arc::clone(&driver);
+        if let Ok((ready, all)) = tokio::task::spawn_blocking(move || counting.ready()).await {
+            let line = format!("{ready} of {all} apps are Ready");
             tell(&[NotifyState::Watchdog, NotifyState::Status(&line)]);
         }
         tokio::select! {
