@@ -56,7 +56,7 @@ fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
         let missed = |what: String| Violation { what, replay: bug.name().to_owned() };
         for name in asked(bug, effort.scale) {
             let catcher = catcher::named(name).ok_or_else(|| missed(format!("there is no tier `{name}`")))?;
-            if (catcher.sample)(Some(bug)).is_empty() {
+            if catcher.ask(Some(bug)).is_empty() {
                 return Err(missed(format!("{} is planted, and {name} finds nothing: a test is missing", bug.name())));
             }
             *caught.lock().expect("no worker panics").entry(name).or_default() += 1;
@@ -128,7 +128,7 @@ fn replay(case: &str) -> anyhow::Result<bool> {
         return Ok(found.is_none());
     }
     if let Some(catcher) = catcher::named(case) {
-        let found = (catcher.sample)(None);
+        let found = catcher.ask(None);
         found.iter().for_each(|one| println!("{}", one.what));
         return Ok(found.is_empty());
     }
@@ -138,7 +138,7 @@ fn replay(case: &str) -> anyhow::Result<bool> {
     let mut caught = false;
     for catcher in catcher::ALL {
         let begun = Instant::now();
-        let found = (catcher.sample)(Some(bug));
+        let found = catcher.ask(Some(bug));
         let seconds = begun.elapsed().as_secs_f64();
         match found.first() {
             Some(first) => println!("=== {} catches it ({seconds:.1} s)\n{}", catcher.name, first.what),
@@ -158,7 +158,7 @@ fn matrix(catchers: &'static [Catcher]) -> bool {
         let Some(bug) = usize::try_from(number).ok().and_then(|number| Bug::ALL.get(number)) else { return Ok(0) };
         let tried = catchers.iter().map(|catcher| {
             let begun = Instant::now();
-            let found = (catcher.sample)(Some(*bug)).into_iter().next();
+            let found = catcher.ask(Some(*bug)).into_iter().next();
             let line = found.as_ref().map(|one| one.what.lines().next().unwrap_or_default().to_owned());
             (catcher.name, begun.elapsed().as_secs_f64(), line)
         });

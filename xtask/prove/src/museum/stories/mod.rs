@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use trueup_museum::{Bug, Planted};
 
-use super::exhibit;
+use super::{catcher, exhibit};
 use crate::tier::Violation;
 
 /// How a story ended: well, or with what went wrong.
@@ -52,10 +52,8 @@ pub fn all() -> Vec<Story> {
 
 /// Tells a story; a panic is an end as well.
 pub fn told(story: Story) -> Option<Violation> {
-    let end = catch_unwind(AssertUnwindSafe(story.tell)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        Err(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned()))
-    });
+    let end = catch_unwind(AssertUnwindSafe(story.tell));
+    let end = end.unwrap_or_else(|panic| Err(format!("it panicked: {}", catcher::panicked(panic.as_ref()))));
     let what = end.err()?;
     Some(Violation { what: format!("{}: {what}", story.name), replay: story.name.to_owned() })
 }
