@@ -125,7 +125,7 @@ impl DesiredApp {
     /// The wanted number of instances, over all places.
     #[must_use]
     pub fn replicas(&self) -> u32 {
-        self.placement.spread.values().sum()
+        self.placement.spread.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// The digest of all that an edit can change, for [`DesiredApp::intent`].

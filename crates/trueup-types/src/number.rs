@@ -115,7 +115,7 @@ impl Quantity {
     pub fn of_rounded_up(self, replicas: u32) -> u32 {
         match self {
             Self::Count(count) => count,
-            Self::Share(share) => (replicas * u32::from(share.get())).div_ceil(100),
+            Self::Share(share) => replicas - part(replicas, 100 - share.get()),
         }
     }
 
@@ -124,9 +124,15 @@ impl Quantity {
     pub fn of_rounded_down(self, replicas: u32) -> u32 {
         match self {
             Self::Count(count) => count,
-            Self::Share(share) => replicas * u32::from(share.get()) / 100,
+            Self::Share(share) => part(replicas, share.get()),
         }
     }
+}
+
+/// So many of a hundred, rounded down, without an overflow on the way.
+fn part(replicas: u32, share: u8) -> u32 {
+    let share = u32::from(share);
+    replicas / 100 * share + replicas % 100 * share / 100
 }
 
 impl fmt::Display for Quantity {
@@ -180,6 +186,13 @@ mod tests {
         let quarter: Quantity = "25%".parse().expect("a percentage");
         assert_eq!(quarter.of_rounded_up(3), 1);
         assert_eq!(quarter.of_rounded_down(3), 0);
+        for (replicas, up, down) in
+            [(0, 0, 0), (1, 1, 0), (100, 25, 25), (101, 26, 25), (44_000_001, 11_000_001, 11_000_000)]
+        {
+            assert_eq!((quarter.of_rounded_up(replicas), quarter.of_rounded_down(replicas)), (up, down), "{replicas}");
+        }
+        let all = Quantity::Share(Percent::ALL);
+        assert_eq!((all.of_rounded_up(u32::MAX), all.of_rounded_down(u32::MAX)), (u32::MAX, u32::MAX));
         assert_eq!("2".parse::<Quantity>(), Ok(Quantity::Count(2)));
         assert!("101%".parse::<Quantity>().is_err());
         assert!("-1".parse::<Quantity>().is_err());
