@@ -6,6 +6,7 @@
 mod ambiguity;
 mod crashes;
 mod fuzz;
+mod model;
 mod museum;
 mod operations;
 mod report;
@@ -28,6 +29,7 @@ const TIERS: &[Tier] = &[
     crashes::TIER,
     ambiguity::TIER,
     seeds::TIER,
+    model::TIER,
     operations::TIER,
     torture::TIER,
     fuzz::TIER,

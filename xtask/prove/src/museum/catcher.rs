@@ -7,7 +7,7 @@ use trueup_museum::Bug;
 
 use super::stories;
 use crate::tier::Violation;
-use crate::{ambiguity, crashes, seeds, torture};
+use crate::{ambiguity, crashes, model, seeds, torture};
 
 /// The name of the directed scenarios among the catchers.
 pub const STORY: &str = "story";
@@ -42,6 +42,7 @@ pub const ALL: &[Catcher] = &[
     Catcher { name: "crashes", sample: crashes::sample },
     Catcher { name: "ambiguity", sample: ambiguity::sample },
     Catcher { name: "seeds", sample: seeds::sample },
+    Catcher { name: "model", sample: model::sample },
     Catcher { name: "torture", sample: torture::sample },
 ];
 

@@ -1,0 +1,399 @@
+//! What makes two states the same: everything that a decision can depend on, and nothing else.
+//!
+//! A moment is written as its age, and as no older than matters: whether health has held for `minHealthy`, not since
+//! when. A revision is written as its rank among those in use, a life as whether it is the one that is meant. So states
+//! merge that differ only in names and in the hour. Only the *key* is so written: the states themselves keep the values
+//! that they came by, and every path is a true one.
+
+use std::hash::Hasher as _;
+use std::time::Duration;
+
+use trueup_types::observed::{Health, Phase};
+use trueup_types::record::{Outcome, Rollout};
+use trueup_types::step::{InstanceStep, StepAction, TargetStep};
+use trueup_types::time::Stopwatch;
+use trueup_types::{AppRoutes, InstanceId, Observed, Revision, Step, Timestamp, Wake};
+
+use super::deed::{Deed, Purse};
+use super::state::{Being, Doing, End, State, Wish};
+use super::world::{BAKE, DRAIN, HEALTHY_DEADLINE, Kind, MIN_HEALTHY, PROGRESS_DEADLINE, SICKENS_AFTER, World};
+
+/// Health for so long clears exits: the planner's `BACKOFF_RESET`.
+const FORGIVEN: Duration = trueup_plan::limits::BACKOFF_RESET;
+/// An end is waited out after so long, with as few exits as happen here.
+const WAITED_OUT: Duration = Duration::from_secs(10);
+
+/// The key of a state, as bytes.
+pub fn bytes(world: &World, state: &State) -> Vec<u8> {
+    let mut writer = Writer::new(world, state);
+    writer.all();
+    writer.out
+}
+
+/// The key of a state, as a number: 63 bits, never 0.
+pub fn fingerprint(world: &World, state: &State) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    hasher.write(&bytes(world, state));
+    (hasher.finish() >> 1).max(1)
+}
+
+struct Writer<'a> {
+    world: &'a World,
+    state: &'a State,
+    revisions: Vec<Revision>,
+    out: Vec<u8>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(world: &'a World, state: &'a State) -> Self {
+        let mut writer = Self { world, state, revisions: Vec::new(), out: Vec::with_capacity(192) };
+        let mut revisions = writer.used();
+        revisions.sort_unstable();
+        revisions.dedup();
+        writer.revisions = revisions;
+        writer
+    }
+
+    /// The revisions in use.
+    fn used(&self) -> Vec<Revision> {
+        let (state, record) = (self.state, &self.state.record);
+        let mut used: Vec<_> = state.beings.iter().map(|being| being.id.revision).collect();
+        used.extend(record.current);
+        used.extend(record.pin.as_ref().map(|pin| pin.to));
+        used.extend(record.refused.as_ref().map(|refused| refused.revision));
+        used.extend(record.rejected.values().map(|rejection| rejection.revision));
+        match &record.rollout {
+            Rollout::Idle => {}
+            Rollout::Underway { to, .. } | Rollout::Baking { to, .. } => used.push(*to),
+            Rollout::Reverting { from, .. } => used.push(*from),
+        }
+        if self.worded() {
+            used.extend(record.history.iter().map(|note| note.revision));
+        }
+        let listed = state.share.entries.iter().flat_map(|entry| &entry.backends);
+        used.extend(listed.map(|backend| backend.instance.revision));
+        used.extend(state.old.iter().flat_map(|old| &old.instances).map(|one| one.sighting.id.revision));
+        let routes = state.old.iter().filter_map(|old| match &old.routes {
+            trueup_types::RouteSight::Seen(seen) => Some(&seen.share),
+            trueup_types::RouteSight::Unknown(_) => None,
+        });
+        let listed = routes.flat_map(|share| &share.entries).flat_map(|entry| &entry.backends);
+        used.extend(listed.map(|backend| backend.instance.revision));
+        let late = state.late.iter().map(|late| &late.step);
+        let steps = late.chain(state.second.iter().flat_map(|second| &second.steps));
+        for step in steps {
+            match &step.action {
+                StepAction::Target { step: TargetStep::Instance(step), .. } => used.push(step.id().revision),
+                StepAction::Route { share } => {
+                    let listed = share.entries.iter().flat_map(|entry| &entry.backends);
+                    used.extend(listed.map(|backend| backend.instance.revision));
+                }
+            }
+        }
+        used
+    }
+
+    /// People may speak here, and what they may say depends on the history.
+    fn worded(&self) -> bool {
+        self.world.scenario.deeds.iter().any(|deed: &Deed| deed.purse() == Purse::Word)
+    }
+
+    fn byte(&mut self, byte: u8) {
+        self.out.push(byte);
+    }
+
+    fn flags(&mut self, flags: &[bool]) {
+        let bits = flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag));
+        self.byte(bits);
+    }
+
+    fn wait(&mut self, wait: Duration) {
+        let millis = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        self.out.extend_from_slice(&millis.to_le_bytes());
+    }
+
+    /// How long ago, but at most `most`.
+    fn age(&mut self, since: Timestamp, most: Duration) {
+        self.wait(self.state.now.since(since).min(most));
+    }
+
+    fn revision(&mut self, revision: Revision) {
+        let rank = self.revisions.binary_search(&revision).expect("every revision in use is ranked");
+        self.byte(u8::try_from(rank).expect("few"));
+    }
+
+    fn name(&mut self, id: &InstanceId) {
+        self.revision(id.revision);
+        self.byte(u8::try_from(id.ordinal.0).expect("few"));
+    }
+
+    fn all(&mut self) {
+        let state = self.state;
+        self.out.extend_from_slice(&state.left);
+        match state.wish {
+            Wish::Gone => self.byte(u8::MAX),
+            Wish::Present { version, size } => self.byte(version << 4 | size),
+        }
+        self.flags(&[state.doubt, state.dark, state.blind, state.rebuilt, state.ghost.reverted]);
+        self.byte(state.held.map_or(0, |held| 1 + held as u8));
+        let ghost = &state.ghost;
+        self.out.extend_from_slice(&[ghost.good, ghost.excused]);
+        self.out.extend_from_slice(&ghost.rejected.to_le_bytes());
+        self.byte(ghost.seen.map_or(u8::MAX, |(version, size)| version << 4 | size));
+        match state.quiet {
+            None => self.byte(0),
+            Some(Wake::OnChange) => self.byte(1),
+            Some(Wake::At(at, _)) => {
+                self.byte(2);
+                self.wait(at.since(state.now));
+            }
+        }
+        self.byte(u8::try_from(state.beings.len()).expect("few"));
+        for being in &state.beings {
+            self.being(being);
+        }
+        self.share(&state.share);
+        self.memory();
+        self.pending();
+    }
+
+    fn being(&mut self, being: &Being) {
+        self.name(&being.id);
+        self.byte(self.world.number(being.release.digest));
+        let exits = self.state.record.exits.get(&being.id);
+        let forgiven = if exits.is_some() { FORGIVEN } else { MIN_HEALTHY };
+        let sickens = self.world.kind(being.version) == Kind::Sickens;
+        match being.doing {
+            Doing::Waiting => self.byte(0),
+            Doing::Well { since } => {
+                self.byte(1);
+                self.age(since, forgiven);
+            }
+            Doing::Sick { since } => {
+                self.byte(2);
+                self.age(since, HEALTHY_DEADLINE);
+            }
+            Doing::Going => self.byte(3),
+            Doing::Down { at, why } => {
+                self.byte(4 + why as u8);
+                match why {
+                    End::ItsOwn | End::CannotStart => self.age(at, WAITED_OUT),
+                    End::Asked | End::HostLost => {}
+                }
+            }
+        }
+        if sickens {
+            self.age(being.since, SICKENS_AFTER);
+        }
+        self.flags(&[being.busy, exits.is_some_and(|exits| exits.last == being.incarnation)]);
+        self.byte(exits.map_or(0, |exits| u8::try_from(exits.count).unwrap_or(u8::MAX)));
+        if being.busy {
+            self.age(being.unrouted, DRAIN);
+            let draining = self.state.record.draining.get(&being.id).copied();
+            self.age(draining.unwrap_or(self.state.now), 3 * DRAIN);
+        }
+    }
+
+    fn share(&mut self, share: &AppRoutes) {
+        for entry in &share.entries {
+            self.byte(u8::try_from(entry.backends.len()).expect("few"));
+            for backend in &entry.backends {
+                self.name(&backend.instance);
+                let there = self.state.find(&backend.instance).map(|at| self.state.beings[at].address());
+                self.flags(&[backend.weight > 0, there == backend.address]);
+            }
+        }
+        self.byte(u8::MAX);
+    }
+
+    fn watch(&mut self, watch: &Stopwatch, limit: Duration) {
+        self.wait(watch.watched().min(limit));
+        // What was not watched will not count.
+        let marked = watch.due(Duration::ZERO);
+        self.age(marked, limit);
+        self.age(marked.max(self.state.sighted_since), limit);
+    }
+
+    fn memory(&mut self) {
+        let (world, state, record) = (self.world, self.state, &self.state.record);
+        let desired = match state.wish {
+            Wish::Gone => None,
+            Wish::Present { version, size } => Some(world.app(version, size)),
+        };
+        let acquainted = desired.is_some_and(|desired| record.intent == Some(desired.intent));
+        let again = record.reverted_generation == Some(record.generation);
+        let fresh = record.generation.0 == 0;
+        self.flags(&[acquainted, again, fresh, record.suspended.is_some(), record.pin.is_some()]);
+        self.byte(u8::try_from(record.restarts).expect("few"));
+        self.highest();
+        for revision in record.current.into_iter().chain(record.pin.as_ref().map(|pin| pin.to)) {
+            self.byte(0xfe);
+            self.release(revision);
+        }
+        if let Some(pin) = &record.pin {
+            self.flags(&[desired.is_some_and(|desired| pin.template == Some(desired.template_digest))]);
+        }
+        self.rollout();
+        for ((digest, _), rejection) in &record.rejected {
+            self.byte(world.number(*digest));
+            self.release(rejection.revision);
+        }
+        self.byte(0xfd);
+        self.byte(u8::try_from(record.backoff.failures).unwrap_or(u8::MAX));
+        self.wait(record.backoff.until.map_or(Duration::ZERO, |until| until.since(state.now)));
+        if let Some(refused) = &record.refused {
+            self.revision(refused.revision);
+        }
+        // The rest says nothing more, but that the next tick will put it in order.
+        let waits = if let Rollout::Underway { waits, .. } = &record.rollout { waits.len() } else { 0 };
+        for count in [record.draining.len(), record.exits.len(), record.backoff.instances.len(), waits] {
+            self.byte(u8::try_from(count).expect("few"));
+        }
+        if self.worded() {
+            for note in &record.history {
+                self.revision(note.revision);
+                self.byte(note.outcome.map_or(0, outcome));
+            }
+            self.byte(0xfc);
+        }
+    }
+
+    fn release(&mut self, revision: Revision) {
+        self.revision(revision);
+        let release = self.state.record.release(revision);
+        self.byte(release.map_or(u8::MAX, |release| self.world.number(release.digest)));
+    }
+
+    /// Where the next revision will be, which matters only when memory has fallen behind the world.
+    fn highest(&mut self) {
+        let highest = self.state.record.highest;
+        let behind = self.revisions.last().filter(|last| **last > highest);
+        if behind.is_some() {
+            for at in 0..self.revisions.len() {
+                let ahead = self.revisions[at].0.saturating_sub(highest.0);
+                self.byte(u8::try_from(ahead).expect("few"));
+            }
+        }
+        self.byte(u8::MAX);
+    }
+
+    fn rollout(&mut self) {
+        let record = &self.state.record;
+        match &record.rollout {
+            Rollout::Idle => self.byte(0),
+            Rollout::Underway { to, progress, passed, waits, .. } => {
+                self.byte(1);
+                self.release(*to);
+                self.watch(progress, PROGRESS_DEADLINE);
+                self.byte(u8::try_from(*passed).expect("few"));
+                for (id, watch) in waits {
+                    // Of what has gone the watch goes at the next look.
+                    if self.state.find(id).is_some() {
+                        self.name(id);
+                        self.watch(watch, HEALTHY_DEADLINE);
+                    }
+                }
+            }
+            Rollout::Baking { to, bake, .. } => {
+                self.byte(2);
+                self.release(*to);
+                self.watch(bake, BAKE);
+            }
+            Rollout::Reverting { from, spent, .. } => {
+                self.byte(3);
+                self.revision(*from);
+                self.watch(spent, PROGRESS_DEADLINE);
+            }
+        }
+        self.byte(u8::MAX);
+    }
+
+    /// What was begun and has not happened yet.
+    fn pending(&mut self) {
+        let state = self.state;
+        if let Some(late) = &state.late {
+            self.byte(1);
+            self.step(&late.step);
+            self.flags(&[late.tables == state.tables]);
+        }
+        if let Some(second) = &state.second {
+            self.byte(2);
+            self.flags(&[second.tables == state.tables]);
+            for step in &second.steps[second.next..] {
+                self.step(step);
+            }
+        }
+        if let Some(old) = &state.old {
+            self.byte(3);
+            self.sight(old);
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        let step = match &step.action {
+            StepAction::Route { share } => {
+                self.byte(0);
+                return self.share(share);
+            }
+            StepAction::Target { step: TargetStep::Instance(step), .. } => step,
+        };
+        self.name(step.id());
+        let there = self.state.find(step.id()).map(|at| &self.state.beings[at].incarnation);
+        let (verb, meant) = match step {
+            InstanceStep::Create { release, .. } => (16 + self.world.number(release.digest), None),
+            InstanceStep::Start { ended, .. } => (1, Some(ended)),
+            InstanceStep::Stop { incarnation, .. } => (2, Some(incarnation)),
+            InstanceStep::Remove { incarnation, .. } => (3, Some(incarnation)),
+        };
+        self.byte(verb);
+        self.flags(&[meant.is_some() && meant == there]);
+    }
+
+    fn sight(&mut self, old: &Observed) {
+        for one in &old.instances {
+            self.name(&one.sighting.id);
+            self.byte(self.world.number(one.sighting.release));
+            let there = self.state.find(&one.sighting.id).map(|at| &self.state.beings[at].incarnation);
+            let exits = self.state.record.exits.get(&one.sighting.id);
+            let counted = exits.is_some_and(|exits| exits.last == one.sighting.incarnation);
+            self.flags(&[there == Some(&one.sighting.incarnation), counted]);
+            match &one.sighting.phase {
+                Phase::Exited { at, why, .. } => {
+                    self.byte(if matches!(why, trueup_types::ExitWhy::ByItself) { 1 } else { 2 });
+                    self.age(*at, WAITED_OUT);
+                }
+                Phase::Vanishing { .. } => self.byte(3),
+                Phase::Created | Phase::Starting | Phase::Asleep => self.byte(4),
+                Phase::Running { .. } => self.byte(5),
+            }
+            match &one.health {
+                Health::Waiting => self.byte(0),
+                Health::Unknown => self.byte(1),
+                Health::Passing { since } => {
+                    self.byte(2);
+                    self.age(*since, if exits.is_some() { FORGIVEN } else { MIN_HEALTHY });
+                }
+                Health::Failed { since, .. } => {
+                    self.byte(3);
+                    self.age(*since, HEALTHY_DEADLINE);
+                }
+            }
+        }
+        self.age(old.sighted_since, PROGRESS_DEADLINE);
+        if let trueup_types::RouteSight::Seen(seen) = &old.routes {
+            self.share(&seen.share);
+            let busy = u8::try_from(seen.in_flight.len()).expect("few");
+            self.byte(busy);
+        }
+    }
+}
+
+fn outcome(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Live => 1,
+        Outcome::Reverted => 2,
+        Outcome::Failed => 3,
+        Outcome::Superseded => 4,
+        Outcome::RolledBack => 5,
+    }
+}

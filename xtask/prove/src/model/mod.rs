@@ -1,0 +1,108 @@
+//! The model: every state that a small world can reach, gone through with the *real* planner.
+//!
+//! A [`world`] is one app with one policy, two or three versions that behave well or badly, and so many edits and faults
+//! that may happen at any moment. A [`state`] is what there is and what the daemon remembers; [`moves`] says what can
+//! happen next, [`act`] lets it happen, [`tick`] asks the planner as the driver would, and [`laws`] judges every decision
+//! and every step by means of its own. [`search`] meets every state once, by its [`key`], and holds against each that
+//! the world comes to [`rest`] as it is wanted once nothing goes wrong any more.
+//!
+//! Knows nothing of the driver: what is between a look and an act is here a deed like any other.
+
+mod act;
+mod deed;
+mod effect;
+mod key;
+mod laws;
+mod moves;
+mod rest;
+mod scope;
+mod search;
+mod state;
+mod story;
+mod table;
+mod tick;
+mod world;
+
+use std::sync::Mutex;
+
+use trueup_museum::{Bug, Planted};
+
+use crate::tier::{Effort, Row, Scale, Tier, Violation};
+use crate::workers;
+
+use search::{Figures, Search};
+use world::World;
+
+/// Goes through every state of small worlds.
+pub const TIER: Tier =
+    Tier { name: "model", what: "every state that small worlds can reach, with the real planner", run, replay };
+
+/// Most states of each world in a sample.
+const SAMPLE_STATES_MAX: u64 = 8_192;
+/// Distinct states at each scale.
+const FLOOR: (u64, u64) = (5_000_000, 50_000_000);
+
+fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
+    let worlds = scope::worlds(effort.scale);
+    let count = u64::try_from(worlds.len())?;
+    let all = Mutex::new(Figures::default());
+    let mut row = workers::each(effort, "model states", count, |number| {
+        let world = &worlds[usize::try_from(number).expect("few worlds")];
+        let figures = go_through(world, None, &|_| effort.is_over())?;
+        all.lock().expect("no worker panics").add(figures);
+        Ok(figures.states)
+    });
+    let all = all.into_inner().expect("no worker panics");
+    row.floor = effort.of(FLOOR.0, FLOOR.1);
+    row.note = format!(
+        "{count} worlds, {} deeds tried, at most {} from any state to rest, {} MiB at the peak",
+        all.deeds,
+        all.farthest,
+        peak_mib(),
+    );
+    Ok(vec![row])
+}
+
+impl Figures {
+    fn add(&mut self, other: Self) {
+        self.states += other.states;
+        self.deeds += other.deeds;
+        self.deepest = self.deepest.max(other.deepest);
+        self.farthest = self.farthest.max(other.farthest);
+    }
+}
+
+fn go_through(world: &World, bug: Option<Bug>, stop: &dyn Fn(u64) -> bool) -> Result<Figures, Violation> {
+    let _planted = bug.map(Planted::new);
+    let searched = story::beginning(world).and_then(|begin| Search::new(world).run(&begin, stop));
+    searched.map_err(|found| {
+        let path = story::shorten(world, found.path);
+        Violation { what: format!("{}: {}", world.name, found.what), replay: story::spell(world, &path) }
+    })
+}
+
+/// What a small run finds first, with a bug planted: the worlds of the smallest app, each as far as it gets.
+pub fn sample(bug: Option<Bug>) -> Vec<Violation> {
+    let mut worlds = scope::worlds(Scale::Ci).into_iter().filter(scope::is_sample);
+    let enough = |states| states >= SAMPLE_STATES_MAX;
+    worlds.find_map(|world| go_through(&world, bug, &enough).err()).into_iter().collect()
+}
+
+fn replay(case: &str) -> anyhow::Result<bool> {
+    let (name, path) = case.split_once(':').ok_or_else(|| anyhow::anyhow!("a case is WORLD:DEED.DEED.…"))?;
+    let worlds = scope::worlds(Scale::Long);
+    let world = worlds.iter().find(|world| world.name == name);
+    let world = world.ok_or_else(|| anyhow::anyhow!("there is no world `{name}`"))?;
+    let path = path.split('.').filter(|word| !word.is_empty()).map(str::parse).collect::<anyhow::Result<Vec<_>>>()?;
+    let wrong = story::tell(world, &path, &mut |line| println!("{line}"));
+    println!("{}", wrong.as_deref().unwrap_or("all is well"));
+    Ok(wrong.is_none())
+}
+
+/// The most memory that this process ever held, in MiB; 0 where nobody says.
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) / 1_024
+}

@@ -1,0 +1,200 @@
+//! One small world's frame, which never changes: an app's policy, its versions and how they behave, and what may go
+//! wrong in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use trueup_types::desired::{DesiredApp, Inputs, Placement, Prune};
+use trueup_types::exposure::{Exposure, Route, Tls};
+use trueup_types::policy::{History, Policy, RevertMode, Strategy};
+use trueup_types::release::Origin;
+use trueup_types::template::{Port, Protocol, Template};
+use trueup_types::{AppName, Place, PortName, Quantity, ReleaseDigest, TargetName, TemplateDigest};
+
+use super::deed::Deed;
+
+/// Time goes in steps of so long, so that equal moments are equal states. Every wait of a policy is a multiple.
+pub const GRAIN: Duration = Duration::from_secs(5);
+/// Health must hold so long.
+pub const MIN_HEALTHY: Duration = GRAIN;
+/// An instance may take so long to become healthy.
+pub const HEALTHY_DEADLINE: Duration = Duration::from_secs(30);
+/// A rollout may go so long without progress.
+pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(60);
+/// The watch after promotion.
+pub const BAKE: Duration = Duration::from_secs(20);
+/// Requests may take so long to end.
+pub const DRAIN: Duration = Duration::from_secs(10);
+/// A version that sickens does it so long after its start: after its gate, within its bake.
+pub const SICKENS_AFTER: Duration = Duration::from_secs(10);
+/// Exits that a rollout bears.
+pub const RETRIES: u32 = 1;
+/// Restarts that digests are known for.
+const RESTARTS_MAX: u32 = 3;
+
+/// How the instances of a version behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// They come up and pass.
+    Good,
+    /// They never answer a probe.
+    NeverPasses,
+    /// They answer their probes badly.
+    Fails,
+    /// They pass, and turn bad within the bake.
+    Sickens,
+    /// They exit soon after each start, be it after they passed.
+    Dies,
+    /// They cannot be started.
+    CannotStart,
+    /// Their target refuses to make them.
+    Refused,
+}
+
+/// The policy of a world's app.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// In names of worlds.
+    pub name: &'static str,
+    pub strategy: Strategy,
+    /// How many instances: the first at the beginning, the others by an edit.
+    pub sizes: &'static [u32],
+    pub surge: u32,
+    pub unavailable: u32,
+    pub routed: bool,
+    pub stop_first: bool,
+    pub revert: RevertMode,
+}
+
+/// What may happen in a world beside what happens by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// In names of worlds.
+    pub name: &'static str,
+    /// Version by version; the first is the one that runs at the beginning.
+    pub kinds: &'static [Kind],
+    /// Edits, faults and words that may happen at all.
+    pub deeds: &'static [Deed],
+    /// How many edits, faults and words.
+    pub purses: [u8; 3],
+    /// It begins with nothing there, instead of the first version serving.
+    pub empty: bool,
+}
+
+/// The frame of a world.
+#[derive(Debug)]
+pub struct World {
+    /// Names it for `--replay`.
+    pub name: String,
+    pub shape: Shape,
+    pub scenario: Scenario,
+    /// By version, then by size.
+    apps: Vec<Vec<Arc<DesiredApp>>>,
+    digests: Vec<(ReleaseDigest, u8)>,
+}
+
+/// The one app of every world here.
+pub fn web() -> AppName {
+    AppName::new("web").expect("a literal name")
+}
+
+impl World {
+    /// A world of this shape in which this may happen.
+    pub fn new(shape: Shape, scenario: Scenario) -> Self {
+        let versions = u8::try_from(scenario.kinds.len()).expect("few versions");
+        let build = |version| shape.sizes.iter().map(|size| Arc::new(app(&shape, version, *size))).collect::<Vec<_>>();
+        let apps: Vec<_> = (0..versions).map(build).collect();
+        let digest = |version: u8, restarts| {
+            let number = version + versions * u8::try_from(restarts).expect("few restarts");
+            (apps[usize::from(version)][0].release_digest(restarts), number)
+        };
+        let digests = (0..=RESTARTS_MAX).flat_map(|restarts| (0..versions).map(move |one| (one, restarts)));
+        let digests = digests.map(|(version, restarts)| digest(version, restarts)).collect();
+        Self { name: format!("{}/{}", shape.name, scenario.name), shape, scenario, apps, digests }
+    }
+
+    /// The wanted app of a version and a size.
+    pub fn app(&self, version: u8, size: u8) -> &Arc<DesiredApp> {
+        &self.apps[usize::from(version)][usize::from(size)]
+    }
+
+    /// A number for a digest: the version, and beyond the versions how often it was restarted by a person.
+    pub fn number(&self, digest: ReleaseDigest) -> u8 {
+        let known = self.digests.iter().find(|(one, _)| *one == digest);
+        known.map(|(_, number)| *number).expect("every release is of a version of this world")
+    }
+
+    /// The version that a digest is of.
+    pub fn version(&self, digest: ReleaseDigest) -> u8 {
+        self.number(digest) % u8::try_from(self.scenario.kinds.len()).expect("few versions")
+    }
+
+    /// How a version behaves.
+    pub fn kind(&self, version: u8) -> Kind {
+        self.scenario.kinds[usize::from(version)]
+    }
+
+    /// Old and new never run side by side.
+    pub fn alone(&self) -> bool {
+        self.shape.stop_first || self.shape.strategy == Strategy::Recreate
+    }
+
+    /// How many have to serve at least while so many are wanted, by the shape; none where they make room for each other.
+    pub fn least(&self, replicas: u32) -> u32 {
+        let sole = replicas == 1 && self.shape.surge == 0 && self.shape.unavailable > 0;
+        if self.alone() || sole { 0 } else { replicas.saturating_sub(self.shape.unavailable) }
+    }
+
+    /// Whether this may happen here.
+    pub fn allows(&self, deed: Deed) -> bool {
+        self.scenario.deeds.contains(&deed)
+    }
+}
+
+fn app(shape: &Shape, version: u8, replicas: u32) -> DesiredApp {
+    let port = PortName::new("http").expect("a literal name");
+    let mut template = Template {
+        command: vec!["serve".to_owned()],
+        env: BTreeMap::from([("VERSION".to_owned(), format!("v{}", version + 1))]),
+        ports: vec![Port { name: port.clone(), port: None, protocol: Protocol::Http }],
+        ..Template::default()
+    };
+    template.restart.max_retries = RETRIES;
+    let route = Route { host: "web.localhost".to_owned(), path: "/".to_owned(), port, tls: Tls::Off };
+    let exposure = Exposure { routes: if shape.routed { vec![route] } else { Vec::new() } };
+    let placement = Placement { target: TargetName::local(), spread: BTreeMap::from([(Place::here(), replicas)]) };
+    let (policy, template_digest) = (policy(shape), TemplateDigest::of(&template));
+    DesiredApp {
+        name: web(),
+        intent: DesiredApp::intent_of(template_digest, &policy, &exposure, &placement, Prune::Delete),
+        template: Arc::new(template),
+        template_digest,
+        policy,
+        exposure,
+        placement,
+        inputs: Inputs::default(),
+        prune: Prune::Delete,
+        labels: BTreeMap::new(),
+        origin: Origin::default(),
+    }
+}
+
+fn policy(shape: &Shape) -> Policy {
+    Policy {
+        strategy: shape.strategy,
+        stop_first: shape.stop_first.then(|| "a volume has one owner".to_owned()),
+        max_surge: Quantity::Count(shape.surge),
+        max_unavailable: Quantity::Count(shape.unavailable),
+        min_healthy: MIN_HEALTHY,
+        healthy_deadline: HEALTHY_DEADLINE,
+        progress_deadline: PROGRESS_DEADLINE,
+        bake: BAKE,
+        drain: DRAIN,
+        revert: shape.revert,
+        steps: Vec::new(),
+        depends_on: BTreeSet::new(),
+        history: History { limit: 10, keep_for: Duration::from_secs(7 * 24 * 3_600) },
+        suspend: false,
+    }
+}
