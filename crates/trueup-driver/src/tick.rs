@@ -46,7 +46,7 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     }
     let scene = Scene { app, wanted: &wanted, observed: &observed, permits: &permits, now };
     let (wake, verdict) = carry_out(engine, &cell, &mut memory, plan, &scene, ask).await;
-    wanted::release_place(engine, app, &memory.record);
+    wanted::release_place(engine, app, &memory.record, &verdict.state);
     // What runs on as an orphan is remembered as one: forgotten, it would be found again and taken for a leftover.
     let left_alone = verdict.state == State::Orphaned && observed.instances.is_empty();
     if verdict.state == State::Gone || left_alone {

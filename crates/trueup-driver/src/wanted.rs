@@ -108,8 +108,11 @@ fn start_rollout(engine: &Engine, app: &AppName, record: &AppRecord, desired: &D
 }
 
 /// Gives back the place of an app that does not roll, and wakes those that wait for one.
-pub(crate) fn release_place(engine: &Engine, app: &AppName, record: &AppRecord) {
-    let rolls = matches!(record.rollout, Rollout::Underway { .. }) && record.current.is_some();
+///
+/// One that is suspended in mid-rollout keeps none: it may be so for ever.
+pub(crate) fn release_place(engine: &Engine, app: &AppName, record: &AppRecord, state: &State) {
+    let moves = matches!(record.rollout, Rollout::Underway { .. }) && *state != State::Suspended;
+    let rolls = moves && record.current.is_some();
     let mut rolling = engine.rolling.lock().expect("no holder panics");
     if rolls {
         rolling.insert(app.clone());

@@ -54,7 +54,8 @@ pub(crate) fn leaving(
     leaving
 }
 
-/// The one that fails and does not serve, where what is to take its place finds no room beside it: others serve meanwhile.
+/// The one that fails and does not serve, where what is to take its place finds no room beside it: others serve meanwhile,
+/// or two never run side by side, and none has passed for so long that there is nothing to lose.
 fn in_place(
     desired: &DesiredApp,
     heading: &Heading,
@@ -63,12 +64,16 @@ fn in_place(
     extra: u32,
 ) -> Option<Key> {
     let role = if heading.mode == Mode::Rolling { Role::Kept } else { Role::Fresh };
-    let served = census.members.iter().any(|member| member.vigour.passes() && serving.contains(&key(member)));
-    if !served || !crowded(desired, heading, census, extra) {
+    let passes = || census.members.iter().filter(|member| member.vigour.passes());
+    let served = passes().any(|member| serving.contains(&key(member)));
+    let alone = heading.mode == Mode::Steady && Surge::of(desired).alone();
+    let nothing_to_lose = alone && extra > 0 && passes().next().is_none();
+    if !(served || nothing_to_lose) || !crowded(desired, heading, census, extra) {
         return None;
     }
-    let mut failing = census.of(role).filter(|member| member.vigour == Vigour::Failing);
-    failing.find(|member| !serving.contains(&key(member))).map(key)
+    let failing = || census.of(role).filter(|member| member.vigour == Vigour::Failing).map(key);
+    let idle = failing().find(|one| !serving.contains(one));
+    idle.or_else(|| failing().find(|_| nothing_to_lose))
 }
 
 /// Whether what is to come up finds no room.

@@ -77,9 +77,11 @@ fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before:
     let heading = rollout::advance(&mut record, &scene);
     let min_healthy = desired.policy.min_healthy;
     let census = Census::take(observed, heading.release.as_deref(), heading.good.as_deref(), min_healthy, now);
-    let serving = routes::serving(desired, &heading, &census);
+    let mut serving = routes::serving(desired, &heading, &census);
     let (extra, extra_wake) = steps::extra(&scene, &heading, &census, &serving);
     let leaving = drain::leaving(desired, &heading, &census, &serving, extra);
+    // One that is replaced in place serves nobody any more.
+    serving.retain(|key| !leaving.contains(key));
     let share = routes::share(desired, &heading, &census, &serving, &leaving);
     drain::mark(&mut record, &observed.routes, &census, &leaving, now);
     let gap = Gap { scene: &scene, heading: &heading, census: &census, leaving: &leaving, share, extra };

@@ -43,7 +43,7 @@ pub(crate) fn extra(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, s
     let wanted = usize::try_from(scene.desired.replicas()).unwrap_or(usize::MAX);
     let well = census.of(Role::Fresh).filter(|member| member.vigour.passes() && serving.contains(&key(member))).count();
     let restoring = matches!(heading.mode, Mode::Steady | Mode::Reverting | Mode::Held);
-    if !restoring || well >= wanted || Surge::of(scene.desired).stop_first {
+    if !restoring || well >= wanted {
         return (0, Wake::OnChange);
     }
     let failing = census.of(Role::Fresh).filter_map(|member| match &member.seen.health {

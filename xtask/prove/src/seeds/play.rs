@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use trueup_types::order::Order;
+use trueup_types::verdict::State;
 use trueup_types::{AppName, TargetName};
 
 use super::case::Case;
@@ -24,6 +25,9 @@ const GLANCE: Duration = Duration::from_secs(10);
 const STRIDE: Duration = Duration::from_secs(10);
 /// Looks in a row that have to find nothing new.
 const CALM: u32 = 4;
+/// The same where an app waits for another: it counts as settled, and may be mended all the same, when a deadline of five
+/// minutes and a back-off of as long are over.
+const CALM_WAITING: u32 = 70;
 /// Longest that converging may take once trouble stops: a rollout, its bake, a revert and the longest back-off, for four
 /// apps one after the other.
 const PATIENCE: Duration = Duration::from_secs(3 * 3_600);
@@ -156,7 +160,7 @@ async fn heal(act: &mut Act, case: &Case) {
     for (app, wish) in act.wishes.clone() {
         let mut dice = stream(case.setting.seed, &format!("mend {app}"));
         let cast = case.setting.cast(&app).expect("only apps of the setting are wished for");
-        if !act.tainted.contains(&app) && one_in(&mut dice, 2) {
+        if !act.tainted.contains(&app) && !cast.may_loop() && one_in(&mut dice, 2) {
             continue;
         }
         let mended = Wish { version: MENDED, suspend: false, ..wish };
@@ -199,7 +203,7 @@ async fn conclude(act: &mut Act, case: &Case) -> Vec<String> {
 async fn converge(act: &mut Act) -> Result<(), String> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let (mut calm, mut last) = (0, act.effects());
-    while calm < CALM {
+    while calm < CALM || (calm < CALM_WAITING && act.waits()) {
         if tokio::time::Instant::now() >= deadline {
             let standing = act.standing();
             return Err(format!("not converged within {} s: {standing}", PATIENCE.as_secs()));
@@ -245,6 +249,12 @@ impl Act {
                 self.decisions.insert((app.metadata.name.clone(), one.at.as_millis()), lines);
             }
         }
+    }
+
+    /// Whether an app waits for something.
+    fn waits(&self) -> bool {
+        let apps = self.stage.control().map(|control| control.status().apps).unwrap_or_default();
+        apps.iter().any(|app| matches!(app.status.verdict.state, State::Waiting(_)))
     }
 
     /// How every app stands, in a line.

@@ -165,6 +165,12 @@ impl Cast {
         self.natures.get(version).copied().unwrap_or(Nature::Good(300))
     }
 
+    /// Whether one of its versions may be kept and fail again and again after that, so that it is never at rest.
+    pub fn may_loop(&self) -> bool {
+        let loops = |nature: &Nature| matches!(nature, Nature::Exits(_) | Nature::Sickens(_));
+        self.natures.iter().any(|nature| loops(nature) && nature.promise(&self.sketch) == Promise::Open)
+    }
+
     /// What becomes of a version in a calm world.
     pub fn promise(&self, version: usize) -> Promise {
         self.nature(version).promise(&self.sketch)
@@ -252,7 +258,8 @@ impl Nature {
             Self::Exits(after) => vec![(EXIT_AFTER_MS, after.to_string())],
             Self::NeverHealthy => vec![(NEVER_HEALTHY, "1".to_owned())],
             Self::Slow => {
-                let late = sketch.policy.healthy_deadline + Duration::from_secs(60);
+                // Far beyond it, since time in which nobody sees anything does not count.
+                let late = sketch.policy.healthy_deadline + Duration::from_secs(5 * 3_600);
                 vec![(HEALTHY_AFTER_MS, late.as_millis().to_string())]
             }
             Self::Sickens(after) => vec![(SICK_AFTER_MS, after.to_string())],
