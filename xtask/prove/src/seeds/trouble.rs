@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use trueup_sim::world::SimInstance;
 use trueup_types::desired::{Doubt, Prune};
 use trueup_types::observed::{ExitWhy, Phase};
 use trueup_types::order::Order;
@@ -135,7 +136,10 @@ fn befall(act: &mut Act, app: &AppName, index: usize, harm: Harm) {
         let state = act.stage.world.lock();
         let all = state.instances.iter().flat_map(|(target, all)| all.iter().map(move |one| (target, one)));
         let runs = |phase: Phase| matches!(phase, Phase::Running { .. });
-        let ours = all.filter(|(_, (id, one))| id.app == *app && (harm == Harm::Steal || runs(one.phase(now))));
+        // Without a question nobody can know that one is sick.
+        let asked = |release: &Release| harm != Harm::Sicken || !release.template.health.is_empty();
+        let fit = |one: &SimInstance| (harm == Harm::Steal || runs(one.phase(now))) && asked(&one.release);
+        let ours = all.filter(|(_, (id, one))| id.app == *app && fit(one));
         ours.map(|(target, (id, _))| (target.clone(), id.clone())).collect()
     };
     let Some((target, id)) = ours.get(index % ours.len().max(1)) else { return };
