@@ -86,7 +86,13 @@ impl Contents {
                     let name = AppName::new(name).map_err(|why| why.to_string())?;
                     contents.memory.apps.insert(name, decode(key, payload)?);
                 }
-                Some(("release", _)) => releases.push(decode(key, payload)?),
+                Some(("release", _)) => {
+                    let release: Release = decode(key, payload)?;
+                    if release_key(&release.app, release.revision) != key {
+                        return Err(format!("value of `{key}` is another release"));
+                    }
+                    releases.push(release);
+                }
                 Some(_) => return Err(format!("key `{key}` is not one of ours")),
                 None if key == DAEMON => contents.memory.daemon = decode::<DaemonRecord>(key, payload)?,
                 None => return Err(format!("key `{key}` is not one of ours")),

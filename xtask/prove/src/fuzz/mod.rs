@@ -22,11 +22,11 @@ pub const TIER: Tier = Tier { name: "fuzz", what: "feeds bytes to whatever reads
 
 /// Every target, with how often it is run: the counts keep CI's share at some ten seconds each on two cores.
 const TARGETS: &[Target] = &[
-    Target { name: "manifest", of: manifest::target, ci: 30_000, long: 3_000_000 },
-    Target { name: "control", of: control::target, ci: 5_000, long: 500_000 },
-    Target { name: "status", of: status::target, ci: 100_000, long: 10_000_000 },
-    Target { name: "store", of: store::target, ci: 100_000, long: 10_000_000 },
-    Target { name: "planner", of: planner::target, ci: 100_000, long: 10_000_000 },
+    Target { name: "manifest", of: manifest::target, ci: 10_000, long: 1_000_000 },
+    Target { name: "control", of: control::target, ci: 2_000, long: 200_000 },
+    Target { name: "status", of: status::target, ci: 20_000, long: 2_000_000 },
+    Target { name: "store", of: store::target, ci: 10_000, long: 1_000_000 },
+    Target { name: "planner", of: planner::target, ci: 10_000, long: 1_000_000 },
 ];
 
 /// Where what fails is written: beside the rest of what the proof leaves.
