@@ -222,8 +222,8 @@ impl Life {
         let mut names = BTreeSet::new();
         let mut instances: Vec<_> =
             (0..bytes.up_to(u32::try_from(INSTANCES_MAX).expect("few"))).map(|_| self.instance(bytes)).collect();
-        // What a name stands for is one thing.
-        instances.retain(|one| names.insert((one.target.clone(), one.sighting.id.clone())));
+        // What a name stands for is one thing: a revision lives on one target.
+        instances.retain(|one| names.insert(one.sighting.id.clone()));
         let routes = if bytes.rarely(8) {
             RouteSight::Unknown(Doubt::TargetDark("edge".to_owned()))
         } else {
