@@ -67,7 +67,7 @@ pub(crate) fn permits(
 
 fn rebuilding(engine: &Engine) -> Option<Doubt> {
     let rebuilt = engine.rebuilt.lock().expect("no holder panics").is_some();
-    let seen = engine.surveyed.load(Ordering::SeqCst) || planted(Bug::DestroysUnseen);
+    let seen = engine.surveyed.load(Ordering::SeqCst);
     (rebuilt && !seen).then_some(Doubt::StoreRebuilt)
 }
 

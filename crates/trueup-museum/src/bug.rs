@@ -92,8 +92,6 @@ exhibits! {
     ReusesRevision, "nomad#3052";
     /// The name of an instance that is still going is given to a new one.
     ReusesNameOfTheGoing, "kubernetes#59848";
-    /// A move to another target forgets what runs on the old one.
-    LeavesOldHome, "argo-cd#9172";
     /// The history is trimmed of the release that serves.
     TrimsLastGood, "helm#4978";
     /// After a loss of memory the newest release that runs is taken for good.
@@ -132,8 +130,6 @@ exhibits! {
     FailsAtFirstAnswer, "load balancers with an unhealthy threshold of 1";
     /// Every app whose manifest is gone goes at once, however many they are.
     DeletesInMasses, "GitOps tools whose prune has no bound";
-    /// After a loss of memory things are destroyed before every target was seen.
-    DestroysUnseen, "Sieve: time travel after a restart";
     /// The first table after a restart holds only the app that changed.
     ForgetsOthersRoutes, "ingress controllers that configure themselves before their caches are full";
     /// After a loss of memory tables are numbered from the beginning, and refused as old ones.
@@ -172,8 +168,6 @@ exhibits! {
     // What the store remembers.
     /// A store that was put back to an earlier day is believed.
     BelievesOldStore, "etcd#16028; Sieve: time travel";
-    /// Records that went missing are not missed.
-    MissesLostRecords, "sled 0.34.7, which opens most damaged files without a word";
     /// A record is acknowledged before it is written.
     AcknowledgesUnwritten, "sled#1452";
     /// That memory was lost is said once, and forgotten by the next restart.

@@ -24,6 +24,8 @@ pub(crate) fn plan(prune: Prune, observed: &Observed, permits: &Permits, record:
         return still(record, &census, State::Suspended, "suspended; its manifest is gone, and it is left as it is");
     }
     if prune == Prune::Orphan && !planted(Bug::DeletesOrphans) {
+        // It goes nowhere any more, and holds nobody's place.
+        record.rollout = Rollout::Idle;
         return still(record, &census, State::Orphaned, "its manifest is gone; it is left running and forgotten");
     }
     if let Err(hold) = &permits.destroy {

@@ -122,7 +122,7 @@ fn after_transition(before: &AppRecord, after: &AppRecord, now: Timestamp) -> Wa
 /// A release that is kept as the way back may live where nothing of the app is left: what is made again there has to be
 /// seen.
 fn forget_homes(record: &mut AppRecord, observed: &Observed, desired: &DesiredApp, heading: &rollout::Heading) {
-    let there = |target: &_| observed.instances.iter().any(|one| one.target == *target) && !planted(Bug::LeavesOldHome);
+    let there = |target: &_| observed.instances.iter().any(|one| one.target == *target);
     let ahead = [heading.release.as_ref(), heading.good.as_ref(), record.current_release()];
     let ahead: BTreeSet<_> = ahead.into_iter().flatten().map(|release| release.target.clone()).collect();
     record.homes.retain(|target| *target == desired.placement.target || there(target));

@@ -59,7 +59,6 @@ hang! {
     KnowsByNameOnly: seeing::the_same_name_is_not_the_same_thing, [];
     ReusesRevision: rollouts::a_number_is_given_out_once, [];
     ReusesNameOfTheGoing: leaving::a_name_is_free_when_its_holder_is_gone, [];
-    LeavesOldHome: leaving::a_move_cleans_up_behind_itself, [];
     TrimsLastGood: leaving::history_forgets_nothing_that_serves, [];
     AdoptsNewest: memory::what_is_oldest_was_good, [];
     IgnoresDependencies: rollouts::what_it_depends_on_comes_first, [];
@@ -78,7 +77,6 @@ hang! {
     KeepsHealthOfLastLife: health::a_new_life_proves_itself_anew, [];
     FailsAtFirstAnswer: health::one_bad_answer_is_no_failure, [];
     DeletesInMasses: leaving::masses_are_not_deleted_without_a_word, [];
-    DestroysUnseen: memory::nothing_goes_before_everything_was_seen, [];
     ForgetsOthersRoutes: memory::a_restart_keeps_the_routes_of_others, [];
     RestartsTableNumbers: memory::tables_go_on_from_the_live_number, [];
     IgnoresRolloutCap: rollouts::no_more_rollouts_than_may_be_at_once, [];
@@ -96,7 +94,6 @@ hang! {
     DeletesAtFirstMiss: sources::gone_once_may_be_a_moment, [];
     SharesRoute: sources::a_route_has_one_holder, [];
     BelievesOldStore: stores::an_earlier_store_is_not_believed, [];
-    MissesLostRecords: stores::lost_records_are_missed, [];
     AcknowledgesUnwritten: stores::what_is_acknowledged_is_written, [];
     TellsLossOnce: stores::a_loss_is_said_until_it_is_settled, [];
     TakesLastDuplicate: manifests::a_key_is_written_once, [];

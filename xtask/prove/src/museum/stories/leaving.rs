@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use trueup_sim::AppSketch;
 use trueup_sim::behaviour::CANNOT_START;
-use trueup_types::TargetName;
 use trueup_types::policy::Strategy;
-use trueup_types::target::TargetSpec;
 
 use super::Told;
 use super::stage::{PATIENCE, Stage, in_a_house, instance, name, sure, version, web};
@@ -59,23 +57,6 @@ pub fn a_name_is_free_when_its_holder_is_gone() -> Told {
         }
         stage.put(&app);
         stage.until("two run", PATIENCE, |stage| stage.running("web").len() == 2 && stage.house.settled()).await
-    })
-}
-
-pub fn a_move_cleans_up_behind_itself() -> Told {
-    in_a_house(async |stage| {
-        let east = TargetName::new("east").map_err(|why| why.to_string())?;
-        stage.house.source.target(TargetSpec { name: east.clone(), ..TargetSpec::local() }, true);
-        let mut app = web(1);
-        stage.begin(&app).await?;
-        app.target = east.clone();
-        stage.put(&version(&app, "v2"));
-        stage.live("web", 2).await?;
-        stage
-            .until("nothing is left on the old target", Duration::from_secs(120), |stage| {
-                stage.house.world.lock().instances[&TargetName::local()].is_empty()
-            })
-            .await
     })
 }
 

@@ -5,9 +5,8 @@ use std::time::Duration;
 use trueup_sim::AppSketch;
 use trueup_sim::behaviour::SICK_AFTER_MS;
 use trueup_sim::faults::CallFault;
-use trueup_types::target::TargetSpec;
+use trueup_types::TableGeneration;
 use trueup_types::verdict::State;
-use trueup_types::{TableGeneration, TargetName};
 
 use super::Told;
 use super::stage::{PATIENCE, in_a_house, name, sure, version, web};
@@ -40,27 +39,6 @@ pub fn what_is_oldest_was_good() -> Told {
         stage.start().await;
         stage.reverted("web").await?;
         sure(stage.versions("web") == ["v1".to_owned()].into(), "what runs is not the good release")
-    })
-}
-
-pub fn nothing_goes_before_everything_was_seen() -> Told {
-    in_a_house(async |stage| {
-        let east = TargetName::new("east").map_err(|why| why.to_string())?;
-        stage.house.source.target(TargetSpec { name: east.clone(), ..TargetSpec::local() }, true);
-        let app = AppSketch::worker("web").replicas(3);
-        stage.begin(&app).await?;
-        stage.kill().await;
-        stage.house.store.lose();
-        stage.put(&app.clone().replicas(2));
-        stage.house.darken(&east, true);
-        stage.start().await;
-        stage
-            .all_the_while("nothing goes while a target is dark", Duration::from_secs(120), |stage| {
-                stage.running("web").len() == 3
-            })
-            .await?;
-        stage.house.darken(&east, false);
-        stage.until("then it goes", PATIENCE, |stage| stage.running("web").len() == 2).await
     })
 }
 

@@ -14,8 +14,6 @@ use super::stage::{name, sure};
 
 /// Apps of which records are kept: enough for several pages.
 const APPS: u64 = 40;
-/// Places in the data file at which a bit is flipped, one in each copy.
-const FLIPS: usize = 24;
 
 fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| why.to_string())?;
@@ -90,27 +88,6 @@ pub fn an_earlier_store_is_not_believed() -> Told {
     std::fs::remove_dir_all(dir.path().join("store")).map_err(|why| why.to_string())?;
     copy(&aside.path().join("store"), &dir.path().join("store")).map_err(|why| why.to_string())?;
     sure(load(dir.path())?.rebuilt.is_some(), "a store that went back in time is believed")
-}
-
-pub fn lost_records_are_missed() -> Told {
-    let dir = begun()?;
-    let sound = std::fs::read(dir.path().join("store/db")).map_err(|why| why.to_string())?;
-    let written: Vec<_> = (0..sound.len()).filter(|at| sound[*at] != 0).collect();
-    for flip in 0..FLIPS {
-        let spoilt = tempfile::tempdir().map_err(|why| why.to_string())?;
-        copy(dir.path(), spoilt.path()).map_err(|why| why.to_string())?;
-        let path = spoilt.path().join("store/db");
-        let at = written[written.len() * flip / FLIPS];
-        let mut bytes = sound.clone();
-        bytes[at] ^= 1;
-        std::fs::write(&path, bytes).map_err(|why| why.to_string())?;
-        let memory = load(spoilt.path())?;
-        let whole = memory.apps.len() == usize::try_from(APPS).unwrap_or_default();
-        let what =
-            format!("byte {at} is flipped, {} of {APPS} records are there, and nobody says so", memory.apps.len());
-        sure(whole || memory.rebuilt.is_some(), &what)?;
-    }
-    Ok(())
 }
 
 pub fn what_is_acknowledged_is_written() -> Told {
