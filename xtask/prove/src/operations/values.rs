@@ -147,7 +147,9 @@ pub const FIELDS: &[Values] = &[
     field("spec.health[].timeout", Rolls, &[r#""1s""#, r#""4s""#], &[r#""0s""#]),
     field("spec.health[].grace", Rolls, &[r#""0s""#, r#""3s""#], NO_WAITS),
     field("spec.health[].failures", Rolls, &["2"], &[]),
-    field("spec.health[].successes", Rolls, &["2"], &[]),
+    // At the usual interval the most successes take longer than a rollout has.
+    field("spec.health[].successes", Rolls, &["2"], &[])
+        .within(r#"{"health":[{"name":"ready","exec":{"command":["check"]},"interval":"100ms"}]}"#),
     field("spec.restart", Rolls, &[r#"{"policy":"always","maxRetries":5}"#], &[]),
     field("spec.restart.policy", Rolls, &[], &[]).within(r#"{"routes":[]}"#),
     field("spec.restart.maxRetries", Rolls, &["2"], &[]),

@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::event::Moment;
 use super::history;
+use super::on_disk::OnDisk;
 use super::setting::Setting;
 use super::shelf::{Shelf, Simulated};
-use super::sled::Sled;
 
 /// A case.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub enum Remembers {
     /// A store in memory.
     Simulated,
     /// The real one with its guard, in a directory.
-    Sled,
+    OnDisk,
 }
 
 impl Remembers {
@@ -33,7 +33,7 @@ impl Remembers {
     pub fn spelled(self, seed: u64) -> String {
         match self {
             Self::Simulated => format!("seed:{seed}"),
-            Self::Sled => format!("sled:seed:{seed}"),
+            Self::OnDisk => format!("sled:seed:{seed}"),
         }
     }
 }
@@ -50,7 +50,7 @@ impl Case {
     pub fn shelf(&self) -> Box<dyn Shelf> {
         match self.memory {
             Remembers::Simulated => Box::new(Simulated::default()),
-            Remembers::Sled => Box::new(Sled::new().expect("a directory of our own can be made")),
+            Remembers::OnDisk => Box::new(OnDisk::new().expect("a directory of our own can be made")),
         }
     }
 }

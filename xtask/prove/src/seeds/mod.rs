@@ -8,13 +8,13 @@ mod case;
 pub mod dice;
 mod event;
 mod history;
+mod on_disk;
 mod oracle;
 mod play;
 pub mod scribe;
 mod setting;
 mod shelf;
 mod shrink;
-mod sled;
 pub mod stage;
 mod trouble;
 
@@ -59,7 +59,7 @@ fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     twice.floor = TWICE;
     let count = effort.of(OVER_SLED.0, OVER_SLED.1);
     let mut sled = workers::each(effort, "seeds over the real store", count, |seed| {
-        checked(OVER_SLED_FROM + seed, Remembers::Sled).map(|_| 1)
+        checked(OVER_SLED_FROM + seed, Remembers::OnDisk).map(|_| 1)
     });
     sled.floor = count;
     sled.note = "each daemon opens it, and a second one is turned away".to_owned();
@@ -106,7 +106,7 @@ fn many(first: u64, last: u64, memory: Remembers) -> anyhow::Result<bool> {
 
 fn replay(case: &str) -> anyhow::Result<bool> {
     let (memory, case) = match case.strip_prefix("sled:") {
-        Some(case) => (Remembers::Sled, case),
+        Some(case) => (Remembers::OnDisk, case),
         None => (Remembers::Simulated, case),
     };
     if let Some((first, last)) = case.strip_prefix("seeds:").and_then(|range| range.split_once("..")) {

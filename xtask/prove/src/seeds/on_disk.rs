@@ -24,12 +24,12 @@ use super::shelf::Shelf;
 const SHARED_MEMORY: &str = "/dev/shm";
 
 /// A shelf with the real store on it.
-pub struct Sled {
+pub struct OnDisk {
     dir: TempDir,
     store: Arc<Waited>,
 }
 
-impl Sled {
+impl OnDisk {
     /// A shelf in a new directory.
     pub fn new() -> anyhow::Result<Self> {
         let dir = if Path::new(SHARED_MEMORY).is_dir() { TempDir::new_in(SHARED_MEMORY)? } else { TempDir::new()? };
@@ -57,7 +57,7 @@ impl Sled {
     }
 }
 
-impl Shelf for Sled {
+impl Shelf for OnDisk {
     fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store) as Arc<dyn Store>
     }
