@@ -1,8 +1,8 @@
 //! Fuzzes what reads from outside: texts, requests, files, and the planner with the laws as its judge.
 //!
-//! Each target is a file with one function over bytes, which panics when something is wrong; `fuzz/` hands the same files
-//! to libFuzzer. Here, on the stable toolchain, [`engine`] runs the committed corpus of each (`xtask/prove/corpus/NAME/`)
-//! and what [`mutate`] makes of it, and cuts what fails down to its smallest.
+//! Each target is a file with one function over bytes, which panics when something is wrong. [`engine`] runs the committed
+//! corpus of each (`xtask/prove/corpus/NAME/`) and what [`mutate`] makes of it, and cuts what fails down to its smallest.
+//! Nothing here is guided by coverage.
 
 mod control;
 mod engine;
