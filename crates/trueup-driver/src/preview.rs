@@ -84,7 +84,7 @@ pub async fn alone(
         let record = memory.apps.get(&name).cloned();
         let record = record.unwrap_or_else(|| trueup_plan::adopt(&name, &instances, now));
         let share = table.as_ref().and_then(|table| table.apps.iter().find(|share| share.app == name)).cloned();
-        let share = share.unwrap_or_else(|| AppRoutes::none(&name));
+        let share = share.map_or_else(|| AppRoutes::none(&name), |share| AppRoutes::clone(&share));
         let routes = RouteSight::Seen(RouteSeen { share, in_flight: BTreeMap::new() });
         let observed = Observed { at: now, sighted_since: now, instances, routes };
         previews.push(of(&name, None, after.remove(&name).as_ref(), &observed, &record, now));

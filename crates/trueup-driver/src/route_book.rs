@@ -13,7 +13,7 @@ use trueup_types::desired::Doubt;
 use trueup_types::observed::RouteSeen;
 use trueup_types::route::{AppRoutes, RouteTable, TableSight};
 use trueup_types::step::Refusal;
-use trueup_types::{AppName, InstanceId, OwnerId, RouteSight, StepOutcome, TableGeneration};
+use trueup_types::{AppName, InstanceId, Ordinal, OwnerId, Revision, RouteSight, StepOutcome, TableGeneration};
 
 use crate::survey::Epoch;
 
@@ -33,7 +33,7 @@ pub struct RouteBook {
 
 #[derive(Default)]
 struct Pending {
-    shares: BTreeMap<AppName, AppRoutes>,
+    shares: BTreeMap<AppName, Arc<AppRoutes>>,
     turn: u64,
     known: bool,
 }
@@ -49,10 +49,23 @@ struct Seen {
     sight: Result<Index, String>,
 }
 
-/// A table's sight, by app.
+/// A table's sight, to be looked into by app.
 struct Index {
-    shares: BTreeMap<AppName, AppRoutes>,
+    /// In name order.
+    shares: Vec<Arc<AppRoutes>>,
     in_flight: BTreeMap<InstanceId, u32>,
+}
+
+impl Index {
+    fn share(&self, app: &AppName) -> AppRoutes {
+        let found = self.shares.binary_search_by(|share| share.app.cmp(app)).ok().and_then(|at| self.shares.get(at));
+        found.map_or_else(|| AppRoutes::none(app), |share| AppRoutes::clone(share))
+    }
+
+    fn in_flight(&self, app: &AppName) -> BTreeMap<InstanceId, u32> {
+        let ours = self.in_flight.range(InstanceId::new(app, Revision(0), Ordinal(0))..);
+        ours.take_while(|(id, _)| id.app == *app).map(|(id, count)| (id.clone(), *count)).collect()
+    }
 }
 
 impl RouteBook {
@@ -77,11 +90,7 @@ impl RouteBook {
         let seen = self.look(ingress.as_ref(), epoch, counter).await;
         match &seen.sight {
             Err(why) => RouteSight::Unknown(Doubt::TargetDark(why.clone())),
-            Ok(index) => {
-                let share = index.shares.get(app).cloned().unwrap_or_else(|| AppRoutes::none(app));
-                let ours = index.in_flight.iter().filter(|(id, _)| id.app == *app);
-                RouteSight::Seen(RouteSeen { share, in_flight: ours.map(|(id, n)| (id.clone(), *n)).collect() })
-            }
+            Ok(index) => RouteSight::Seen(RouteSeen { share: index.share(app), in_flight: index.in_flight(app) }),
         }
     }
 
@@ -89,7 +98,7 @@ impl RouteBook {
     pub async fn holder(&self, app: &AppName, host: &str, path: &str) -> Option<AppName> {
         let seen = self.seen.lock().await.clone()?;
         let index = seen.sight.as_ref().ok()?;
-        let others = index.shares.values().filter(|share| share.app != *app);
+        let others = index.shares.iter().filter(|share| share.app != *app);
         let mut holders = others.filter(|share| {
             share.entries.iter().any(|entry| entry.host == host && entry.path == path && !entry.backends.is_empty())
         });
@@ -114,12 +123,14 @@ impl RouteBook {
 
     /// Takes over the shares of a table that was found, the first time one is seen.
     fn learn(&self, sight: TableSight) -> Index {
-        let shares: BTreeMap<_, _> = sight.table.apps.into_iter().map(|share| (share.app.clone(), share)).collect();
+        let mut shares = sight.table.apps;
+        // What another wrote need not keep the order.
+        shares.sort_by(|one, other| one.app.cmp(&other.app));
         let mut pending = self.pending.lock().expect("no holder of the book panics");
         if !pending.known {
             pending.known = true;
-            for (app, share) in shares.iter().filter(|_| !planted(Bug::ForgetsOthersRoutes)) {
-                pending.shares.entry(app.clone()).or_insert_with(|| share.clone());
+            for share in shares.iter().filter(|_| !planted(Bug::ForgetsOthersRoutes)) {
+                pending.shares.entry(share.app.clone()).or_insert_with(|| Arc::clone(share));
             }
         }
         Index { shares, in_flight: sight.in_flight.into_iter().collect() }
@@ -139,7 +150,7 @@ impl RouteBook {
             if share.entries.is_empty() {
                 pending.shares.remove(&share.app);
             } else {
-                pending.shares.insert(share.app.clone(), share.clone());
+                pending.shares.insert(share.app.clone(), Arc::new(share.clone()));
             }
             pending.turn += 1;
             pending.turn

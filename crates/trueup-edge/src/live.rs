@@ -181,7 +181,7 @@ mod tests {
         let backends = instances.iter().map(backend).collect();
         let entries = vec![RouteEntry { host: "a.test".to_owned(), path: "/".to_owned(), backends }];
         let app = AppName::new("web").expect("a literal name");
-        let apps = vec![AppRoutes { app, entries }];
+        let apps = vec![Arc::new(AppRoutes { app, entries })];
         RouteTable { owner: OwnerId::new("me").expect("a literal name"), generation: TableGeneration(generation), apps }
     }
 

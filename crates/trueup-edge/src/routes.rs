@@ -163,7 +163,8 @@ mod tests {
     fn table(entries: Vec<RouteEntry>) -> Routes {
         let app = AppName::new("web").expect("a literal name");
         let owner = OwnerId::new("me").expect("a literal name");
-        let table = RouteTable { owner, generation: TableGeneration(1), apps: vec![AppRoutes { app, entries }] };
+        let table =
+            RouteTable { owner, generation: TableGeneration(1), apps: vec![Arc::new(AppRoutes { app, entries })] };
         Routes::compile(table, 1, &mut Ledger::new(1))
     }
 

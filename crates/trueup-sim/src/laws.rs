@@ -8,13 +8,14 @@
 //! within [`LAG`] still counts as passing. And it acts for what was wanted when it looked: [`Wants`] keeps the versions
 //! of the last minute, and the mildest counts. Law 3 is not asked where nobody said what is wanted.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use trueup_types::desired::DesiredApp;
 use trueup_types::policy::Strategy;
-use trueup_types::route::RouteTable;
+use trueup_types::route::{AppRoutes, RouteTable};
 use trueup_types::{AppName, InstanceId, TargetName, Timestamp};
 
 use crate::world::State;
@@ -100,20 +101,34 @@ fn alone(desired: &DesiredApp) -> bool {
     desired.policy.stop_first.is_some() || desired.policy.strategy == Strategy::Recreate
 }
 
-fn routed(table: &RouteTable) -> BTreeMap<&AppName, BTreeSet<&InstanceId>> {
-    let mut apps: BTreeMap<&AppName, BTreeSet<&InstanceId>> = BTreeMap::new();
-    for share in &table.apps {
-        let backends = share.entries.iter().flat_map(|entry| &entry.backends);
-        let live = backends.filter(|backend| backend.weight > 0).map(|backend| &backend.instance);
-        apps.entry(&share.app).or_default().extend(live);
+/// The instances that a share sends anything to.
+fn live(share: Option<&AppRoutes>) -> BTreeSet<&InstanceId> {
+    let backends = share.into_iter().flat_map(|share| &share.entries).flat_map(|entry| &entry.backends);
+    backends.filter(|backend| backend.weight > 0).map(|backend| &backend.instance).collect()
+}
+
+/// The apps whose shares differ, with the old and the new one; both tables are in name order.
+fn changed<'t>(old: &'t RouteTable, new: &'t RouteTable) -> Vec<(Option<&'t AppRoutes>, Option<&'t AppRoutes>)> {
+    let (mut old, mut new) = (old.apps.iter().peekable(), new.apps.iter().peekable());
+    let mut pairs = Vec::new();
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return pairs,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(one), Some(other)) => one.app.cmp(&other.app),
+        };
+        let before = old.next_if(|_| order.is_le());
+        let after = new.next_if(|_| order.is_ge());
+        if before != after {
+            pairs.push((before.map(Arc::as_ref), after.map(Arc::as_ref)));
+        }
     }
-    apps
 }
 
 fn routed_of<'t>(table: &'t RouteTable, app: &AppName) -> BTreeSet<&'t InstanceId> {
-    let shares = table.apps.iter().filter(|share| share.app == *app);
-    let backends = shares.flat_map(|share| &share.entries).flat_map(|entry| &entry.backends);
-    backends.filter(|backend| backend.weight > 0).map(|backend| &backend.instance).collect()
+    let found = table.apps.binary_search_by(|share| share.app.cmp(app)).ok();
+    live(found.and_then(|at| table.apps.get(at)).map(Arc::as_ref))
 }
 
 fn passing(state: &State, id: &InstanceId, now: Timestamp) -> bool {
@@ -130,19 +145,17 @@ fn number(count: usize) -> u32 {
 
 /// Checks a table that is about to become live.
 pub(crate) fn before_route(state: &mut State, next: &RouteTable, now: Timestamp) {
-    let (old, new) = (routed(&state.table), routed(next));
     let mut broken = Vec::new();
-    for (app, instances) in &old {
-        if state.exempt.contains(*app) || new.get(app) == Some(instances) {
+    for (old, new) in changed(&state.table, next) {
+        let Some(app) = old.map(|share| &share.app).filter(|app| !state.exempt.contains(*app)) else {
             continue;
-        }
+        };
         // Nobody is to reach it any more, as was asked for.
-        if !next.apps.iter().any(|share| share.app == **app) && state.wants.unrouted(app) {
+        if new.is_none() && state.wants.unrouted(app) {
             continue;
         }
-        let after = new.get(app);
-        let served = instances.iter().filter(|id| passing(state, id, now)).count();
-        let serves = after.map_or(0, |after| after.iter().filter(|id| believed(state, id, now)).count());
+        let served = live(old).iter().filter(|id| passing(state, id, now)).count();
+        let serves = live(new).iter().filter(|id| believed(state, id, now)).count();
         let least = state.wants.least(app);
         if served > 0 && serves == 0 && least != Some(0) {
             broken.push(format!("law 4: {} unroutes the last passing instance of {app}", next.generation));
@@ -157,13 +170,12 @@ pub(crate) fn before_route(state: &mut State, next: &RouteTable, now: Timestamp)
 
 /// Keeps in mind since when what runs has been out of the live table.
 pub(crate) fn note_unrouted(state: &mut State, next: &RouteTable, now: Timestamp) {
-    let (old, new) = (routed(&state.table), routed(next));
-    let left: Vec<InstanceId> = old
-        .iter()
-        .flat_map(|(app, ids)| ids.iter().filter(|id| !new.get(app).is_some_and(|after| after.contains(*id))))
-        .map(|id| (*id).clone())
-        .collect();
-    let back: Vec<InstanceId> = new.values().flatten().map(|id| (*id).clone()).collect();
+    let (mut left, mut back) = (Vec::new(), Vec::new());
+    for (old, new) in changed(&state.table, next) {
+        let (old, new) = (live(old), live(new));
+        left.extend(old.difference(&new).copied().cloned());
+        back.extend(new.into_iter().cloned());
+    }
     for id in back {
         state.unrouted.remove(&id);
     }
@@ -189,8 +201,7 @@ pub(crate) fn before_stop(state: &mut State, target: &TargetName, id: &InstanceI
         broken.push(format!("law 5: {id} is stopped within its drain"));
     }
     if !state.wants.routed(&id.app) {
-        let ours = state.instances.values().flatten().filter(|(other, _)| other.app == id.app);
-        let serves = ours.filter(|(other, one)| *other != id && one.believed(now, LAG)).count();
+        let serves = state.of_app(&id.app).filter(|(other, one)| *other != id && one.believed(now, LAG)).count();
         let least = state.wants.least(&id.app).unwrap_or(0);
         if number(serves) < least {
             broken.push(format!("law 3: stopping {id} leaves {serves}, at least {least}"));
@@ -204,8 +215,7 @@ pub(crate) fn before_begin(state: &mut State, id: &InstanceId, now: Timestamp) {
     if state.exempt.contains(&id.app) {
         return;
     }
-    let ours = state.instances.values().flatten().filter(|(other, _)| other.app == id.app);
-    let runs = number(ours.filter(|(_, one)| !one.exited(now)).count());
+    let runs = number(state.of_app(&id.app).filter(|(_, one)| !one.exited(now)).count());
     let most = state.wants.most(&id.app).unwrap_or(u32::MAX);
     if runs.saturating_add(1) > most {
         let broken = format!("law 3: {id} is one more than {runs}, at most {most}");

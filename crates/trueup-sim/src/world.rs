@@ -12,7 +12,9 @@ use trueup_seams::{Nudge, NudgeSink};
 use trueup_types::observed::{ExitWhy, Incarnation, Phase, Sighting};
 use trueup_types::route::RouteTable;
 use trueup_types::step::InstanceStep;
-use trueup_types::{AppName, InstanceId, OwnerId, Place, Release, TableGeneration, TargetName, Timestamp};
+use trueup_types::{
+    AppName, InstanceId, Ordinal, OwnerId, Place, Release, Revision, TableGeneration, TargetName, Timestamp,
+};
 
 use crate::behaviour::Behaviour;
 use crate::clock::SimClock;
@@ -261,10 +263,9 @@ impl World {
     pub fn running(&self, app: &AppName) -> Vec<(InstanceId, u64)> {
         let now = self.now();
         let state = self.lock();
-        let all = state.instances.values().flatten();
-        let running = all.filter(|(id, instance)| {
-            id.app == *app && matches!(instance.phase(now), Phase::Running { .. } | Phase::Vanishing { .. })
-        });
+        let running = state
+            .of_app(app)
+            .filter(|(_, instance)| matches!(instance.phase(now), Phase::Running { .. } | Phase::Vanishing { .. }));
         running.map(|(id, instance)| (id.clone(), instance.life)).collect()
     }
 
@@ -279,6 +280,13 @@ impl World {
 }
 
 impl State {
+    /// The instances of one app, on all targets.
+    pub(crate) fn of_app<'s>(&'s self, app: &'s AppName) -> impl Iterator<Item = (&'s InstanceId, &'s SimInstance)> {
+        let first = InstanceId::new(app, Revision(0), Ordinal(0));
+        let targets = self.instances.values();
+        targets.flat_map(move |target| target.range(first.clone()..).take_while(|(id, _)| id.app == *app))
+    }
+
     pub(crate) fn address_next(&mut self) -> SocketAddr {
         let port = self.port_next;
         self.port_next = if port == 29_999 { 20_000 } else { port + 1 };

@@ -1,6 +1,7 @@
 //! What an ingress is told: whole tables, stamped with a generation, merged from the apps' shares.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -70,8 +71,8 @@ pub struct RouteTable {
     pub owner: OwnerId,
     /// Older ones are refused.
     pub generation: TableGeneration,
-    /// The apps' shares, in name order.
-    pub apps: Vec<AppRoutes>,
+    /// The apps' shares, in name order; shared, as most of them are the same from one table to the next.
+    pub apps: Vec<Arc<AppRoutes>>,
 }
 
 /// What an ingress answers when it is observed.

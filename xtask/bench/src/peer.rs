@@ -6,6 +6,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -203,6 +204,6 @@ fn table(backend: SocketAddr) -> anyhow::Result<RouteTable> {
     let instance = InstanceId::new(&app, Revision(1), Ordinal(0));
     let backends = vec![Backend { instance, address: Some(backend), weight: 1 }];
     let entries = vec![RouteEntry { host: HOST.to_owned(), path: "/".to_owned(), backends }];
-    let apps = vec![AppRoutes { app, entries }];
+    let apps = vec![Arc::new(AppRoutes { app, entries })];
     Ok(RouteTable { owner: OwnerId::new(OWNER)?, generation: TableGeneration(1), apps })
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use trueup_sim::{AppSketch, House};
 use trueup_types::{
-    AppRecord, Health, Instance, Observed, Permits, RouteSeen, RouteSight, TargetName, Timestamp, Wanted,
+    AppRecord, AppRoutes, Health, Instance, Observed, Permits, RouteSeen, RouteSight, TargetName, Timestamp, Wanted,
 };
 
 use crate::measure::Setting;
@@ -88,7 +88,8 @@ fn converged() -> anyhow::Result<Scene> {
             target: target.clone(),
             health: Health::Passing { since: one.started },
         });
-        let share = state.table.apps.iter().find(|share| share.app == desired.name).context("it is routed")?.clone();
+        let share = state.table.apps.iter().find(|share| share.app == desired.name).context("it is routed")?;
+        let share = AppRoutes::clone(share);
         let routes = RouteSight::Seen(RouteSeen { share, in_flight: std::collections::BTreeMap::new() });
         let sighted_since = Timestamp::from_millis(0);
         let observed = Observed { at: now, sighted_since, instances: instances.collect(), routes };

@@ -152,7 +152,7 @@ pub fn table(generation: u64, ways: &[Way<'_>]) -> RouteTable {
             .collect(),
     };
     let app = AppName::new("web").expect("a literal name");
-    let apps = vec![AppRoutes { app, entries: ways.iter().map(entry).collect() }];
+    let apps = vec![Arc::new(AppRoutes { app, entries: ways.iter().map(entry).collect() })];
     RouteTable { owner: owner(), generation: TableGeneration(generation), apps }
 }
 

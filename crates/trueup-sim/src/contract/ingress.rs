@@ -64,6 +64,6 @@ impl IngressFixture {
         let backend = Backend { instance, address: Some(self.address), weight: 1 };
         let entry = RouteEntry { host: format!("{app}.localhost"), path: "/".to_owned(), backends: vec![backend] };
         let share = AppRoutes { app, entries: vec![entry] };
-        RouteTable { owner: self.owner.clone(), generation, apps: vec![share] }
+        RouteTable { owner: self.owner.clone(), generation, apps: vec![Arc::new(share)] }
     }
 }
