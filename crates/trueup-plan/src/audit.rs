@@ -12,7 +12,7 @@ use trueup_types::policy::Strategy;
 use trueup_types::record::{AppRecord, Rollout};
 use trueup_types::route::AppRoutes;
 use trueup_types::step::{InstanceStep, StepAction, TargetStep};
-use trueup_types::{Instance, InstanceId, Observed, Plan, RouteSight, Violation};
+use trueup_types::{Instance, InstanceId, Observed, Plan, Release, RouteSight, TargetName, Violation};
 
 /// The laws that this plan would break; empty when it may be carried out.
 #[must_use]
@@ -48,13 +48,20 @@ struct Scene<'a> {
 /// The same sight with everything in it once: a listing that shows twice what is there makes it no more.
 fn each_once(observed: &Observed) -> Cow<'_, Observed> {
     let mut names = BTreeSet::new();
-    if observed.instances.iter().all(|one| names.insert((&one.target, &one.sighting.id))) {
+    if observed.instances.iter().all(|one| names.insert(key(one))) {
         return Cow::Borrowed(observed);
     }
     let mut once = observed.clone();
     let mut names = BTreeSet::new();
     once.instances.retain(|one| names.insert((one.target.clone(), one.sighting.id.clone())));
     Cow::Owned(once)
+}
+
+/// Names an instance over all targets.
+type Key<'a> = (&'a TargetName, &'a InstanceId);
+
+fn key(one: &Instance) -> Key<'_> {
+    (&one.target, &one.sighting.id)
 }
 
 fn routed(observed: &Observed) -> BTreeSet<InstanceId> {
@@ -90,9 +97,9 @@ fn passing(one: &Instance) -> bool {
 }
 
 impl Scene<'_> {
-    fn instance_steps(&self) -> impl Iterator<Item = &InstanceStep> {
+    fn instance_steps(&self) -> impl Iterator<Item = (&TargetName, &InstanceStep)> {
         self.plan.steps.iter().filter_map(|step| match &step.action {
-            StepAction::Target { step: TargetStep::Instance(step), .. } => Some(step),
+            StepAction::Target { target, step: TargetStep::Instance(step) } => Some((target, step)),
             StepAction::Route { .. } => None,
         })
     }
@@ -104,8 +111,9 @@ impl Scene<'_> {
         })
     }
 
-    fn find(&self, id: &InstanceId) -> Option<&Instance> {
-        self.observed.instances.iter().find(|one| one.sighting.id == *id)
+    /// The one of this name on this target: a name says nothing of what bears it elsewhere.
+    fn find(&self, (target, id): Key<'_>) -> Option<&Instance> {
+        self.observed.instances.iter().find(|one| key(one) == (target, id))
     }
 
     /// Whether laws 3 and 4 do not bind: nothing is wanted, or the order is to stop first, or a sole one may be missing.
@@ -139,7 +147,8 @@ impl Scene<'_> {
         let Wanted::Present(desired) = self.wanted else { return };
         let (replicas, policy) = (desired.replicas(), &desired.policy);
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let creates = count(self.instance_steps().filter(|step| matches!(step, InstanceStep::Create { .. })).count());
+        let creates = self.instance_steps().filter(|(_, step)| matches!(step, InstanceStep::Create { .. }));
+        let creates = count(creates.count());
         let total = count(self.observed.instances.iter().filter(|one| up(one)).count());
         let most = replicas + policy.max_surge.of_rounded_up(replicas) + 1;
         if creates > 0 && total + creates > most {
@@ -176,27 +185,28 @@ impl Scene<'_> {
     /// Laws 4 and 5: nothing routed is stopped or removed, and no passing one before others that pass can stand in.
     fn departures(&self, found: &mut Vec<Violation>) {
         let mut stopped = BTreeSet::new();
-        for step in self.instance_steps() {
+        for (target, step) in self.instance_steps() {
             let (id, removes) = match step {
                 InstanceStep::Stop { id, .. } => (id, false),
                 InstanceStep::Remove { id, .. } => (id, true),
                 InstanceStep::Create { .. } | InstanceStep::Start { .. } => continue,
             };
+            // A table knows names only.
             if self.routed.contains(id) {
                 found.push(law(5, format!("{id} would go while it is routed")));
             }
-            let runs = self.find(id).is_some_and(|one| !down(one));
+            let runs = self.find((target, id)).is_some_and(|one| !down(one));
             if removes && runs {
                 found.push(law(5, format!("{id} would be removed while it runs")));
             }
-            stopped.insert(id);
+            stopped.insert((target, id));
         }
         let Wanted::Present(desired) = self.wanted else { return };
         if self.exempt() {
             return;
         }
-        stopped.retain(|id| self.find(id).is_some_and(passing));
-        let left = self.observed.instances.iter().filter(|one| passing(one) && !stopped.contains(&one.sighting.id));
+        stopped.retain(|one| self.find(*one).is_some_and(passing));
+        let left = self.observed.instances.iter().filter(|one| passing(one) && !stopped.contains(&key(one)));
         let least =
             desired.replicas().saturating_sub(desired.policy.max_unavailable.of_rounded_down(desired.replicas()));
         let left = u32::try_from(left.count()).unwrap_or(u32::MAX);
@@ -206,21 +216,24 @@ impl Scene<'_> {
     }
 
     /// Whether all that go were never promoted: a rollout that is left takes its unrouted instances with it.
-    fn unserving(&self, stopped: &BTreeSet<&InstanceId>) -> bool {
-        stopped.iter().all(|id| !self.good(id) && !self.routed.contains(*id))
+    fn unserving(&self, stopped: &BTreeSet<Key<'_>>) -> bool {
+        stopped.iter().all(|one| !self.good(*one) && !self.routed.contains(one.1))
     }
 
-    /// Whether an instance is of the last good release, by its name and by its label.
-    fn good(&self, id: &InstanceId) -> bool {
+    /// Whether an instance is of the last good release, by its name, its place and its label.
+    fn good(&self, (target, id): Key<'_>) -> bool {
         let named = self.before.current == Some(id.revision);
-        let release = self.before.current_release();
-        named && self.find(id).is_none_or(|one| release.is_none_or(|good| good.digest == one.sighting.release))
+        let is = |good: &Release| {
+            let labelled = self.find((target, id)).is_none_or(|one| good.digest == one.sighting.release);
+            good.target == *target && labelled
+        };
+        named && self.before.current_release().is_none_or(|good| is(good))
     }
 
     /// Law 6: what is touched was seen under our label, or is created under our own name.
     fn ownership(&self, found: &mut Vec<Violation>) {
-        for step in self.instance_steps() {
-            let seen = self.find(step.id()).is_some();
+        for (target, step) in self.instance_steps() {
+            let seen = self.find((target, step.id())).is_some();
             match step {
                 InstanceStep::Create { id, release, .. } => {
                     let named = id.app == release.app && id.revision == release.revision;
@@ -240,7 +253,7 @@ impl Scene<'_> {
     /// Law 7: a rejected digest is not created again, and a generation is reverted once.
     fn releases(&self, found: &mut Vec<Violation>) {
         let record = &self.plan.record;
-        for step in self.instance_steps() {
+        for (_, step) in self.instance_steps() {
             let InstanceStep::Create { id, release, .. } = step else { continue };
             if record.rejected.contains_key(&(release.digest, release.target.clone())) {
                 found.push(law(7, format!("{id} is of a rejected digest")));
@@ -265,7 +278,7 @@ impl Scene<'_> {
         if self.permits.destroy.is_ok() {
             return;
         }
-        for step in self.instance_steps() {
+        for (_, step) in self.instance_steps() {
             match step {
                 InstanceStep::Stop { id, .. } | InstanceStep::Remove { id, .. } => {
                     found.push(law(9, format!("{id} would go though nothing may be destroyed")));

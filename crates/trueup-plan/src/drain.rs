@@ -135,10 +135,10 @@ fn needed_still(
         (vigour == Vigour::Failing, !vigour.runs(), !vigour.passes(), member.id().ordinal)
     });
     let mut needed: BTreeSet<_> = idle.into_iter().take(short).map(key).collect();
-    // One that passes and does not serve is no reason to keep out what would.
-    if !crowded(desired, heading, census, extra) {
-        needed.extend(healthy_still(desired, heading, census, serving, &needed));
-    }
+    // One that passes and will not serve is no reason to keep out what would; one of the good release will.
+    let crowded = crowded(desired, heading, census, extra);
+    let will_serve = |member: &Member<'_>| !crowded || member.role == Role::Kept;
+    needed.extend(healthy_still(desired, heading, census, serving, &needed, will_serve));
     needed
 }
 
@@ -154,6 +154,7 @@ fn healthy_still(
     census: &Census<'_>,
     serving: &BTreeSet<Key>,
     needed: &BTreeSet<Key>,
+    will_serve: impl Fn(&Member<'_>) -> bool,
 ) -> Vec<Key> {
     match heading.mode {
         Mode::Rolling | Mode::Baking | Mode::Steady if !heading.rejected => {}
@@ -169,7 +170,7 @@ fn healthy_still(
     // A daemon that has just begun knows the health of none: what may be healthy stays until that of the rest is known.
     let unsure = census.members.iter().filter(stays).any(|member| member.vigour == Vigour::Unknown);
     let may_pass = |vigour: Vigour| vigour.passes() || (unsure && vigour == Vigour::Unknown);
-    let healthy = others.filter(|member| may_pass(member.vigour) && !stays(member));
+    let healthy = others.filter(|member| may_pass(member.vigour) && !stays(member) && will_serve(member));
     healthy.take(short).map(key).collect()
 }
 

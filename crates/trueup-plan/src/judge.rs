@@ -90,6 +90,18 @@ pub(crate) enum Bake {
     Bad(Evidence),
     /// The new one fails, and the old one with it: evidence of something else.
     BothFail,
+    /// The new one fails, and nobody has heard yet how the old one does at the same time.
+    Unsure,
+}
+
+/// What the old ones say of a failure of the new.
+enum Control {
+    /// There are none, or one of them passed when the new one failed: the new one is to blame.
+    Passes,
+    /// They fail too.
+    Fails,
+    /// None of them was asked at a time that compares.
+    Silent,
 }
 
 /// Whether a promoted release has failed within its bake; `crashed` is the newest exit by itself of any instance.
@@ -125,11 +137,36 @@ pub(crate) fn bakes(
         Phase::Created | Phase::Starting | Phase::Running { .. } | Phase::Asleep | Phase::Vanishing { .. } => None,
     });
     let Some(evidence) = crash.or(failing) else { return Bake::Good };
+    match control(scene, good, &evidence) {
+        Control::Passes => Bake::Bad(evidence),
+        Control::Fails => Bake::BothFail,
+        Control::Silent => Bake::Unsure,
+    }
+}
+
+/// Asks the old ones about a failure of the new.
+///
+/// What both suffer ends for one of them first: that the old ones pass again says something only once the new one was
+/// asked since, and failed. It is not waited for longer than the gate waits for health.
+fn control(scene: &Scene<'_>, good: Option<&Release>, evidence: &Evidence) -> Control {
     let old = good.map(|release| of_release(scene, release)).unwrap_or_default();
     let running: Vec<_> = old.iter().filter(|one| matches!(one.sighting.phase, Phase::Running { .. })).collect();
-    let control_fails =
-        !planted(Bug::BlamesWhatBothSuffer) && running.iter().all(|one| matches!(one.health, Health::Failed { .. }));
-    if !running.is_empty() && control_fails { Bake::BothFail } else { Bake::Bad(evidence) }
+    if running.is_empty() || planted(Bug::BlamesWhatBothSuffer) {
+        return Control::Passes;
+    }
+    if running.iter().all(|one| matches!(one.health, Health::Failed { .. })) {
+        return Control::Fails;
+    }
+    // An exit is its own doing, whatever anybody was asked.
+    let Evidence::FailedInBake { instance, last } = evidence else { return Control::Passes };
+    let passed = running.iter().any(|one| matches!(one.health, Health::Passing { since } if since <= last.at));
+    let failed_since = scene.observed.instances.iter().filter(|one| one.sighting.id == *instance);
+    let failed_since = failed_since.filter_map(|one| match one.health {
+        Health::Failed { since, .. } => Some(since.max(scene.observed.sighted_since)),
+        Health::Waiting | Health::Passing { .. } | Health::Unknown => None,
+    });
+    let long = failed_since.min().is_none_or(|since| scene.now.since(since) >= scene.desired.policy.healthy_deadline);
+    if passed || long { Control::Passes } else { Control::Silent }
 }
 
 /// One line of evidence, for people: no body, no log.

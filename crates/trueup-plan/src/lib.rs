@@ -47,11 +47,16 @@ use crate::steps::Gap;
 /// Decides for one app: the next record, the steps that close the gap, how it stands, and when to look again.
 pub fn plan(wanted: &Wanted, observed: &Observed, permits: &Permits, record: &AppRecord, now: Timestamp) -> Plan {
     let observed = &*tidy(observed);
-    match wanted {
+    let mut plan = match wanted {
         Wanted::Present(desired) => present(desired, observed, permits, record, now),
         Wanted::Gone { prune, .. } => gone::plan(*prune, observed, permits, record, now),
         Wanted::Held { why } => gone::held(why, observed, record, now),
+    };
+    // Nobody can be woken in the past.
+    if let Wake::At(at, _) = &mut plan.wake {
+        *at = (*at).max(now);
     }
+    plan
 }
 
 /// The same sight with everything in it once, in name order: how a listing was put together decides nothing.
@@ -98,7 +103,7 @@ fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before:
     Plan { record, steps, verdict, wake }
 }
 
-/// When to look though nothing is due: at what steps did, at what goes, and for a permit.
+/// When to look though nothing is due: at what steps did, at what goes, for a permit, and for an answer.
 fn soon(heading: &rollout::Heading, census: &Census<'_>, steps: &[trueup_types::Step], now: Timestamp) -> Wake {
     let going = census.members.iter().any(|member| member.vigour == census::Vigour::Going);
     let mut wake = Wake::OnChange;
@@ -107,6 +112,9 @@ fn soon(heading: &rollout::Heading, census: &Census<'_>, steps: &[trueup_types::
     }
     if heading.hold.is_some() {
         wake = wake.or(Wake::At(now.after(limits::PERMIT_AGAIN), WakeReason::Permit));
+    }
+    if heading.unsure {
+        wake = wake.or(Wake::At(now.after(limits::ANSWER_AGAIN), WakeReason::Bake));
     }
     wake
 }

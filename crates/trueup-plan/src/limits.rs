@@ -14,6 +14,8 @@ pub const RETRY_FIRST: Duration = Duration::from_millis(100);
 pub const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How soon a held app asks again for its permit.
 pub const PERMIT_AGAIN: Duration = Duration::from_secs(2);
+/// How soon a bake looks again at probes that have yet to answer: further bad answers are no event.
+pub const ANSWER_AGAIN: Duration = Duration::from_secs(1);
 
 /// `first` doubled once for each failure after the first, at most `most`.
 #[must_use]

@@ -169,11 +169,13 @@ pub(crate) fn baking(
         return superseded(record, scene, &release);
     }
     let good = record.current_release().filter(|good| good.revision != to).cloned();
-    match judge::bakes(scene, &release, good.as_deref(), crashed.as_ref(), bake.watched()) {
+    let judged = judge::bakes(scene, &release, good.as_deref(), crashed.as_ref(), bake.watched());
+    let unsure = matches!(judged, Bake::Unsure);
+    match judged {
         // Without traffic it proves nothing.
         Bake::Good if is_dark(record, scene) => bake.skip(scene.now),
         Bake::Good => bake.advance(scene.observed.sighted_since, scene.now),
-        Bake::BothFail => bake.skip(scene.now),
+        Bake::BothFail | Bake::Unsure => bake.skip(scene.now),
         Bake::Bad(evidence) => return fail(record, scene, &release, evidence),
     }
     let wanted_still = answers(record, scene.desired, &release);
@@ -190,7 +192,7 @@ pub(crate) fn baking(
         return steady(Some(release), false);
     }
     record.rollout = Rollout::Baking { to, began, bake };
-    Heading { mode: Mode::Baking, ..rolling(release, good) }
+    Heading { mode: Mode::Baking, unsure, ..rolling(release, good) }
 }
 
 /// A revert on its way.

@@ -31,6 +31,8 @@ pub(crate) struct Heading {
     pub stall: Option<Stall>,
     /// The wanted digest is rejected.
     pub rejected: bool,
+    /// What fails in its bake cannot be judged until probes have answered once more.
+    pub unsure: bool,
 }
 
 /// In which manner the app is brought to its heading.
@@ -195,7 +197,7 @@ pub(crate) fn refresh_exposure(record: &mut AppRecord, desired: &DesiredApp, rel
 
 pub(crate) fn steady(release: Option<Arc<Release>>, rejected: bool) -> Heading {
     let mode = if release.is_some() { Mode::Steady } else { Mode::Empty };
-    Heading { release, good: None, mode, hold: None, stall: None, rejected }
+    Heading { release, good: None, mode, hold: None, stall: None, rejected, unsure: false }
 }
 
 fn fallen(record: &AppRecord, desired: &DesiredApp) -> Heading {
@@ -208,6 +210,7 @@ fn fallen(record: &AppRecord, desired: &DesiredApp) -> Heading {
         hold: None,
         stall: Some(Stall::NothingToRevertTo),
         rejected: true,
+        unsure: false,
     }
 }
 
@@ -237,7 +240,8 @@ pub(crate) fn begin(record: &mut AppRecord, scene: &Scene<'_>, current: Option<A
 }
 
 pub(crate) fn rolling(release: Arc<Release>, good: Option<Arc<Release>>) -> Heading {
-    Heading { release: Some(release), good, mode: Mode::Rolling, hold: None, stall: None, rejected: false }
+    let mode = Mode::Rolling;
+    Heading { release: Some(release), good, mode, hold: None, stall: None, rejected: false, unsure: false }
 }
 
 /// What keeps a rollout from beginning. A revert asks none of this.

@@ -264,11 +264,11 @@ impl Reader {
         let target = TargetName::new(target).expect("a target");
         let release = self.release(text, &target);
         for one in all.split(',').map(str::trim) {
-            self.instance(&release, one);
+            self.instance(&release, &target, one);
         }
     }
 
-    fn instance(&mut self, release: &Arc<Release>, text: &str) {
+    fn instance(&mut self, release: &Arc<Release>, target: &TargetName, text: &str) {
         let words: Vec<_> = text.split_whitespace().collect();
         let id = id(release.revision, words[0].parse().expect("an ordinal"));
         let time = words.iter().find_map(|word| wait(word));
@@ -295,7 +295,7 @@ impl Reader {
             created: ago(Duration::from_secs(3600)),
             template: (!words.contains(&"bare")).then(|| Arc::clone(release)),
         };
-        self.scene.observed.instances.push(Instance { sighting, target: release.target.clone(), health });
+        self.scene.observed.instances.push(Instance { sighting, target: target.clone(), health });
     }
 
     fn finish(mut self) -> Scene {

@@ -191,3 +191,30 @@ fn a_revision_that_is_seen_is_not_given_out_again_by_an_older_memory() {
         look again in 0 ms (look again)"#]],
     );
 }
+
+#[test]
+fn what_bears_a_good_name_where_the_good_release_never_was_is_not_the_good_release() {
+    check(
+        "want 1×v2 | good r1 | rolling r2 5s | r1: 0 failing 5s routed | r1 on other: 1 passing 1h",
+        expect![[r#"
+            wanted: 1 × v2 on local, blueGreen
+            seen: web-r1-0 failing (status 503) routed, web-r1-1 passing for 3600000 ms
+            remembered: r1 is good, rolling to r2
+            stop web-r1-1 (stale)
+            progressing: r2 is rolled out, 0 of 1 updated
+            look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn the_old_one_that_passes_stays_until_it_serves_though_there_is_no_room_for_the_new() {
+    check(
+        "want 1×v2 | good r1 | rolling r2 5s | sighted 1s | r1: 0 passing 1h, 1 unknown routed",
+        expect![[r#"
+            wanted: 1 × v2 on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms, web-r1-1 of unknown health routed
+            remembered: r1 is good, rolling to r2
+            progressing: r2 is rolled out, 0 of 1 updated
+            look again in 4000 ms (health gate)"#]],
+    );
+}

@@ -1,5 +1,6 @@
 //! Tables: a world in words, and what is decided about it in words.
 
+mod bakes;
 mod commands;
 mod drift;
 mod modelled;

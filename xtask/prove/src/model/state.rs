@@ -175,13 +175,14 @@ impl Being {
         }
     }
 
-    fn health(&self, blind: bool) -> Health {
+    /// Its health as the probes found it; one that fails has just been asked again.
+    fn health(&self, blind: bool, now: Timestamp) -> Health {
         match self.doing {
             Doing::Going | Doing::Down { .. } => Health::Unknown,
             Doing::Waiting | Doing::Well { .. } | Doing::Sick { .. } if blind => Health::Unknown,
             Doing::Waiting => Health::Waiting,
             Doing::Well { since } => Health::Passing { since },
-            Doing::Sick { since } => Health::Failed { since, last: failure(since) },
+            Doing::Sick { since } => Health::Failed { since, last: failure(now) },
         }
     }
 
@@ -268,7 +269,7 @@ impl State {
         let instances = self.beings.iter().map(|being| Instance {
             sighting: being.sighting(),
             target: TargetName::local(),
-            health: being.health(self.blind),
+            health: being.health(self.blind, self.now),
         });
         Observed {
             at: self.now,
