@@ -4,7 +4,7 @@
 //! whether they are the ones that were written last.
 //!
 //! - `flush` is not an fsync on Linux: the files are synced here.
-//! - It may panic, in our thread or in its own: each call runs on a helper thread, is caught, and has a time limit.
+//! - It may panic, in our thread or in its own: each call runs on a thread of its own ([`Hand`]), is caught, and has a time limit.
 //! - A write that fails in one of its threads may leave a waiter asleep; another `flush` wakes it, so a slow one is
 //!   asked again by a second thread.
 //! - A handle that has failed once is poisoned: the caller drops it and opens again.
@@ -13,14 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use trueup_museum::{Bug, planted};
 
 use crate::disk;
+use crate::hand::Hand;
 
 /// A key and its sealed value.
 pub type Entry = (Vec<u8>, Vec<u8>);
@@ -42,9 +42,6 @@ const NUDGES_MAX: u32 = 5;
 
 /// How often a lock is tried again, 20 ms apart: a handle of our own that was just dropped lets go within milliseconds.
 const LOCK_TRIES_MAX: u32 = 100;
-
-/// Stack of a helper thread, in bytes: recovery of a deep tree is the most that runs on it.
-const STACK_BYTES: usize = 1024 * 1024;
 
 /// Why the engine did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +90,7 @@ impl From<sled::Error> for EngineError {
 /// An open store directory.
 pub(crate) struct Engine {
     db: Option<sled::Db>,
+    hand: Hand,
     dir: PathBuf,
     data: File,
     blobs_synced: BTreeSet<OsString>,
@@ -121,7 +119,8 @@ impl Engine {
             }
         };
         let data = File::open(dir.join("db"))?;
-        let mut engine = Self { db: Some(db), dir: dir.to_owned(), data, blobs_synced: BTreeSet::new() };
+        let hand = Hand::new("store-commit")?;
+        let mut engine = Self { db: Some(db), hand, dir: dir.to_owned(), data, blobs_synced: BTreeSet::new() };
         engine.sync_files()?;
         File::open(dir.join("conf"))?.sync_all()?;
         disk::sync_dir(dir)?;
@@ -154,13 +153,13 @@ impl Engine {
         }
         let (done, answer) = std::sync::mpsc::channel();
         let db = self.db().clone();
-        helper("store-commit", done.clone(), move || {
+        self.hand.ask(done.clone(), move || {
             db.apply_batch(batch)?;
             if !planted(Bug::AcknowledgesUnwritten) {
                 db.flush()?;
             }
             Ok(())
-        })?;
+        });
         let mut wait = NUDGE_AFTER;
         for _ in 0..NUDGES_MAX {
             if let Ok(result) = answer.recv_timeout(wait) {
@@ -169,12 +168,12 @@ impl Engine {
             let (db, failed) = (self.db().clone(), done.clone());
             let (ended, _) = std::sync::mpsc::channel();
             // That it went well says nothing of our batch; that it did not, all.
-            helper("store-nudge", ended, move || {
+            Hand::new("store-nudge")?.ask(ended, move || {
                 if let Err(error) = db.flush() {
                     let _ = failed.send(Err(error.into()));
                 }
                 Ok(())
-            })?;
+            });
             wait *= 2;
         }
         Err(silent())
@@ -245,40 +244,14 @@ fn silent() -> EngineError {
     EngineError::Broken("the engine does not answer".to_owned())
 }
 
-/// Runs `call` on a thread of its own; what it panics with is an error.
-fn helper<T: Send + 'static>(
-    name: &str,
-    done: Sender<Result<T, EngineError>>,
-    call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
-) -> Result<(), EngineError> {
-    let bugs = trueup_museum::Carried::here();
-    let caught = move || {
-        bugs.plant();
-        let result = catch_unwind(AssertUnwindSafe(call));
-        let result = result.unwrap_or_else(|panic| Err(EngineError::Broken(told(panic.as_ref()))));
-        let _ = done.send(result);
-    };
-    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
-    match thread.spawn(caught) {
-        Ok(_) => Ok(()),
-        Err(why) => Err(EngineError::Refused(format!("no thread for the store: {why}"))),
-    }
-}
-
 /// Runs `call` on a thread of its own, and waits for it up to [`CALL_WAIT_MAX`].
 fn bounded<T: Send + 'static>(
     name: &str,
     call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
 ) -> Result<T, EngineError> {
     let (done, answer): (_, Receiver<Result<T, EngineError>>) = std::sync::mpsc::channel();
-    helper(name, done, call)?;
+    Hand::new(name)?.ask(done, call);
     answer.recv_timeout(CALL_WAIT_MAX).unwrap_or_else(|_| Err(silent()))
-}
-
-fn told(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-    format!("the engine panicked: {}", text.lines().next().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod disk;
 mod engine;
 mod envelope;
 mod guarded;
+mod hand;
 mod layout;
 mod ledger;
 mod owner;

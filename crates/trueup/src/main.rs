@@ -28,6 +28,7 @@ mod why;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use trueup_types::order::Order;
@@ -39,8 +40,10 @@ use crate::terminal::say;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Files and `/proc` are read on at most so many threads: each job is short, and a thread keeps its stack.
-const BLOCKING_MAX: usize = 16;
+/// Files and `/proc` are read on at most so many threads: each job is short, and each thread keeps a heap.
+const BLOCKING_MAX: usize = 4;
+/// How long one of them waits for more work: what a thread that ended had in its heap is not used again soon.
+const BLOCKING_STAY: Duration = Duration::from_secs(3_600);
 
 fn main() -> ExitCode {
     if let Some(code) = beside_an_instance() {
@@ -81,7 +84,7 @@ fn on_threads(threads: Threads, work: impl Future<Output = anyhow::Result<ExitCo
         Threads::One => tokio::runtime::Builder::new_current_thread(),
         Threads::Many => tokio::runtime::Builder::new_multi_thread(),
     };
-    builder.enable_all().max_blocking_threads(BLOCKING_MAX).build()?.block_on(work)
+    builder.enable_all().max_blocking_threads(BLOCKING_MAX).thread_keep_alive(BLOCKING_STAY).build()?.block_on(work)
 }
 
 async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
