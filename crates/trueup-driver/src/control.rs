@@ -131,6 +131,7 @@ fn said(order: &Order) -> String {
         Order::Suspend => "is suspended".to_owned(),
         Order::Restart => "is restarted, as a rollout".to_owned(),
         Order::Promote => "is promoted".to_owned(),
+        Order::PromoteFully => "is promoted past all steps".to_owned(),
         Order::Abort => "is aborted".to_owned(),
         Order::Reconcile => "is looked at".to_owned(),
     }

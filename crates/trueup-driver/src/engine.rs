@@ -16,6 +16,7 @@ use trueup_types::status::{AppStatus, Decision, EventKind};
 use trueup_types::target::TargetSpec;
 use trueup_types::{AppName, AppRecord, OwnerId, Revision, TargetName, Timestamp};
 
+use crate::analyst::Analyst;
 use crate::clock::Clock;
 use crate::conditions::Onsets;
 use crate::events::{About, Events};
@@ -93,6 +94,7 @@ pub(crate) struct Engine {
     pub targets: Mutex<BTreeMap<TargetName, Arc<Target>>>,
     pub cells: Mutex<BTreeMap<AppName, Arc<Cell>>>,
     pub probes: ProbeBook,
+    pub analyst: Analyst,
     pub routes: RouteBook,
     pub events: Events,
     pub daemon: Mutex<DaemonRecord>,
@@ -147,6 +149,7 @@ impl Engine {
         changed: crate::probe_book::Changed,
     ) -> Self {
         let now = parts.clock.now();
+        let analyst = Analyst::new(Arc::clone(&changed));
         let probes = ProbeBook::new(Arc::clone(&parts.clock), parts.seed, changed);
         let routes = RouteBook::new(parts.owner.clone(), parts.ingress.clone(), daemon.table);
         Self {
@@ -158,6 +161,7 @@ impl Engine {
             targets: Mutex::default(),
             cells: Mutex::default(),
             probes,
+            analyst,
             routes,
             events,
             daemon: Mutex::new(daemon),

@@ -7,6 +7,7 @@
 //!
 //! Knows the world only through the seams; knows no concrete adapter.
 
+mod analyst;
 pub mod clock;
 pub mod conditions;
 mod control;

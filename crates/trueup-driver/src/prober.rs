@@ -112,6 +112,11 @@ async fn http(subject: &Subject, path: &str, port: &PortName, good: &[u16]) -> R
     Err(Bad { detail: format!("status {status}"), status: Some(status), body, ours: None })
 }
 
+/// The innermost cause, one line: `Connection refused (os error 111)`.
+pub(crate) fn reason(error: &reqwest::Error) -> String {
+    reqwest_failed(error).detail
+}
+
 fn reqwest_failed(error: &reqwest::Error) -> Bad {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     let mut detail = error.to_string();

@@ -13,6 +13,7 @@ use trueup_types::step::{Step, StepAction, StepOutcome, StepResult};
 use trueup_types::verdict::{Stall, State};
 use trueup_types::{AppName, Instance, Observed, Plan, RouteSight, Timestamp, Verdict, Wake};
 
+use crate::analyst::Room;
 use crate::engine::{AppMemory, Cell, Engine};
 use crate::queue::Ask;
 use crate::{evidence, notices, publish, wanted};
@@ -34,6 +35,7 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
         Err(why) => return dark(engine, app, &cell, &mut memory, &snapshot, why),
     };
     memory.dark.reset();
+    take_answers(engine, app, &mut memory);
     let permits = wanted::permits(engine, &snapshot, app, &wanted, &memory.record);
     let now = engine.now();
     let plan = trueup_plan::plan(&wanted, &observed, &permits, &memory.record, now);
@@ -46,6 +48,7 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     }
     let scene = Scene { app, wanted: &wanted, observed: &observed, permits: &permits, now };
     let (wake, verdict) = carry_out(engine, &cell, &mut memory, plan, &scene, ask).await;
+    keep_asking(engine, app, &memory.record, &wanted, &observed);
     wanted::release_place(engine, app, &memory.record, &verdict.state);
     // What runs on as an orphan is remembered as one: forgotten, it would be found again and taken for a leftover.
     let left_alone = verdict.state == State::Orphaned && observed.instances.is_empty();
@@ -57,6 +60,28 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     if let Wake::At(at, _) = wake {
         engine.ask_at(app, at, "due");
     }
+}
+
+/// Takes in what a canary's analyses were answered since the last tick.
+fn take_answers(engine: &Engine, app: &AppName, memory: &mut AppMemory) {
+    let Some((standing, answers)) = engine.analyst.take(app) else { return };
+    for (name, answer) in answers {
+        trueup_plan::learn(&mut memory.record, standing, &name, answer);
+        memory.saved = false;
+    }
+}
+
+/// Has the analyses asked of the step that a canary stands at now.
+fn keep_asking(engine: &Engine, app: &AppName, record: &AppRecord, wanted: &Wanted, observed: &Observed) {
+    let Wanted::Present(desired) = wanted else { return engine.analyst.keep(app, None, None) };
+    let analyses = trueup_plan::analyses(record, desired);
+    let new = analyses
+        .and_then(|(standing, _)| observed.instances.iter().find(|one| one.sighting.id.revision == standing.revision));
+    let room = new.map(|one| Room {
+        instance: one.sighting.id.clone(),
+        inspect: engine.target(&one.target).and_then(|target| target.inspect.clone()),
+    });
+    engine.analyst.keep(app, analyses, room.as_ref());
 }
 
 /// What a tick reads.

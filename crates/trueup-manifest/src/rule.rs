@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use trueup_types::analysis::Expectation;
 use trueup_types::{AppName, Label, TargetName};
 
 use crate::field::Rule;
@@ -60,6 +61,12 @@ pub(crate) const CONTENT: &Rule = &rule("text", "\"…\"", CONTENT_BYTES_MAX, |_
 pub(crate) const VARIABLE: &Rule =
     &rule("the name of a variable", "RUST_LOG", WORD_BYTES_MAX, variable).pattern("^[^=]+$");
 pub(crate) const KEY: &Rule = &rule("a key", "stack", WORD_BYTES_MAX, one_word);
+pub(crate) const URL: &Rule =
+    &rule("an address", "http://127.0.0.1:9090", PATH_BYTES_MAX, units::url).pattern("^http://");
+pub(crate) const POINTER: &Rule = &rule("a JSON pointer", "/errors/rate", PATH_BYTES_MAX, units::pointer).pattern("^/");
+pub(crate) const EXPECTATION: &Rule =
+    &rule("what a value is to be", "\"< 0.01\"", WORD_BYTES_MAX, |text| Expectation::from_str(text).map(drop))
+        .pattern("^(<|<=|>|>=|==|!=) *[^ ]");
 pub(crate) const ANY_TEXT: &Rule = &rule("text", "v1", WORD_BYTES_MAX, no_nul);
 
 fn named<T: FromStr<Err = trueup_types::NameError>>(text: &str) -> Result<(), String> {

@@ -63,6 +63,22 @@ pub(crate) fn keep(text: &str) -> Result<Duration, String> {
     span_of_time(text, Duration::ZERO, KEEP_MAX)
 }
 
+/// An address to ask: what asks speaks no TLS.
+pub(crate) fn url(text: &str) -> Result<(), String> {
+    let rest = text.strip_prefix("http://").ok_or("does not begin with `http://`")?;
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let clean = text.chars().all(|letter| letter.is_ascii_graphic());
+    if host.is_empty() || host.starts_with(':') {
+        return Err("names no host".to_owned());
+    }
+    if clean { Ok(()) } else { Err("holds a character that an address cannot have".to_owned()) }
+}
+
+/// A JSON pointer (RFC 6901).
+pub(crate) fn pointer(text: &str) -> Result<(), String> {
+    if text.starts_with('/') { Ok(()) } else { Err("does not begin with `/`".to_owned()) }
+}
+
 /// A size in bytes.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let unit = SIZE_UNITS.iter().find(|(suffix, _)| text.ends_with(suffix));

@@ -3,11 +3,11 @@
 use trueup_museum::{Bug, planted};
 use trueup_types::desired::DesiredApp;
 use trueup_types::order::{Denial, Order};
-use trueup_types::record::{AppRecord, Evidence, Outcome, Pin, Rejection, Rollout, Word};
+use trueup_types::record::{AppRecord, CanaryAt, Evidence, Outcome, Pin, Rejection, Rollout, Word};
 use trueup_types::time::Stopwatch;
 use trueup_types::{Revision, Timestamp};
 
-use crate::{judge, notes};
+use crate::{canary, judge, notes};
 
 /// The record after a person's word; `desired` is the manifest's app, where there is one.
 ///
@@ -38,7 +38,8 @@ pub fn command(
             }
             next.restarts = next.restarts.saturating_add(1);
         }
-        Order::Promote => promote(&mut next, now)?,
+        Order::Promote => promote(&mut next, desired, Extent::Step, now)?,
+        Order::PromoteFully => promote(&mut next, desired, Extent::Canary, now)?,
         Order::Abort => abort(&mut next, by, now)?,
         Order::Reconcile => next.backoff.until = None,
     }
@@ -105,7 +106,29 @@ fn resume(record: &mut AppRecord) -> Result<(), Denial> {
     Ok(())
 }
 
-fn promote(record: &mut AppRecord, now: Timestamp) -> Result<(), Denial> {
+/// How much of a canary a person ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Step,
+    Canary,
+}
+
+fn promote(record: &mut AppRecord, desired: Option<&DesiredApp>, extent: Extent, now: Timestamp) -> Result<(), Denial> {
+    if let Rollout::Underway { canary: at, .. } = &record.rollout {
+        let step = desired.and_then(|desired| canary::step(record, desired, at));
+        // What nobody has seen on any traffic yet is not let past a step.
+        if step.is_none() || !at.begun() {
+            return Err(Denial::NotBaking);
+        }
+        let steps = desired.map_or(0, |desired| u32::try_from(desired.policy.steps.len()).unwrap_or(u32::MAX));
+        if let Rollout::Underway { canary: at, .. } = &mut record.rollout {
+            match extent {
+                Extent::Step => at.promoted = true,
+                Extent::Canary => *at = CanaryAt { step: steps, ..CanaryAt::default() },
+            }
+        }
+        return Ok(());
+    }
     match &record.rollout {
         Rollout::Baking { to, .. } => {
             let to = *to;

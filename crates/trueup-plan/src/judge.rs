@@ -186,6 +186,7 @@ pub fn sentence(evidence: &Evidence) -> String {
         Evidence::FailedInBake { instance, last } => {
             format!("{instance} failed within its bake: probe {}: {}", last.probe, last.detail)
         }
+        Evidence::Analysis { name, detail } => format!("analysis {name}: {detail}"),
         Evidence::NoProgress => "it made no progress in time".to_owned(),
         Evidence::Aborted { by } => format!("aborted by {by}"),
     }

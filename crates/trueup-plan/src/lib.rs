@@ -1,16 +1,17 @@
 //! Decides: what is wanted, what is seen and what is remembered go in; a plan comes out.
 //!
 //! [`plan`] is a pipeline of pure steps, a file each: `rollout` (which release are we heading for), with `passage` and
-//! `judge` (is the new one bad, and what follows) → `census` (every instance in exactly one bucket) → `routes` (who
+//! `judge` (is the new one bad, and what follows) and `canary` (how much of the traffic it gets) → `census` (every instance in exactly one bucket) → `routes` (who
 //! serves) → `drain` (who leaves, since when) → `steps` (what closes the gap, within `surge`) → `verdict` (how it stands,
 //! when to look again). [`absorb`] takes in what came of the steps, [`command`] a person's word; [`adopt`] makes a record
-//! from labels when memory is lost. [`audit`] checks the laws by other means, and [`explain`] says it all in words.
+//! from labels when memory is lost, and [`learn`] takes in what a canary's [`analyses`] were answered. [`audit`] checks the laws by other means, and [`explain`] says it all in words.
 //!
 //! Pure: no I/O, no clock, no dice, and nothing to fail at.
 
 mod absorb;
 mod adopt;
 mod audit;
+mod canary;
 mod census;
 mod command;
 mod drain;
@@ -36,6 +37,7 @@ use trueup_types::{AppRecord, Instance, Observed, Plan, Timestamp, Wake, WakeRea
 pub use absorb::absorb;
 pub use adopt::adopt;
 pub use audit::audit;
+pub use canary::{Standing, analyses, learn};
 pub use command::command;
 pub use explain::explain;
 pub use judge::sentence;

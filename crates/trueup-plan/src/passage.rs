@@ -8,10 +8,11 @@ use trueup_types::policy::RevertMode;
 use trueup_types::record::{AppRecord, DeployPhase, Evidence, Outcome, REJECTED_MAX, Rejection, Rollout, Stage};
 use trueup_types::time::Stopwatch;
 use trueup_types::verdict::Stall;
-use trueup_types::{Release, Revision, RouteSight, Timestamp};
+use trueup_types::{Instance, Release, Revision, RouteSight, Timestamp};
 
 use std::sync::Arc;
 
+use crate::canary::{self, Canary};
 use crate::census::{Census, Role, Vigour};
 use crate::judge::{self, Bake};
 use crate::rollout::{
@@ -20,8 +21,13 @@ use crate::rollout::{
 use crate::{drain, notes};
 
 /// A rollout under way: superseded, failed, promoted, or further on.
-pub(crate) fn underway(record: &mut AppRecord, scene: &Scene<'_>, rollout: Rollout) -> Heading {
-    let Rollout::Underway { to, stage, began, mut progress, mut passed, mut waits } = rollout else {
+pub(crate) fn underway(
+    record: &mut AppRecord,
+    scene: &Scene<'_>,
+    rollout: Rollout,
+    crashed: Option<Instance>,
+) -> Heading {
+    let Rollout::Underway { to, stage, began, mut progress, mut passed, mut waits, mut canary } = rollout else {
         return idle(record, scene);
     };
     let Some(release) = record.release(to).cloned() else { return idle(record, scene) };
@@ -31,7 +37,12 @@ pub(crate) fn underway(record: &mut AppRecord, scene: &Scene<'_>, rollout: Rollo
     }
     let release = refresh_exposure(record, scene.desired, &release);
     let policy = &scene.desired.policy;
-    count(&mut progress, record, scene);
+    if canary.shared.is_some() && canary::step(record, scene.desired, &canary).is_some() {
+        // A step takes its time, and an approval a person's.
+        progress = Stopwatch::started(scene.now);
+    } else {
+        count(&mut progress, record, scene);
+    }
     let late = judge::waits_too_long(&mut waits, scene, &release);
     let stuck = progress.reached(policy.progress_deadline).then_some(Evidence::NoProgress);
     if let Some(evidence) = judge::fails_fast(record, scene, &release).or(late).or(stuck) {
@@ -45,7 +56,18 @@ pub(crate) fn underway(record: &mut AppRecord, scene: &Scene<'_>, rollout: Rollo
         progress = Stopwatch::started(scene.now);
     }
     let complete = met >= scene.desired.replicas();
-    if complete && fresh_alone_is_routed(scene, &census) && way_is_clear(scene, &census) {
+    let shared = if complete || canary.begun() {
+        canary::advance(&mut canary, record, scene, (&release, good.as_deref()), crashed.as_ref())
+    } else {
+        Canary::Over
+    };
+    let (weight, unsure) = match shared {
+        Canary::Bad(evidence) => return fail(record, scene, &release, evidence),
+        Canary::Holds(weight) => (Some(weight), false),
+        Canary::Unsure(weight) => (Some(weight), true),
+        Canary::Over => (None, false),
+    };
+    if complete && weight.is_none() && fresh_alone_is_routed(scene, &census) && way_is_clear(scene, &census) {
         notes::enter(record, to, DeployPhase::Bake, scene.now);
         record.rollout = Rollout::Baking { to, began, bake: Stopwatch::started(scene.now) };
         if planted(Bug::PromotesUnbaked) {
@@ -55,8 +77,8 @@ pub(crate) fn underway(record: &mut AppRecord, scene: &Scene<'_>, rollout: Rollo
     }
     let stage = stage.max(stage_of(&census, complete));
     note_stage(record, to, stage, scene.now);
-    record.rollout = Rollout::Underway { to, stage, began, progress, passed, waits };
-    rolling(release, good)
+    record.rollout = Rollout::Underway { to, stage, began, progress, passed, waits, canary };
+    Heading { weight, unsure, ..rolling(release, good) }
 }
 
 fn stage_of(census: &Census<'_>, complete: bool) -> Stage {
@@ -161,7 +183,7 @@ pub(crate) fn baking(
     record: &mut AppRecord,
     scene: &Scene<'_>,
     (to, began, mut bake): (Revision, Timestamp, Stopwatch),
-    crashed: Option<trueup_types::Instance>,
+    crashed: Option<Instance>,
 ) -> Heading {
     let Some(release) = record.release(to).cloned() else { return idle(record, scene) };
     if scene.desired.replicas() == 0 {

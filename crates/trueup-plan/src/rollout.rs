@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use trueup_museum::{Bug, planted};
 use trueup_types::desired::{DesiredApp, Hold, Permits, Readiness};
+use trueup_types::number::Percent;
 use trueup_types::observed::{ExitWhy, Health, Instance, Phase};
 use trueup_types::policy::RevertMode;
-use trueup_types::record::{AppRecord, Exits, Rollout, Stage};
+use trueup_types::record::{AppRecord, CanaryAt, Exits, Rollout, Stage};
 use trueup_types::time::Stopwatch;
 use trueup_types::verdict::Stall;
 use trueup_types::{InstanceId, Observed, Release, Revision, Template, Timestamp};
@@ -33,6 +34,8 @@ pub(crate) struct Heading {
     pub rejected: bool,
     /// What fails in its bake cannot be judged until probes have answered once more.
     pub unsure: bool,
+    /// How much of the traffic a canary gets; everything where it is unset, once the gate is met.
+    pub weight: Option<Percent>,
 }
 
 /// In which manner the app is brought to its heading.
@@ -70,7 +73,7 @@ pub(crate) fn advance(record: &mut AppRecord, scene: &Scene<'_>) -> Heading {
     let rollout = std::mem::take(&mut record.rollout);
     match rollout {
         Rollout::Idle => idle(record, scene),
-        Rollout::Underway { .. } => passage::underway(record, scene, rollout),
+        Rollout::Underway { .. } => passage::underway(record, scene, rollout, crashed),
         Rollout::Baking { to, began, bake } => passage::baking(record, scene, (to, began, bake), crashed),
         Rollout::Reverting { from, since, spent } => passage::reverting(record, scene, (from, since, spent)),
     }
@@ -197,7 +200,7 @@ pub(crate) fn refresh_exposure(record: &mut AppRecord, desired: &DesiredApp, rel
 
 pub(crate) fn steady(release: Option<Arc<Release>>, rejected: bool) -> Heading {
     let mode = if release.is_some() { Mode::Steady } else { Mode::Empty };
-    Heading { release, good: None, mode, hold: None, stall: None, rejected, unsure: false }
+    Heading { release, good: None, mode, hold: None, stall: None, rejected, unsure: false, weight: None }
 }
 
 fn fallen(record: &AppRecord, desired: &DesiredApp) -> Heading {
@@ -211,6 +214,7 @@ fn fallen(record: &AppRecord, desired: &DesiredApp) -> Heading {
         stall: Some(Stall::NothingToRevertTo),
         rejected: true,
         unsure: false,
+        weight: None,
     }
 }
 
@@ -235,13 +239,15 @@ pub(crate) fn begin(record: &mut AppRecord, scene: &Scene<'_>, current: Option<A
         progress: Stopwatch::started(scene.now),
         passed: 0,
         waits: std::collections::BTreeMap::new(),
+        canary: CanaryAt::default(),
     };
     rolling(release, current)
 }
 
 pub(crate) fn rolling(release: Arc<Release>, good: Option<Arc<Release>>) -> Heading {
     let mode = Mode::Rolling;
-    Heading { release: Some(release), good, mode, hold: None, stall: None, rejected: false, unsure: false }
+    let release = Some(release);
+    Heading { release, good, mode, hold: None, stall: None, rejected: false, unsure: false, weight: None }
 }
 
 /// What keeps a rollout from beginning. A revert asks none of this.

@@ -10,9 +10,11 @@ use std::collections::BTreeSet;
 use trueup_museum::{Bug, planted};
 use trueup_types::desired::DesiredApp;
 use trueup_types::exposure::Exposure;
+use trueup_types::number::Percent;
 use trueup_types::route::{AppRoutes, Backend, RouteEntry};
 use trueup_types::{InstanceId, TargetName};
 
+use crate::canary;
 use crate::census::{Census, Member, Role, Vigour};
 use crate::rollout::{Heading, Mode};
 use crate::surge::Surge;
@@ -38,7 +40,7 @@ pub(crate) fn serving(desired: &DesiredApp, heading: &Heading, census: &Census<'
         Mode::Empty | Mode::Fallen => choice.remaining(),
         Mode::Reverting if planted(Bug::RevertKillsFirst) => census.of(Role::Fresh).collect(),
         Mode::Steady | Mode::Reverting | Mode::Held | Mode::Baking => choice.prefer(Role::Fresh, Eagerness::Passing),
-        Mode::Rolling => choice.while_rolling(desired),
+        Mode::Rolling => choice.while_rolling(desired, heading.weight),
     };
     chosen.into_iter().map(key).collect()
 }
@@ -122,10 +124,25 @@ impl<'c, 'a> Choice<'c, 'a> {
         chosen
     }
 
-    fn while_rolling(&self, desired: &DesiredApp) -> Vec<&'c Member<'a>> {
+    /// A canary's new ones and the old ones beside them, as many of each as are wanted.
+    fn shared_by(&self, weight: Percent, steady: &[&'c Member<'a>]) -> Vec<&'c Member<'a>> {
+        let mut old = self.prefer(Role::Kept, Eagerness::Steady);
+        old.retain(|member| member.role != Role::Fresh);
+        let fresh = steady.iter().copied().take(self.wanted);
+        match weight {
+            Percent::NONE => old,
+            Percent::ALL if !steady.is_empty() => fresh.collect(),
+            _ => fresh.chain(old).collect(),
+        }
+    }
+
+    fn while_rolling(&self, desired: &DesiredApp, weight: Option<Percent>) -> Vec<&'c Member<'a>> {
         let steady: Vec<_> = self.census.of(Role::Fresh).filter(|member| self.proven(member)).collect();
         let surge = Surge::of(desired);
         let old_serves = self.census.of(Role::Kept).any(|member| self.eligible(member));
+        if let Some(weight) = weight.filter(|_| surge.keeps_old) {
+            return self.shared_by(weight, &steady);
+        }
         if surge.keeps_old {
             let shift = steady.len() >= self.wanted || !old_serves;
             return self.prefer(if shift { Role::Fresh } else { Role::Kept }, Eagerness::Steady);
@@ -172,7 +189,7 @@ fn certain(member: &Member<'_>) -> bool {
 fn exposure<'d>(desired: &'d DesiredApp, heading: &'d Heading, census: &Census<'_>) -> &'d Exposure {
     let fresh = census.count(Role::Fresh, |vigour| vigour == Vigour::Steady);
     match (heading.mode, &heading.good, &heading.release) {
-        (Mode::Rolling, Some(good), _) if fresh < desired.replicas() => &good.exposure,
+        (Mode::Rolling, Some(good), _) if fresh < desired.replicas() || heading.weight.is_some() => &good.exposure,
         (_, _, Some(release)) => &release.exposure,
         (_, _, None) => &desired.exposure,
     }
@@ -194,6 +211,10 @@ fn standby<'c, 'a>(
     census.of(Role::Kept).filter(move |member| kept && fit(member) && idle(member))
 }
 
+fn count<'m, 'a: 'm>(members: impl Iterator<Item = &'m Member<'a>>) -> u32 {
+    u32::try_from(members.count()).unwrap_or(u32::MAX)
+}
+
 /// The app's share of the route table.
 pub(crate) fn share(
     desired: &DesiredApp,
@@ -203,7 +224,12 @@ pub(crate) fn share(
     leaving: &BTreeSet<Key>,
 ) -> AppRoutes {
     let serves = |member: &&Member<'_>| serving.contains(&key(member));
-    let members = census.members.iter().filter(serves).map(|member| (member, 1));
+    let fresh = count(census.of(Role::Fresh).filter(serves));
+    let others = count(census.members.iter().filter(serves)) - fresh;
+    let shared = heading.weight.filter(|_| fresh > 0 && others > 0);
+    let (ours, theirs) = shared.map_or((1, 1), |weight| canary::weights(weight, fresh, others));
+    let members = census.members.iter().filter(serves);
+    let members = members.map(|member| (member, if member.role == Role::Fresh { ours } else { theirs }));
     let standby = standby(desired, heading, census, serving, leaving).map(|member| (member, 0));
     let members: Vec<_> = members.chain(standby).collect();
     let entries = exposure(desired, heading, census).routes.iter().map(|route| RouteEntry {

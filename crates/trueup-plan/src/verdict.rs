@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use trueup_types::analysis::Tally;
 use trueup_types::record::{AppRecord, Rollout};
 use trueup_types::verdict::{Counts, Stall, State};
 use trueup_types::{Verdict, Wake, WakeReason};
 
+use crate::canary;
 use crate::census::{Census, Role, Vigour};
 use crate::rollout::{Heading, Mode, Scene, answers};
 use crate::routes::{Key, key};
@@ -28,7 +30,7 @@ pub(crate) fn of(
     let well = serving_well(scene, census, serving);
     let state = state(record, scene, heading, &Standing { counts, done, well, acting });
     let degraded = degraded(scene, heading, census, &state);
-    let mut message = message(record, heading, &state, &counts, degraded.as_deref());
+    let mut message = message(record, scene, heading, &state, &counts, degraded.as_deref());
     let newer = heading.release.as_ref().is_some_and(|release| !answers(record, scene.desired, release));
     if state == State::Baking && newer {
         message.push_str("; a newer release waits for the end of the bake, or for `promote`");
@@ -122,7 +124,32 @@ fn degraded(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, state: &S
     }
 }
 
-fn message(record: &AppRecord, heading: &Heading, state: &State, counts: &Counts, degraded: Option<&str>) -> String {
+/// How far a canary has come, and what it waits for.
+fn canary(record: &AppRecord, scene: &Scene<'_>, release: &str) -> String {
+    let Rollout::Underway { canary: at, .. } = &record.rollout else { return release.to_owned() };
+    let Some(step) = canary::step(record, scene.desired, at) else { return release.to_owned() };
+    let (number, all) = (at.step.saturating_add(1), scene.desired.policy.steps.len());
+    let what = format!("{release} gets {} % of the traffic, step {number} of {all}", step.weight.get());
+    let restless = step.analysis.iter().find(|one| !at.tallies.get(&one.name).is_some_and(Tally::content));
+    if let Some(one) = restless {
+        let last = at.tallies.get(&one.name).and_then(|tally| tally.last.clone());
+        let last = last.unwrap_or_else(|| "no answer yet".to_owned());
+        return format!("{what}; analysis {}: {last}", one.name);
+    }
+    if step.approve {
+        return format!("{what}; it waits for `trueup promote`");
+    }
+    format!("{what}, watched for {}", humantime::format_duration(step.pause))
+}
+
+fn message(
+    record: &AppRecord,
+    scene: &Scene<'_>,
+    heading: &Heading,
+    state: &State,
+    counts: &Counts,
+    degraded: Option<&str>,
+) -> String {
     let release = heading.release.as_ref().map_or_else(|| "nothing".to_owned(), |release| release.revision.to_string());
     let cause = rejected_cause(record, heading);
     match state {
@@ -137,6 +164,7 @@ fn message(record: &AppRecord, heading: &Heading, state: &State, counts: &Counts
             let why = degraded.unwrap_or("instances are missing");
             format!("{why}; {release} is being restored, {} of {} pass", counts.ready, counts.desired)
         }
+        State::Progressing if heading.weight.is_some() => canary(record, scene, &release),
         State::Progressing => format!("{release} is rolled out, {} of {} updated", counts.updated, counts.desired),
         State::Baking => format!("{release} is promoted and watched"),
         State::Reverting => format!("{cause}; going back to {release}"),
@@ -172,6 +200,10 @@ pub(crate) fn deadlines(record: &AppRecord, scene: &Scene<'_>, heading: &Heading
     let policy = &scene.desired.policy;
     match &record.rollout {
         Rollout::Idle => Wake::OnChange,
+        Rollout::Underway { canary: at, .. } if heading.weight.is_some() => {
+            let due = canary::due(record, scene.desired, at);
+            due.map_or(Wake::OnChange, |due| Wake::At(due, WakeReason::Pause))
+        }
         Rollout::Underway { progress, waits, .. } => {
             let waits = waits.values().map(|watch| watch.due(policy.healthy_deadline));
             let due = waits.chain([progress.due(policy.progress_deadline)]).min();

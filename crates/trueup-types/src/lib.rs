@@ -1,12 +1,13 @@
 //! The nouns of trueup, and how they are spelled.
 //!
 //! Everything else speaks in these words. Read in this order: [`name`] and [`number`] (what things are called),
-//! [`time`], [`desired`] with [`template`], [`policy`] and [`exposure`] (what is wanted), [`release`] (what one
+//! [`time`], [`desired`] with [`template`], [`policy`], [`analysis`] and [`exposure`] (what is wanted), [`release`] (what one
 //! rollout carries), [`observed`] (what is there), [`record`] (what only memory knows), [`step`] and [`verdict`]
 //! (what is decided), [`route`] (what the ingress is told), and [`status`] (what people are shown).
 //!
 //! Knows nothing of async, files, YAML or HTTP.
 
+pub mod analysis;
 pub mod desired;
 pub mod digest;
 pub mod exposure;

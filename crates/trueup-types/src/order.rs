@@ -22,8 +22,10 @@ pub enum Order {
     Suspend,
     /// Replace every instance with a fresh one, as a rollout.
     Restart,
-    /// End the bake at once.
+    /// End the bake, or the canary's step, at once.
     Promote,
+    /// End the bake, or all steps of the canary, at once; the bake is kept.
+    PromoteFully,
     /// Fail the rollout at once.
     Abort,
     /// Look now.
@@ -40,7 +42,7 @@ impl Order {
             Self::Resume => "resume",
             Self::Suspend => "suspend",
             Self::Restart => "restart",
-            Self::Promote => "promote",
+            Self::Promote | Self::PromoteFully => "promote",
             Self::Abort => "abort",
             Self::Reconcile => "reconcile",
         }
@@ -71,8 +73,8 @@ pub enum Denial {
     /// No rollout is under way or baking.
     #[error("no rollout is under way")]
     NoRollout,
-    /// Promotion is for a baking release.
-    #[error("the rollout has not met its gate yet; `promote` ends a bake")]
+    /// Promotion is for a baking release, or a canary's step.
+    #[error("the rollout has not met its gate yet; `promote` ends a bake, or a step of a canary")]
     NotBaking,
     /// It has never run.
     #[error("it has no release yet")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::Analysis;
 use crate::name::AppName;
 use crate::number::{Percent, Quantity};
 use crate::time::human;
@@ -101,6 +102,9 @@ pub struct CanaryStep {
     /// Whether a person must say `promote`.
     #[serde(default)]
     pub approve: bool,
+    /// What is asked while it lasts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub analysis: Vec<Analysis>,
 }
 
 /// How many releases are remembered, and how long.

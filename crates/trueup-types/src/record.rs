@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::Tally;
 use crate::desired::Prune;
 use crate::digest::{IntentDigest, ReleaseDigest, TemplateDigest};
-use crate::name::{InstanceId, TargetName};
+use crate::name::{InstanceId, Label, TargetName};
 use crate::number::{Generation, Revision};
 use crate::observed::{Incarnation, ProbeFailure};
 use crate::release::Release;
@@ -96,6 +97,9 @@ pub enum Rollout {
         /// Watched time that each new instance has taken so far to become healthy.
         #[serde(default)]
         waits: BTreeMap<InstanceId, Stopwatch>,
+        /// How far a canary has come.
+        #[serde(default)]
+        canary: CanaryAt,
     },
     /// Promoted, and watched.
     #[serde(rename_all = "camelCase")]
@@ -117,6 +121,29 @@ pub enum Rollout {
         /// Watched time spent on it; beyond the progress deadline it is `Stalled`.
         spent: Stopwatch,
     },
+}
+
+/// How far a canary has come. Nothing of it is asked of other strategies.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CanaryAt {
+    /// Which of the policy's steps it stands at, from 0; past the last one everything is sent to the new release.
+    pub step: u32,
+    /// Watched time since the live table has shared by this step's weight; unset before.
+    pub shared: Option<Stopwatch>,
+    /// Whether a person let it go on from this step.
+    pub promoted: bool,
+    /// What has come of the step's analyses.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tallies: BTreeMap<Label, Tally>,
+}
+
+impl CanaryAt {
+    /// Whether the live table has shared by a step's weight.
+    #[must_use]
+    pub fn begun(&self) -> bool {
+        self.step > 0 || self.shared.is_some()
+    }
 }
 
 /// How far a rollout has come.
@@ -182,6 +209,14 @@ pub enum Evidence {
         instance: InstanceId,
         /// What the probe got.
         last: ProbeFailure,
+    },
+    /// An analysis of a canary was answered badly, too often in a row.
+    #[serde(rename_all = "camelCase")]
+    Analysis {
+        /// Which.
+        name: Label,
+        /// The last answer, one line.
+        detail: String,
     },
     /// The rollout made no progress in time.
     NoProgress,

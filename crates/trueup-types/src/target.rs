@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::desired::DesiredApp;
 use crate::name::TargetName;
-use crate::policy::Strategy;
 
 /// One runtime somewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +74,6 @@ impl TargetKind {
                     (!template.volumes.is_empty(), "volumes"),
                     (!template.hooks.pre_deploy.is_empty(), "hooks.preDeploy"),
                     (!template.hooks.post_deploy.is_empty(), "hooks.postDeploy"),
-                    (app.policy.strategy == Strategy::Canary, "rollout.strategy: canary"),
                     (app.placement.spread.keys().any(|place| place.as_str() != "here"), "regions"),
                 ];
                 asked.into_iter().filter_map(|(there, path)| there.then_some(path)).collect()

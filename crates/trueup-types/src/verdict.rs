@@ -144,6 +144,8 @@ pub enum WakeReason {
     Deadline,
     /// The end of a bake.
     Bake,
+    /// The end of a canary's pause.
+    Pause,
     /// The end of a drain.
     Drain,
     /// The end of a back-off.
@@ -160,6 +162,7 @@ impl fmt::Display for WakeReason {
             Self::Gate => "health gate",
             Self::Deadline => "deadline",
             Self::Bake => "bake",
+            Self::Pause => "pause",
             Self::Drain => "drain",
             Self::Backoff => "back-off",
             Self::LookAgain => "look again",

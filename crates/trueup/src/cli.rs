@@ -70,8 +70,13 @@ pub(crate) enum Command {
     Suspend { name: AppName },
     /// Replace every instance, as a rollout
     Restart { name: AppName },
-    /// End a bake early
-    Promote { name: AppName },
+    /// End a bake early, or a canary's step
+    Promote {
+        name: AppName,
+        /// Past all steps of a canary
+        #[arg(long)]
+        full: bool,
+    },
     /// End a rollout: it fails, and goes back
     Abort { name: AppName },
     /// Look at an app now; at all of them when none is named

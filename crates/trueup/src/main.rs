@@ -110,7 +110,10 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Resume { name } => done(orders::give(places, &name, Order::Resume).await),
         Command::Suspend { name } => done(orders::give(places, &name, Order::Suspend).await),
         Command::Restart { name } => done(orders::give(places, &name, Order::Restart).await),
-        Command::Promote { name } => done(orders::give(places, &name, Order::Promote).await),
+        Command::Promote { name, full } => {
+            let order = if full { Order::PromoteFully } else { Order::Promote };
+            done(orders::give(places, &name, order).await)
+        }
         Command::Abort { name } => done(orders::give(places, &name, Order::Abort).await),
         Command::Reconcile { name } => done(orders::reconcile(places, name.as_ref()).await),
         Command::Approve { what: Approve::Prune } => done(orders::approve_prune(places).await),

@@ -250,6 +250,29 @@ const STEP: &[Field] = &[
     Field::new("weight", count(1, 100), "The share of traffic, in percent, that goes to the new release.").required(),
     Field::new("pause", WAIT, "How long it is watched.").or("0s"),
     Field::new("approve", Shape::Bool, "Whether a person must say `promote`.").or("false"),
+    Field::new("analysis", list(&Shape::Object(ANALYSIS), FEW), "What is asked while it lasts; a bad answer reverts."),
+];
+
+const ANALYSIS: &[Field] = &[
+    Field::new("name", LABEL, "Its name.").or("its question: http, exec or prometheus"),
+    Field::new("http", Shape::Object(ASK_HTTP), "Good when `GET url` answers with 2xx, and its JSON is as expected."),
+    Field::new("exec", Shape::Object(EXEC), "Good when the command exits with 0, run in one of the new instances."),
+    Field::new("prometheus", Shape::Object(ASK_PROMETHEUS), "Good when the query's first sample is as expected."),
+    Field::new("interval", Shape::Text(rule::INTERVAL), "From one question to the next.").or("10s"),
+    Field::new("timeout", TIMEOUT, "Longest wait for an answer.").or("5s"),
+    Field::new("failures", count(1, 1000), "Bad answers in a row that fail the release.").or("1"),
+];
+
+const ASK_HTTP: &[Field] = &[
+    Field::new("url", Shape::Text(rule::URL), "The whole address.").required(),
+    Field::new("json", Shape::Text(rule::POINTER), "A JSON pointer into the answer."),
+    Field::new("expect", Shape::Text(rule::EXPECTATION), "What is to be found there."),
+];
+
+const ASK_PROMETHEUS: &[Field] = &[
+    Field::new("url", Shape::Text(rule::URL), "The address of the server.").required(),
+    Field::new("query", Shape::Text(rule::NOTE), "The query.").required(),
+    Field::new("expect", Shape::Text(rule::EXPECTATION), "What its first sample is to be.").required(),
 ];
 
 const HOOKS: &[Field] = &[

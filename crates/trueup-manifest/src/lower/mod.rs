@@ -3,6 +3,7 @@
 //! Reads the app's spec laid over its profile's. A field that `check` has refused is skipped here without a word, so
 //! that one mistake is one message. Knows the app's own target and profile, and no other app.
 
+mod analysis;
 mod exposure;
 mod health;
 mod notes;

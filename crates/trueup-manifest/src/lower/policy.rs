@@ -7,6 +7,7 @@ use trueup_types::policy::{CanaryStep, History, Policy, RevertMode, Strategy};
 use trueup_types::template::{Restart, RestartPolicy};
 use trueup_types::{AppName, Percent, Quantity};
 
+use super::analysis;
 use super::notes::Notes;
 use super::read::{Broken, integer, name, parsed, spelled, truth, word};
 use crate::node::View;
@@ -56,12 +57,18 @@ pub(super) fn lower(spec: View<'_>, standing: &Standing, notes: &mut Notes<'_>) 
     deadlines(rollout, min_healthy, healthy, progress, notes);
 
     let strategy = strategy(spec).unwrap_or(Strategy::Rolling);
-    let own_surge = if strategy == Strategy::BlueGreen { SURGE_BLUE_GREEN } else { SURGE };
+    let own_surge = match strategy {
+        Strategy::BlueGreen | Strategy::Canary => SURGE_BLUE_GREEN,
+        Strategy::Rolling | Strategy::Recreate => SURGE,
+    };
     let surge = spelled(rollout.get("maxSurge"), units::quantity).map(|surge| surge.unwrap_or(own_surge));
     let gap = spelled(rollout.get("maxUnavailable"), units::quantity).map(|gap| gap.unwrap_or(Quantity::Count(0)));
     let stop_first = standing.exclusive.clone();
     if let (Ok(surge), Ok(gap), None) = (surge, gap, &stop_first) {
         room(rollout, strategy, (surge, gap), standing.replicas, notes);
+    }
+    if strategy == Strategy::Canary {
+        shares(spec, surge.unwrap_or(own_surge), standing, notes);
     }
     let (depends_on, places) = depends_on(spec.get("dependsOn"), notes);
     let policy = Policy {
@@ -130,6 +137,23 @@ fn room(
     notes.error(view, "manifest::rollout::room", message, help);
 }
 
+/// A canary shares traffic between all of the old and all of the new.
+fn shares(spec: View<'_>, surge: Quantity, standing: &Standing, notes: &mut Notes<'_>) {
+    let (rollout, rule) = (spec.get("rollout"), "manifest::rollout::canary");
+    let word = rollout.get("strategy");
+    if spec.get("routes").items().next().is_none() {
+        let help = "add `routes`, or write `strategy: rolling`";
+        notes.error(word, rule, "a canary shares traffic, and this app has no `routes`", help);
+    }
+    if let Some(why) = &standing.exclusive {
+        let message = format!("a canary runs beside the old release, and cannot: {why}");
+        notes.error(word, rule, message, "write `strategy: rolling`");
+    } else if surge.of_rounded_up(standing.replicas) < standing.replicas {
+        let message = format!("a canary runs beside all of the old release, and `maxSurge` is {surge}");
+        notes.error(rollout.get("maxSurge"), rule, message, "write `maxSurge: 100%`, or leave it out");
+    }
+}
+
 fn steps(rollout: View<'_>, strategy: Strategy, notes: &mut Notes<'_>) -> Vec<CanaryStep> {
     let view = rollout.get("steps");
     let mut steps: Vec<CanaryStep> = Vec::new();
@@ -146,7 +170,8 @@ fn steps(rollout: View<'_>, strategy: Strategy, notes: &mut Notes<'_>) -> Vec<Ca
             );
         }
         let pause = parsed(item.get("pause"), units::wait).ok().flatten().unwrap_or_default();
-        steps.push(CanaryStep { weight, pause, approve: truth(item.get("approve")).ok().flatten().unwrap_or(false) });
+        let approve = truth(item.get("approve")).ok().flatten().unwrap_or(false);
+        steps.push(CanaryStep { weight, pause, approve, analysis: analysis::lower(item.get("analysis"), notes) });
     }
     if strategy == Strategy::Canary && view.items().next().is_none() {
         let help = "write `steps: [{weight: 10, pause: 2m}, {weight: 50, pause: 5m}]`";

@@ -169,9 +169,9 @@ fn deadlines_and_surges_that_leave_no_room_are_refused() {
     check(
         "command: [x]\nrollout: {strategy: canary}",
         &expect![[r#"
-        6:13: `rollout.strategy: canary` is not served by process targets (remove it, or choose another target than `local`)
-        6:23: a canary needs `steps` (write `steps: [{weight: 10, pause: 2m}, {weight: 50, pause: 5m}]`)
-    "#]],
+            6:23: a canary needs `steps` (write `steps: [{weight: 10, pause: 2m}, {weight: 50, pause: 5m}]`)
+            6:23: a canary shares traffic, and this app has no `routes` (add `routes`, or write `strategy: rolling`)
+        "#]],
     );
     check(
         "command: [x]\nrollout: {steps: [{weight: 10}, {weight: 10}]}",

@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use trueup_types::analysis::{Analysis, Ask};
 use trueup_types::desired::{DesiredApp, Inputs, Placement, Prune};
 use trueup_types::exposure::{Exposure, Route, Tls};
-use trueup_types::policy::{History, Policy, RevertMode, Strategy};
+use trueup_types::policy::{CanaryStep, History, Policy, RevertMode, Strategy};
 use trueup_types::release::Origin;
 use trueup_types::template::{Port, Protocol, RestartPolicy, Template};
 use trueup_types::{
-    AppName, InstanceId, Ordinal, Percent, Place, PortName, Quantity, Release, Revision, TargetName, TemplateDigest,
+    AppName, InstanceId, Label, Ordinal, Percent, Place, PortName, Quantity, Release, Revision, TargetName,
+    TemplateDigest,
 };
 
 /// The one app of every world here.
@@ -135,6 +137,8 @@ impl Sketch {
     fn set(&mut self, word: &str, value: &str) {
         let time = || wait(value).unwrap_or_else(|| panic!("`{value}` is not a wait"));
         match word {
+            "steps" => self.canary(value),
+            "analysis" => self.analyse(value),
             "surge" => self.policy.max_surge = value.parse().expect("a quantity"),
             "unavailable" => self.policy.max_unavailable = value.parse().expect("a quantity"),
             "minHealthy" => self.policy.min_healthy = time(),
@@ -150,6 +154,34 @@ impl Sketch {
             "on" => self.target = TargetName::new(value).expect("a target"),
             _ => panic!("nobody knows what `{word} {value}` wants"),
         }
+    }
+
+    /// Reads `10@30s,50@approve`: the steps of a canary.
+    fn canary(&mut self, steps: &str) {
+        let step = |text: &str| {
+            let (weight, rest) = text.split_once('@').expect("a weight and a pause");
+            let weight = Percent::new(weight.parse().expect("a weight")).expect("a share");
+            CanaryStep {
+                weight,
+                pause: wait(rest).unwrap_or_default(),
+                approve: rest == "approve",
+                analysis: Vec::new(),
+            }
+        };
+        self.policy.strategy = Strategy::Canary;
+        self.policy.steps = steps.split(',').map(step).collect();
+    }
+
+    /// Has an analysis of this name asked at every step of the canary.
+    fn analyse(&mut self, name: &str) {
+        let analysis = Analysis {
+            name: Label::new(name).expect("a name"),
+            ask: Ask::Exec { command: vec!["true".to_owned()] },
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            failures: 1,
+        };
+        self.policy.steps.iter_mut().for_each(|step| step.analysis.push(analysis.clone()));
     }
 
     /// The template of a version of this app.

@@ -21,7 +21,9 @@ use trueup_types::observed::{
     ExitWhy, Health, Incarnation, Instance, Phase, ProbeFailure, RouteSeen, RouteSight, Sighting,
 };
 use trueup_types::order::Order;
-use trueup_types::record::{AppRecord, Evidence, Exits, Outcome, Pin, Rejection, ReleaseNote, Rollout, Stage, Word};
+use trueup_types::record::{
+    AppRecord, CanaryAt, Evidence, Exits, Outcome, Pin, Rejection, ReleaseNote, Rollout, Stage, Word,
+};
 use trueup_types::route::{AppRoutes, Backend, RouteEntry};
 use trueup_types::time::Stopwatch;
 use trueup_types::{AppName, Generation, InstanceId, Label, Observed, Place, Release, Revision, TargetName, Timestamp};
@@ -62,6 +64,7 @@ pub fn order(text: &str) -> Order {
         "resume" => Order::Resume,
         "suspend" => Order::Suspend,
         "restart" => Order::Restart,
+        "promote" if words.next() == Some("fully") => Order::PromoteFully,
         "promote" => Order::Promote,
         "abort" => Order::Abort,
         "reconcile" => Order::Reconcile,
@@ -343,6 +346,7 @@ fn passage(verb: &str, to: Revision, since: Timestamp) -> Rollout {
             progress: watch,
             passed: 0,
             waits: (0..4).map(|ordinal| (id(to, ordinal), watch)).collect(),
+            canary: CanaryAt::default(),
         },
         "baking" => Rollout::Baking { to, began: since, bake: watch },
         _ => Rollout::Reverting { from: to, since, spent: watch },

@@ -3,15 +3,16 @@
 //! Lines of a script: `want …` edits the manifest, `gone` takes it away; `v2 exits 2s`, `v2 never passes`, … say how a
 //! version behaves; `settle` lets time pass until nothing is left to do, `wait 5s` so long and `tick` not at all;
 //! `crash`, `sicken`, `heal`, `vanish web-r1-0` and `busy web-r1-0 3` happen to an instance; `order retry` is a person's
-//! word; `dark 20m`, `host lost`, `daemon restarts` and `store lost` happen to all. The tale has a line for each moment
+//! word, `answer errors bad it is 3` what a canary's analysis was answered; `dark 20m`, `host lost`, `daemon restarts` and `store lost` happen to all. The tale has a line for each moment
 //! at which something was done or stood otherwise than before.
 
 use std::time::Duration;
 
 use trueup_plan::command;
+use trueup_types::analysis::Answer;
 use trueup_types::desired::Prune;
 use trueup_types::observed::ExitWhy;
-use trueup_types::{InstanceId, TargetName, Timestamp, Wake};
+use trueup_types::{InstanceId, Label, TargetName, Timestamp, Wake};
 
 use super::app::{Sketch, wait};
 use super::model::{Behaviour, Being, Life, Model, Ticked};
@@ -47,6 +48,7 @@ impl Tale {
             "wait" => return self.wait(wait(rest).expect("a wait")),
             "tick" => return drop(self.tick()),
             "order" => self.order(rest),
+            "answer" => self.answer(rest),
             "dark" => {
                 let to = self.model.now.after(wait(rest).expect("a wait"));
                 self.model.pass(to);
@@ -59,6 +61,20 @@ impl Tale {
             _ => drop(self.model.behaviours.insert(verb.to_owned(), behaviour(rest))),
         }
         self.lines.push(format!("> {line}"));
+    }
+
+    /// Takes in `errors bad it is 3`: what an analysis of the step at hand was answered.
+    fn answer(&mut self, words: &str) {
+        let (name, rest) = words.split_once(' ').expect("a name and an answer");
+        let (word, why) = rest.split_once(' ').unwrap_or((rest, ""));
+        let answer = match word {
+            "good" => Answer::Good,
+            "bad" => Answer::Bad(why.to_owned()),
+            _ => Answer::Nothing(why.to_owned()),
+        };
+        let desired = self.model.desired().expect("it is wanted");
+        let (standing, _) = trueup_plan::analyses(&self.model.record, &desired).expect("a step with analyses");
+        trueup_plan::learn(&mut self.model.record, standing, &Label::new(name).expect("a name"), answer);
     }
 
     fn order(&mut self, words: &str) {

@@ -1,6 +1,7 @@
 //! Tables: a world in words, and what is decided about it in words.
 
 mod bakes;
+mod canaries;
 mod commands;
 mod drift;
 mod modelled;

@@ -256,6 +256,7 @@ fn order(verb: &str, rest: &[&str]) -> Order {
         ("suspend", []) => Order::Suspend,
         ("restart", []) => Order::Restart,
         ("promote", []) => Order::Promote,
+        ("promote", ["fully"]) => Order::PromoteFully,
         ("abort", []) => Order::Abort,
         ("reconcile", []) => Order::Reconcile,
         _ => panic!("there is no order `{verb}`"),

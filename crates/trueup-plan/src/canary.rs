@@ -1,0 +1,184 @@
+//! How much of the traffic a canary gets, step by step.
+//!
+//! Once all new instances have met their gate, `passage` asks here at each tick whether a step still holds the rollout,
+//! and `routes` shares traffic by the weight that is answered. A step begins when the *seen* table shares by its weight;
+//! from then on its watched time counts, and the new release is judged as in a bake. Steps are taken one at a time and
+//! never back; a first release, a person's rollback and a revert take none.
+
+use trueup_types::analysis::{Analysis, Answer, Tally};
+use trueup_types::desired::DesiredApp;
+use trueup_types::number::Percent;
+use trueup_types::policy::{CanaryStep, Strategy};
+use trueup_types::record::{AppRecord, CanaryAt, Evidence, Rollout};
+use trueup_types::time::Stopwatch;
+use trueup_types::{AppRoutes, Label, Release, Revision, RouteSight, Timestamp};
+
+use crate::census::{Census, Role};
+use crate::judge::{self, Bake};
+use crate::rollout::Scene;
+use crate::surge::Surge;
+
+/// What a canary's step says of this tick.
+#[derive(Debug)]
+pub(crate) enum Canary {
+    /// There is none, or it is through: everything goes to the new release.
+    Over,
+    /// So much goes to the new release, and no more.
+    Holds(Percent),
+    /// What fails cannot be judged until probes have answered once more; so much goes to the new release meanwhile.
+    Unsure(Percent),
+    /// The new release is bad.
+    Bad(Evidence),
+}
+
+/// The step that a rollout stands at, if it is a canary's and is not through.
+pub(crate) fn step<'d>(record: &AppRecord, desired: &'d DesiredApp, at: &CanaryAt) -> Option<&'d CanaryStep> {
+    let shares = desired.policy.strategy == Strategy::Canary && Surge::of(desired).keeps_old;
+    let routed = !desired.exposure.routes.is_empty();
+    let first = record.current_release().is_none();
+    let step = usize::try_from(at.step).ok().and_then(|step| desired.policy.steps.get(step));
+    step.filter(|_| shares && routed && !first && record.pin.is_none())
+}
+
+/// Moves a canary by at most one step; `crashed` is an exit by itself that was counted at this tick.
+pub(crate) fn advance(
+    at: &mut CanaryAt,
+    record: &AppRecord,
+    scene: &Scene<'_>,
+    (release, good): (&Release, Option<&Release>),
+    crashed: Option<&trueup_types::Instance>,
+) -> Canary {
+    let Some(step) = step(record, scene.desired, at) else { return Canary::Over };
+    let census = Census::take(scene.observed, Some(release), good, scene.desired.policy.min_healthy, scene.now);
+    if at.shared.is_none() && shares_by(&scene.observed.routes, &census, step.weight) {
+        at.shared = Some(Stopwatch::started(scene.now));
+    }
+    let mut watch = at.shared.unwrap_or_else(|| Stopwatch::started(scene.now));
+    let judged = if at.begun() { judge::bakes(scene, release, good, crashed, watch.watched()) } else { Bake::Good };
+    let unsure = match judged {
+        Bake::Bad(evidence) => return Canary::Bad(evidence),
+        // Time in which nobody sees where traffic goes proves nothing.
+        Bake::Good if matches!(scene.observed.routes, RouteSight::Unknown(_)) => {
+            watch.skip(scene.now);
+            false
+        }
+        Bake::Good => {
+            watch.advance(scene.observed.sighted_since, scene.now);
+            false
+        }
+        Bake::BothFail => {
+            watch.skip(scene.now);
+            false
+        }
+        Bake::Unsure => {
+            watch.skip(scene.now);
+            true
+        }
+    };
+    if at.shared.is_some() {
+        at.shared = Some(watch);
+    }
+    if let Some(evidence) = condemned(step, at) {
+        return Canary::Bad(evidence);
+    }
+    let content = step.analysis.iter().all(|one| at.tallies.get(&one.name).is_some_and(Tally::content));
+    let waited = at.shared.is_some() && watch.reached(step.pause) && !step.approve && content;
+    if unsure || !(waited || at.promoted) {
+        return if unsure { Canary::Unsure(step.weight) } else { Canary::Holds(step.weight) };
+    }
+    *at = CanaryAt { step: at.step.saturating_add(1), ..CanaryAt::default() };
+    self::step(record, scene.desired, at).map_or(Canary::Over, |next| Canary::Holds(next.weight))
+}
+
+/// An analysis that was answered badly as often in a row as is borne.
+fn condemned(step: &CanaryStep, at: &CanaryAt) -> Option<Evidence> {
+    step.analysis.iter().find_map(|one| {
+        let tally = at.tallies.get(&one.name).filter(|tally| tally.bad >= one.failures)?;
+        let detail = tally.last.clone().unwrap_or_default();
+        Some(Evidence::Analysis { name: one.name.clone(), detail })
+    })
+}
+
+/// The analyses of the step that a rollout stands at, once the live table shares by its weight.
+#[must_use]
+pub fn analyses<'d>(record: &AppRecord, desired: &'d DesiredApp) -> Option<(Standing, &'d [Analysis])> {
+    let Rollout::Underway { to, canary: at, .. } = &record.rollout else { return None };
+    let step = step(record, desired, at).filter(|step| at.shared.is_some() && !step.analysis.is_empty())?;
+    Some((Standing { revision: *to, step: at.step }, &step.analysis))
+}
+
+/// Which step of which canary: an answer counts only for the one that it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The new release.
+    pub revision: Revision,
+    /// The step, from 0.
+    pub step: u32,
+}
+
+/// Takes the answer to an analysis into the record; one that was asked for another step is dropped.
+pub fn learn(record: &mut AppRecord, standing: Standing, name: &Label, answer: Answer) {
+    let Rollout::Underway { to, canary: at, .. } = &mut record.rollout else { return };
+    if (Standing { revision: *to, step: at.step }) == standing && at.shared.is_some() {
+        at.tallies.entry(name.clone()).or_default().count(answer);
+    }
+}
+
+/// When the step that a rollout stands at is over, if time alone ends it.
+pub(crate) fn due(record: &AppRecord, desired: &DesiredApp, at: &CanaryAt) -> Option<Timestamp> {
+    let step = step(record, desired, at).filter(|step| !step.approve)?;
+    at.shared.as_ref().filter(|shared| !shared.reached(step.pause)).map(|shared| shared.due(step.pause))
+}
+
+/// Whether the live table gives the fresh ones this share of the traffic, on every way in.
+fn shares_by(routes: &RouteSight, census: &Census<'_>, weight: Percent) -> bool {
+    let RouteSight::Seen(seen) = routes else { return false };
+    !seen.share.entries.is_empty()
+        && (0..seen.share.entries.len()).all(|entry| share_of(&seen.share, entry, census, weight))
+}
+
+fn share_of(share: &AppRoutes, entry: usize, census: &Census<'_>, weight: Percent) -> bool {
+    let Some(entry) = share.entries.get(entry) else { return false };
+    let fresh =
+        |backend: &&trueup_types::Backend| census.of(Role::Fresh).any(|member| *member.id() == backend.instance);
+    let all: u64 = entry.backends.iter().map(|backend| u64::from(backend.weight)).sum();
+    let ours: u64 = entry.backends.iter().filter(fresh).map(|backend| u64::from(backend.weight)).sum();
+    all > 0 && ours * 100 == all * u64::from(weight.get())
+}
+
+/// The weights of one fresh and of one other backend, so that all fresh ones together get `weight` percent.
+///
+/// The smallest whole numbers that do it exactly.
+pub(crate) fn weights(weight: Percent, fresh: u32, others: u32) -> (u32, u32) {
+    let share = u32::from(weight.get());
+    let (ours, theirs) = (share.saturating_mul(others), (100 - share.min(100)).saturating_mul(fresh));
+    let common = divisor(ours, theirs).max(1);
+    (ours / common, theirs / common)
+}
+
+fn divisor(one: u32, other: u32) -> u32 {
+    if other == 0 { one } else { divisor(other, one % other) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn percent(share: u8) -> Percent {
+        Percent::new(share).expect("a share")
+    }
+
+    #[test]
+    fn the_weights_share_exactly_whatever_the_numbers() {
+        for share in 1..100_u8 {
+            for (fresh, others) in [(1, 1), (3, 3), (3, 2), (1, 7), (40, 39)] {
+                let (one, other) = weights(percent(share), fresh, others);
+                let (ours, all) = (u64::from(one * fresh), u64::from(one * fresh + other * others));
+                assert!(one > 0 && other > 0, "{share} % of {fresh} and {others}");
+                assert_eq!(ours * 100, all * u64::from(share), "{share} % of {fresh} and {others}");
+            }
+        }
+        assert_eq!(weights(percent(10), 1, 1), (1, 9));
+        assert_eq!(weights(percent(50), 2, 2), (1, 1));
+    }
+}
