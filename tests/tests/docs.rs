@@ -24,6 +24,7 @@ use How::{Elsewhere, Ends, GoesOn};
 const KNOWN: &[(&str, How)] = &[
     ("trueup init DIR", Elsewhere("`the_starter_runs_as_it_is` runs it")),
     ("trueup run DIR", Elsewhere("this whole test runs it")),
+    ("trueup run examples/canary", Elsewhere("`every_example_converges_and_then_its_plan_is_empty` runs it")),
     ("trueup run examples/quickstart", Elsewhere("`every_example_converges_and_then_its_plan_is_empty` runs it")),
     ("trueup run .", Elsewhere("this whole test runs it")),
     ("trueup run DIR --once", Elsewhere("`once_converges_leaves_and_says_how_it_went` runs it")),
@@ -54,6 +55,9 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup resume NAME", Ends(0)),
     ("trueup restart NAME", Ends(0)),
     ("trueup promote NAME", Ends(1)),
+    ("trueup promote NAME --full", Ends(1)),
+    ("trueup promote shop", Ends(1)),
+    ("trueup promote shop --full", Ends(1)),
     ("trueup promote", Elsewhere("it is the short form of the one above")),
     ("trueup abort NAME", Ends(0)),
     ("trueup rollback NAME --to 5", Ends(1)),
@@ -75,7 +79,7 @@ fn commands(text: &str) -> Vec<String> {
 }
 
 fn documents() -> BTreeMap<PathBuf, String> {
-    let mut files = vec![root().join("README.md"), root().join("docs/manual.md")];
+    let mut files = vec![root().join("README.md"), root().join("docs/manual.md"), root().join("docs/canary.md")];
     files.push(root().join("crates/trueup/starter/README.md"));
     for example in std::fs::read_dir(root().join("examples")).expect("there are examples").flatten() {
         files.push(example.path().join("README.md"));

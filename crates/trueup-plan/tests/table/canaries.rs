@@ -151,7 +151,9 @@ fn a_bad_answer_to_an_analysis_reverts_and_silence_only_waits() {
     let script = "want 1×v1 steps 10@30s analysis errors\nsettle\nwant 1×v2\nwait 60s\n\
                   answer errors nothing connection refused\nwait 10m\nanswer errors good\nsettle\n\
                   want 1×v3\nwait 60s\nanswer errors good\nanswer errors bad it is 3\nsettle";
-    story(script, expect![[r#"
+    story(
+        script,
+        expect![[r#"
         > want 1×v1 steps 10@30s analysis errors
             0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
             0.000 Progressing: r1 is rolled out, 1 of 1 updated
@@ -179,5 +181,6 @@ fn a_bad_answer_to_an_analysis_reverts_and_silence_only_waits() {
           845.200 route web to [web-r2-0=1] (revert); Reverting: r3 failed: analysis errors: it is 3; going back to r2
           845.200 stop web-r3-0 (revert)
           845.400 remove web-r3-0 (revert)
-          845.400 Ready: r3 failed: analysis errors: it is 3; r2 serves"#]]);
+          845.400 Ready: r3 failed: analysis errors: it is 3; r2 serves"#]],
+    );
 }
