@@ -19,6 +19,7 @@ use trueup_types::{AppName, AppRecord, OwnerId, Revision, TargetName, Timestamp}
 use crate::clock::Clock;
 use crate::conditions::Onsets;
 use crate::events::{About, Events};
+use crate::heartbeat::Heartbeat;
 use crate::probe_book::ProbeBook;
 use crate::queue::{Ask, Priority, Queue};
 use crate::route_book::RouteBook;
@@ -104,6 +105,7 @@ pub(crate) struct Engine {
     pub onsets: Mutex<Onsets>,
     pub surveyed: AtomicBool,
     pub started_at: Timestamp,
+    pub heartbeat: Heartbeat,
     pub dirty: Notify,
     pub status_fault: Mutex<Option<String>>,
 }
@@ -168,6 +170,7 @@ impl Engine {
             onsets: Mutex::default(),
             surveyed: AtomicBool::new(false),
             started_at: now,
+            heartbeat: Heartbeat::begun(now),
             dirty: Notify::new(),
             status_fault: Mutex::default(),
         }
