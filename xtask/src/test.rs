@@ -1,5 +1,7 @@
 //! `cargo xtask test`: installs what the tests need, builds everything once, and runs everything.
 
+use std::time::{Duration, Instant};
+
 use clap::Args;
 
 use crate::components::{self, FOR_TESTS};
@@ -30,21 +32,51 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if let Some(package) = &options.package {
         return run_cargo(&["test", "--locked", "--package", package]);
     }
+    let mut laps = Laps::default();
+    let outcome = everything(&mut laps);
+    laps.tell();
+    outcome
+}
+
+fn everything(laps: &mut Laps) -> anyhow::Result<()> {
     // The binary first: the end-to-end tests start it.
-    run_cargo(&["build", "--locked", "--package", "trueup"])?;
+    laps.lap("the binary", || run_cargo(&["build", "--locked", "--package", "trueup"]))?;
     // The proof opens the museum of bugs, and so is built apart.
-    let apart = ["--exclude", "trueup-tests", "--exclude", "trueup-prove"];
-    run_cargo(&[&["test", "--locked", "--workspace"][..], &apart].concat())?;
-    run_cargo(&["test", "--locked", "--profile", "proof", "--package", "trueup-prove"])?;
+    let others = ["--locked", "--workspace", "--exclude", "trueup-tests", "--exclude", "trueup-prove"];
+    laps.lap("every crate's tests, built", || run_cargo(&[&["test", "--no-run"][..], &others].concat()))?;
+    laps.lap("every crate's tests", || run_cargo(&[&["test"][..], &others].concat()))?;
+    let proof = ["test", "--locked", "--profile", "proof", "--package", "trueup-prove"];
+    laps.lap("the proof, built, and its own tests", || run_cargo(&proof))?;
     let tiers = PROVEN.iter().flat_map(|tier| ["--only", tier]);
     let words: Vec<_> = tiers.chain(["--ci"]).map(str::to_owned).collect();
-    prove::run(&words)?;
+    laps.lap("the proof's tiers", || prove::run(&words))?;
     // One at a time: they load both cores, and count failed requests.
-    run_cargo(&["test", "--locked", "--package", "trueup-tests", "--", "--test-threads=1", "--nocapture"])
+    let alone = ["test", "--locked", "--package", "trueup-tests", "--", "--test-threads=1", "--nocapture"];
+    laps.lap("end to end", || run_cargo(&alone))
 }
 
 fn run_cargo(words: &[&str]) -> anyhow::Result<()> {
     shell::run(cargo().args(words))
+}
+
+/// How long each part took: a whole run has a bound, and who goes beyond it wants to know where.
+#[derive(Default)]
+struct Laps(Vec<(String, Duration)>);
+
+impl Laps {
+    #[expect(clippy::disallowed_methods, reason = "the one place of the chores that reads a clock")]
+    fn lap(&mut self, what: &str, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let outcome = work();
+        self.0.push((what.to_owned(), begun.elapsed()));
+        outcome
+    }
+
+    fn tell(&self) {
+        let all: Duration = self.0.iter().map(|(_, took)| *took).sum();
+        self.0.iter().for_each(|(what, took)| say(&format!("{:>5} s  {what}", took.as_secs())));
+        say(&format!("{:>5} s  in all", all.as_secs()));
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place of the chores that reads the environment")]

@@ -341,6 +341,7 @@ async fn chores(engine: Arc<Engine>, leave: CancellationToken) {
             () = tokio::time::sleep(CHORES) => false,
             () = leave.cancelled() => true,
         };
+        engine.heartbeat.beat(engine.now());
         let unsaved = engine.events.take_unsaved();
         if !unsaved.is_empty()
             && let Err(error) = engine.parts.store.append_events(&unsaved).await

@@ -20,6 +20,7 @@ use crate::analyst::Analyst;
 use crate::clock::Clock;
 use crate::conditions::Onsets;
 use crate::events::{About, Events};
+use crate::heartbeat::Heartbeat;
 use crate::probe_book::ProbeBook;
 use crate::queue::{Ask, Priority, Queue};
 use crate::route_book::RouteBook;
@@ -106,6 +107,7 @@ pub(crate) struct Engine {
     pub onsets: Mutex<Onsets>,
     pub surveyed: AtomicBool,
     pub started_at: Timestamp,
+    pub heartbeat: Heartbeat,
     pub dirty: Notify,
     pub status_fault: Mutex<Option<String>>,
 }
@@ -172,6 +174,7 @@ impl Engine {
             onsets: Mutex::default(),
             surveyed: AtomicBool::new(false),
             started_at: now,
+            heartbeat: Heartbeat::begun(now),
             dirty: Notify::new(),
             status_fault: Mutex::default(),
         }

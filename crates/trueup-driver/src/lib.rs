@@ -17,6 +17,7 @@ mod engine;
 pub mod events;
 mod evidence;
 pub mod guard;
+mod heartbeat;
 mod jitter;
 mod notices;
 pub mod preview;

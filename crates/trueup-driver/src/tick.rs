@@ -207,7 +207,7 @@ async fn look(
             homes.extend(engine.targets.lock().expect("no holder panics").keys().cloned());
         }
     }
-    let (mut at, mut since) = (engine.now(), engine.started_at);
+    let (mut at, mut since) = (engine.now(), Timestamp::ZERO);
     let mut seen = Vec::new();
     for name in homes {
         let Some(target) = engine.target(&name) else {
@@ -238,6 +238,8 @@ async fn look(
     if is_older(&memory.record, &instances) {
         recall(engine, app, memory, &instances);
     }
+    // What a survey saw before the host slept is no sight of the time since.
+    let since = since.max(engine.heartbeat.beat(engine.now()));
     Ok(Observed { at, sighted_since: since, instances, routes })
 }
 

@@ -9,12 +9,13 @@ use trueup_types::analysis::{Analysis, Answer, Tally};
 use trueup_types::desired::DesiredApp;
 use trueup_types::number::Percent;
 use trueup_types::policy::{CanaryStep, Strategy};
-use trueup_types::record::{AppRecord, CanaryAt, Evidence, Rollout};
+use trueup_types::record::{AppRecord, CanaryAt, DeployPhase, Evidence, Rollout};
 use trueup_types::time::Stopwatch;
 use trueup_types::{AppRoutes, Label, Release, Revision, RouteSight, Timestamp};
 
 use crate::census::{Census, Role};
 use crate::judge::{self, Bake};
+use crate::notes;
 use crate::rollout::Scene;
 use crate::surge::Surge;
 
@@ -54,7 +55,8 @@ pub(crate) fn advance(
         at.shared = Some(Stopwatch::started(scene.now));
     }
     let mut watch = at.shared.unwrap_or_else(|| Stopwatch::started(scene.now));
-    let judged = if at.begun() { judge::bakes(scene, release, good, crashed, watch.watched()) } else { Bake::Good };
+    let met = notes::entered(record, release.revision, DeployPhase::Route);
+    let judged = if at.begun() { judge::bakes(scene, release, good, crashed, met) } else { Bake::Good };
     let unsure = match judged {
         Bake::Bad(evidence) => return Canary::Bad(evidence),
         // Time in which nobody sees where traffic goes proves nothing.

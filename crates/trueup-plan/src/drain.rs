@@ -40,9 +40,11 @@ pub(crate) fn leaving(
     let wanted = usize::try_from(desired.replicas() + extra).unwrap_or(usize::MAX);
     if heading.mode != Mode::Fallen {
         let mut spare: Vec<_> = census.of(Role::Fresh).filter(stays).collect();
-        // Those that do least go first; among equals the highest ordinal.
+        // Those that do least go first, and those of which nobody knows what they do last of these; among equals the
+        // highest ordinal.
         spare.sort_by_key(|member| {
-            (member.vigour.passes(), member.vigour.runs(), std::cmp::Reverse(member.id().ordinal))
+            let vigour = member.vigour;
+            (vigour.passes(), vigour == Vigour::Unknown, vigour.runs(), std::cmp::Reverse(member.id().ordinal))
         });
         let going = spare.iter().filter(|member| member.vigour == Vigour::Going).map(|member| key(member));
         leaving.extend(going);
@@ -87,12 +89,15 @@ fn crowded(desired: &DesiredApp, heading: &Heading, census: &Census<'_>, extra: 
     room == 0 && census.count(Role::Fresh, |vigour| vigour != Vigour::Going) < replicas + extra
 }
 
-/// How many of the spare ones pass and stay until enough of those that serve do.
+/// How many of the spare ones stay until enough of those that serve surely pass: as many as pass, and where these are too
+/// few all of which nobody knows how they do.
 fn still_needed(desired: &DesiredApp, census: &Census<'_>, serving: &BTreeSet<Key>, spare: &[&Member<'_>]) -> usize {
     let sure = census.members.iter().filter(|member| member.vigour.passes() && serving.contains(&key(member))).count();
     let least = usize::try_from(desired.replicas().saturating_sub(Surge::of(desired).unavailable));
     let short = least.unwrap_or(usize::MAX).saturating_sub(sure);
-    spare.iter().filter(|member| member.vigour.passes()).count().min(short)
+    let passing = spare.iter().filter(|member| member.vigour.passes()).count();
+    let unknown = spare.iter().filter(|member| member.vigour == Vigour::Unknown).count();
+    if passing >= short { short } else { passing + unknown }
 }
 
 fn leaves_by_role(heading: &Heading, member: &Member<'_>) -> bool {

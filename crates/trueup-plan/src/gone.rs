@@ -37,12 +37,14 @@ pub(crate) fn plan(prune: Prune, observed: &Observed, permits: &Permits, record:
     record.rollout = Rollout::Idle;
     let routed = match &observed.routes {
         RouteSight::Seen(seen) => !seen.share.entries.is_empty(),
-        RouteSight::Unknown(_) => false,
+        // Not seen is not absent: forgotten now, what is left of it in the table would stay for ever.
+        RouteSight::Unknown(_) => true,
     };
     if census.members.is_empty() && !routed {
         return still(record, &census, State::Gone, "nothing of it is left");
     }
-    let mut wake = Wake::At(now.after(limits::LOOK_AGAIN), WakeReason::LookAgain);
+    let again = if census.members.is_empty() { limits::PERMIT_AGAIN } else { limits::LOOK_AGAIN };
+    let mut wake = Wake::At(now.after(again), WakeReason::LookAgain);
     let mut steps = Vec::new();
     if let RouteSight::Seen(seen) = &observed.routes
         && routed

@@ -4,7 +4,6 @@
 //! `passage` decides whether to revert.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use trueup_museum::{Bug, planted};
 use trueup_types::observed::{ExitWhy, Health, Instance, Phase};
@@ -113,11 +112,11 @@ pub(crate) fn bakes(
     release: &Release,
     good: Option<&Release>,
     crashed: Option<&Instance>,
-    baked: Duration,
+    promoted: Option<Timestamp>,
 ) -> Bake {
     let grown = |since: Timestamp| {
-        let age = scene.now.since(since);
-        age >= baked || age >= scene.desired.policy.healthy_deadline
+        let passed_the_gate = promoted.is_none_or(|promoted| since <= promoted);
+        passed_the_gate || scene.now.since(since) >= scene.desired.policy.healthy_deadline
     };
     let ours = of_release(scene, release);
     if let Some(evidence) = ours.iter().find_map(|one| cannot_start(one)) {

@@ -30,6 +30,12 @@ pub(crate) fn enter(record: &mut AppRecord, revision: Revision, phase: DeployPha
     note.phases.push(PhaseNote { phase, started: now, ended: None });
 }
 
+/// When a release entered a phase, where that was noted.
+pub(crate) fn entered(record: &AppRecord, revision: Revision, phase: DeployPhase) -> Option<Timestamp> {
+    let note = record.history.iter().find(|note| note.revision == revision)?;
+    note.phases.iter().find(|one| one.phase == phase).map(|one| one.started)
+}
+
 /// Notes what came of a release; the first word stands, but for a later rollback.
 pub(crate) fn close(
     record: &mut AppRecord,

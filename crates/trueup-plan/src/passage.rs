@@ -191,7 +191,8 @@ pub(crate) fn baking(
         return superseded(record, scene, &release);
     }
     let good = record.current_release().filter(|good| good.revision != to).cloned();
-    let judged = judge::bakes(scene, &release, good.as_deref(), crashed.as_ref(), bake.watched());
+    let promoted = notes::entered(record, to, DeployPhase::Bake);
+    let judged = judge::bakes(scene, &release, good.as_deref(), crashed.as_ref(), promoted);
     let unsure = matches!(judged, Bake::Unsure);
     match judged {
         // Without traffic it proves nothing.

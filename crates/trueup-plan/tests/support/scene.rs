@@ -7,6 +7,7 @@
 //! | `r1: 0 passing 1h routed, 1 exited 1 5s` | instances of revision 1, which is version `v1` unless `r1=v2:` says so |
 //! | `good r1`, `knows r3=v3` | the last good release; a release that is remembered |
 //! | `rolling r2 30s`, `baking r2 10s`, `reverting r2 5s` | the passage, and for how long |
+//! | `promoted r2 10s` | when its bake began, as its note tells |
 //! | `rejected r2`, `failed r2` | a rejected digest, with or without a revert |
 //! | `exits r2-0 3`, `unrouted r1-0 5s`, `backoff 5s`, `pin r1`, `suspended`, `edited`, `reverted` | more memory |
 //! | `may not roll: cap`, `needs db`, `sighted 5s`, `edge dark`, `edge 503` | permits and sight |
@@ -22,7 +23,8 @@ use trueup_types::observed::{
 };
 use trueup_types::order::Order;
 use trueup_types::record::{
-    AppRecord, CanaryAt, Evidence, Exits, Outcome, Pin, Rejection, ReleaseNote, Rollout, Stage, Word,
+    AppRecord, CanaryAt, DeployPhase, Evidence, Exits, Outcome, PhaseNote, Pin, Rejection, ReleaseNote, Rollout, Stage,
+    Word,
 };
 use trueup_types::route::{AppRoutes, Backend, RouteEntry};
 use trueup_types::time::Stopwatch;
@@ -230,6 +232,7 @@ impl Reader {
                 self.note(&release, (verb == "reverting").then_some(Outcome::Reverted));
                 self.scene.record.rollout = passage(verb, release.revision, since());
             }
+            "promoted" => self.promote(revision(first), since()),
             "rejected" | "failed" => self.reject(first, verb),
             "exits" => {
                 let count = second.parse().expect("a count");
@@ -246,6 +249,12 @@ impl Reader {
             "reverted" => self.scene.record.reverted_generation = Some(self.scene.record.generation),
             _ => panic!("nobody knows what `{verb} {rest}` says"),
         }
+    }
+
+    fn promote(&mut self, number: Revision, started: Timestamp) {
+        let note = self.scene.record.history.iter_mut().find(|note| note.revision == number);
+        let note = note.expect("a note of what is baked");
+        note.phases.push(PhaseNote { phase: DeployPhase::Bake, started, ended: None });
     }
 
     fn reject(&mut self, text: &str, verb: &str) {
