@@ -31,7 +31,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use trueup_museum::{Bug, planted};
-use trueup_types::desired::{DesiredApp, Permits};
+use trueup_types::desired::{DesiredApp, Hold, Permits};
 use trueup_types::{AppRecord, Instance, Observed, Plan, Timestamp, Wake, WakeReason, Wanted};
 
 pub use absorb::absorb;
@@ -112,8 +112,9 @@ fn soon(heading: &rollout::Heading, census: &Census<'_>, steps: &[trueup_types::
     if !steps.is_empty() || going {
         wake = Wake::At(now.after(limits::LOOK_AGAIN), WakeReason::LookAgain);
     }
-    if heading.hold.is_some() {
-        wake = wake.or(Wake::At(now.after(limits::PERMIT_AGAIN), WakeReason::Permit));
+    if let Some(hold) = &heading.hold {
+        let wait = if matches!(hold, Hold::RolloutCap { .. }) { limits::PLACE_AGAIN } else { limits::PERMIT_AGAIN };
+        wake = wake.or(Wake::At(now.after(wait), WakeReason::Permit));
     }
     if heading.unsure {
         wake = wake.or(Wake::At(now.after(limits::ANSWER_AGAIN), WakeReason::Bake));

@@ -14,6 +14,8 @@ pub const RETRY_FIRST: Duration = Duration::from_millis(100);
 pub const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How soon a held app asks again for its permit.
 pub const PERMIT_AGAIN: Duration = Duration::from_secs(2);
+/// The same for one that waits for a place among the rollouts: it is told when one is free, and a thousand may wait.
+pub const PLACE_AGAIN: Duration = Duration::from_secs(30);
 /// How soon a bake looks again at probes that have yet to answer: further bad answers are no event.
 pub const ANSWER_AGAIN: Duration = Duration::from_secs(1);
 

@@ -41,7 +41,7 @@ fn a_rollout_waits_for_its_turn() {
             remembered: r1 is good
             may not roll: 4 rollouts are under way, the most at a time
             waiting: 4 rollouts are under way, the most at a time; r1 stays
-            look again in 2000 ms (permit)"#]],
+            look again in 30000 ms (permit)"#]],
     );
 }
 
