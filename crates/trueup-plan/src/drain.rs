@@ -34,7 +34,7 @@ pub(crate) fn leaving(
         .map(key)
         .collect();
     if heading.mode == Mode::Held {
-        leaving.extend(in_the_way(desired, census, serving));
+        leaving.extend(in_the_way(desired, census, serving, extra));
     }
     let slots = census.of(Role::Fresh).filter(|member| member.vigour != Vigour::Going).count();
     let wanted = usize::try_from(desired.replicas() + extra).unwrap_or(usize::MAX);
@@ -179,13 +179,15 @@ fn healthy_still(
     healthy.take(short).map(key).collect()
 }
 
-/// Those of a held rollout that keep the good release from its number; the newest stay longest, for a person to look at.
-fn in_the_way(desired: &DesiredApp, census: &Census<'_>, serving: &BTreeSet<Key>) -> Vec<Key> {
+/// Those of a held rollout that keep the good release from its number, or from a replacement of what fails of it; the
+/// newest stay longest, for a person to look at.
+fn in_the_way(desired: &DesiredApp, census: &Census<'_>, serving: &BTreeSet<Key>, extra: u32) -> Vec<Key> {
     let replicas = desired.replicas();
     let there = census.count(Role::Fresh, |vigour| vigour.runs() || vigour == Vigour::Completed);
     let coming = Surge::of(desired).free_to_replace(census, replicas)
         + census.count(Role::Stale, |vigour| vigour == Vigour::Going);
-    let short = usize::try_from(replicas.saturating_sub(there).saturating_sub(coming)).unwrap_or(usize::MAX);
+    let short = (replicas + extra).saturating_sub(there).saturating_sub(coming);
+    let short = usize::try_from(short).unwrap_or(usize::MAX);
     let held = census.of(Role::Stale).filter(|member| member.vigour.runs() && !serving.contains(&key(member)));
     held.take(short).map(key).collect()
 }

@@ -114,10 +114,7 @@ pub(crate) fn bakes(
     crashed: Option<&Instance>,
     promoted: Option<Timestamp>,
 ) -> Bake {
-    let grown = |since: Timestamp| {
-        let passed_the_gate = promoted.is_none_or(|promoted| since <= promoted);
-        passed_the_gate || scene.now.since(since) >= scene.desired.policy.healthy_deadline
-    };
+    let grown = |since: Timestamp| judged_from(scene, since, promoted) <= scene.now;
     let ours = of_release(scene, release);
     if let Some(evidence) = ours.iter().find_map(|one| cannot_start(one)) {
         return Bake::Bad(evidence);
@@ -141,6 +138,22 @@ pub(crate) fn bakes(
         Control::Fails => Bake::BothFail,
         Control::Silent => Bake::Unsure,
     }
+}
+
+/// From when on a failure within the bake counts against one whose life began at `since`.
+fn judged_from(scene: &Scene<'_>, since: Timestamp, promoted: Option<Timestamp>) -> Timestamp {
+    let passed_the_gate = promoted.is_none_or(|promoted| since <= promoted);
+    if passed_the_gate { since } else { since.after(scene.desired.policy.healthy_deadline) }
+}
+
+/// When the next one that fails, and began its life within the bake, has had its time.
+pub(crate) fn next_judged(scene: &Scene<'_>, release: &Release, promoted: Option<Timestamp>) -> Option<Timestamp> {
+    let failing = of_release(scene, release).into_iter().filter(|one| matches!(one.health, Health::Failed { .. }));
+    let due = failing.filter_map(|one| match one.sighting.phase {
+        Phase::Running { since } => Some(judged_from(scene, since, promoted)),
+        Phase::Created | Phase::Starting | Phase::Asleep | Phase::Exited { .. } | Phase::Vanishing { .. } => None,
+    });
+    due.filter(|due| *due > scene.now).min()
 }
 
 /// Asks the old ones about a failure of the new.

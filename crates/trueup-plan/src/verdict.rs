@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 
 use trueup_types::analysis::Tally;
-use trueup_types::record::{AppRecord, Rollout};
+use trueup_types::record::{AppRecord, DeployPhase, Rollout};
 use trueup_types::verdict::{Counts, Stall, State};
-use trueup_types::{Verdict, Wake, WakeReason};
+use trueup_types::{Revision, Timestamp, Verdict, Wake, WakeReason};
 
-use crate::canary;
 use crate::census::{Census, Role, Vigour};
 use crate::rollout::{Heading, Mode, Scene, answers};
 use crate::routes::{Key, key};
+use crate::{canary, judge, notes};
 
 /// How the app stands.
 pub(crate) fn of(
@@ -195,23 +195,38 @@ fn rejected_cause(record: &AppRecord, heading: &Heading) -> String {
     }
 }
 
+fn deadline(due: Option<Timestamp>) -> Wake {
+    due.map_or(Wake::OnChange, |due| Wake::At(due, WakeReason::Deadline))
+}
+
+/// When the next one that fails, and is too young yet to be blamed, will be old enough; it was old enough at this phase
+/// if it was there.
+fn next_judged(record: &AppRecord, scene: &Scene<'_>, to: Revision, phase: DeployPhase) -> Wake {
+    let entered = notes::entered(record, to, phase);
+    deadline(record.release(to).and_then(|release| judge::next_judged(scene, release, entered)))
+}
+
 /// The deadline that comes next.
 pub(crate) fn deadlines(record: &AppRecord, scene: &Scene<'_>, heading: &Heading) -> Wake {
     let policy = &scene.desired.policy;
     match &record.rollout {
         Rollout::Idle => Wake::OnChange,
-        Rollout::Underway { canary: at, .. } if heading.weight.is_some() => {
+        Rollout::Underway { to, canary: at, waits, .. } if heading.weight.is_some() => {
             let due = canary::due(record, scene.desired, at);
-            due.map_or(Wake::OnChange, |due| Wake::At(due, WakeReason::Pause))
+            let due = due.map_or(Wake::OnChange, |due| Wake::At(due, WakeReason::Pause));
+            let waits = waits.values().map(|watch| watch.due(policy.healthy_deadline)).min();
+            due.or(next_judged(record, scene, *to, DeployPhase::Route)).or(deadline(waits))
         }
         Rollout::Underway { progress, waits, .. } => {
             let waits = waits.values().map(|watch| watch.due(policy.healthy_deadline));
-            let due = waits.chain([progress.due(policy.progress_deadline)]).min();
-            due.map_or(Wake::OnChange, |due| Wake::At(due, WakeReason::Deadline))
+            deadline(waits.chain([progress.due(policy.progress_deadline)]).min())
         }
-        // Past its end the bake waits for health, which is an event.
-        Rollout::Baking { bake, .. } if bake.reached(policy.bake) => Wake::OnChange,
-        Rollout::Baking { bake, .. } => Wake::At(bake.due(policy.bake), WakeReason::Bake),
+        Rollout::Baking { to, bake, .. } => {
+            let judged = next_judged(record, scene, *to, DeployPhase::Bake);
+            // Past its end the bake waits for health, which is an event.
+            let ended = bake.reached(policy.bake);
+            if ended { judged } else { Wake::At(bake.due(policy.bake), WakeReason::Bake).or(judged) }
+        }
         Rollout::Reverting { .. } if heading.stall.is_some() => Wake::OnChange,
         Rollout::Reverting { spent, .. } => Wake::At(spent.due(policy.progress_deadline), WakeReason::Deadline),
     }

@@ -73,3 +73,16 @@ fn an_old_one_is_not_waited_for_longer_than_the_gate_waits() {
             look again in 0 ms (look again)"#]],
     );
 }
+
+#[test]
+fn one_that_came_up_within_the_bake_is_judged_when_it_has_had_its_time() {
+    check(
+        "want 1×v2 | good r1 | r1: 0 passing 1h routed | baking r2 10m | promoted r2 10m | r2: 0 failing 20s",
+        expect![[r#"
+            wanted: 1 × v2 on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms routed, web-r2-0 failing (status 503)
+            remembered: r1 is good, baking r2
+            baking: r2 is promoted and watched
+            look again in 280000 ms (deadline)"#]],
+    );
+}

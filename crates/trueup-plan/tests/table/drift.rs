@@ -218,3 +218,17 @@ fn the_old_one_that_passes_stays_until_it_serves_though_there_is_no_room_for_the
             look again in 4000 ms (health gate)"#]],
     );
 }
+
+#[test]
+fn what_a_held_rollout_left_behind_gives_way_to_a_replacement_of_the_good_one() {
+    check(
+        "want 1×v2 hold | good r1 | failed r2 | r1: 0 failing 10m routed | r2: 0 waiting",
+        expect![[r#"
+        wanted: 1 × v2 on local, blueGreen
+        seen: web-r1-0 failing (status 503) routed, web-r2-0 waiting
+        remembered: r1 is good, 1 rejected
+        stop web-r2-0 (stale)
+        stalled: r2 failed: its instances exited 4 times, last web-r2-0 with code 1; reverting is off, r1 serves and the rest waits for you
+        look again in 250 ms (look again)"#]],
+    );
+}
