@@ -36,6 +36,10 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup validate .", Ends(0)),
     ("trueup plan DIR", Ends(0)),
     ("trueup plan .", Ends(0)),
+    (
+        "trueup plan DIR --against main -o markdown",
+        Elsewhere("`two_versions_of_a_directory_are_compared_without_a_daemon` runs it"),
+    ),
     ("trueup get apps", Ends(0)),
     ("trueup get apps -w", GoesOn),
     ("trueup get instances", Ends(0)),
@@ -49,6 +53,7 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup logs NAME", Ends(0)),
     ("trueup logs release/NAME@7", Ends(1)),
     ("trueup wait app/NAME --for=ready --timeout 5m", Ends(0)),
+    ("trueup rollout status NAME", Ends(0)),
     ("trueup explain app.spec", Ends(0)),
     ("trueup explain app.spec.rollout", Ends(0)),
     ("trueup suspend NAME", Ends(0)),

@@ -127,7 +127,9 @@ fn change(before: Option<&DesiredApp>, after: Option<&DesiredApp>, record: &AppR
     }
 }
 
-fn downtime(after: &DesiredApp) -> Option<String> {
+/// Why nobody would serve for a while during a rollout of this app, if nobody would; one line.
+#[must_use]
+pub fn downtime(after: &DesiredApp) -> Option<String> {
     if let Some(why) = &after.policy.stop_first {
         return Some(format!("stop-first: {why}"));
     }

@@ -49,6 +49,11 @@ pub(crate) enum Command {
     },
     /// Wait until an app gets there: 0 ready, 1 error or timeout, 3 reverted, 4 awaiting approval
     Wait(Wait),
+    /// Follow a rollout
+    Rollout {
+        #[command(subcommand)]
+        what: Rollout,
+    },
     /// Show what an app wrote
     Logs(Logs),
     /// Show what happened, newest last
@@ -167,13 +172,40 @@ pub(crate) enum Text {
     Json,
 }
 
+/// Text for people, JSON for programs, or Markdown for a pull request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+    Markdown,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rollout {
+    /// Say how a rollout goes until it has ended: 0 ready, 1 error or timeout, 3 reverted, 4 awaiting approval
+    Status(RolloutStatus),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RolloutStatus {
+    pub name: AppName,
+    #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
+    pub timeout: Duration,
+    /// Say how it goes now, and leave
+    #[arg(long)]
+    pub no_watch: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
     /// The directory of manifests
     #[arg(default_value = ".")]
     pub dir: PathBuf,
-    #[arg(long, short, value_enum, default_value_t = Text::Text)]
-    pub output: Text,
+    #[arg(long, short, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Compare with DIR as it was at this revision of its Git repository, and with nothing that runs
+    #[arg(long, value_name = "REV")]
+    pub against: Option<String>,
     /// Whose instances count, where no daemon answers
     #[arg(long, default_value = "trueup", value_name = "NAME")]
     pub owner: OwnerId,

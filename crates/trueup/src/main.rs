@@ -17,6 +17,7 @@ mod logs;
 mod manifests;
 mod orders;
 mod plan;
+mod rollout_status;
 mod run;
 mod status_reader;
 mod table;
@@ -33,7 +34,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use trueup_types::order::Order;
 
-use crate::cli::{Approve, Cli, Command, Describe};
+use crate::cli::{Approve, Cli, Command, Describe, Rollout};
 use crate::terminal::say;
 
 /// The C library's keeps a heap for each thread and gives little back: three times what is alive with 1,000 apps.
@@ -102,6 +103,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Get(asked) => done(get::run(places, &asked).await),
         Command::Describe { what: Describe::App { name } } => done(describe::run(places, &name)),
         Command::Wait(asked) => wait::run(places, &asked).await,
+        Command::Rollout { what: Rollout::Status(asked) } => rollout_status::run(places, &asked).await,
         Command::Logs(asked) => done(logs::run(places, &asked).await),
         Command::Events(asked) => done(events::run(places, &asked).await),
         Command::Why { name } => done(why::run(places, &name)),

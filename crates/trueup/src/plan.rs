@@ -1,7 +1,11 @@
 //! `trueup plan`: field diff and effect; 0 nothing, 1 changes, 2 error.
 //!
 //! Beside a running daemon it asks that one through the socket; alone it looks for itself, without a lock, and changes
-//! nothing.
+//! nothing. With `--against` it compares two versions of the manifests instead ([`against`]); [`markdown`] spells a
+//! plan for a pull request.
+
+mod against;
+mod markdown;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -12,7 +16,7 @@ use trueup_seams::{AppPreview, Change};
 use trueup_server::{ClientError, ControlClient};
 use trueup_types::desired::DesiredApp;
 
-use crate::cli::{Places, PlanArgs, Text};
+use crate::cli::{Format, Places, PlanArgs};
 use crate::run::alone;
 use crate::terminal::{Tone, out, say, toned};
 use crate::{config, manifests};
@@ -28,8 +32,9 @@ pub(crate) async fn run(places: &Places, asked: &PlanArgs) -> ExitCode {
         Ok(previews) => {
             let changes: Vec<_> = previews.iter().filter(|preview| shown(preview)).collect();
             match asked.output {
-                Text::Text => print(&changes),
-                Text::Json => out(&objects(&changes)),
+                Format::Text => print(&changes),
+                Format::Json => out(&objects(&changes)),
+                Format::Markdown => out(&markdown::spelled(&changes)),
             }
             let any = changes.iter().any(|preview| preview.change != Change::None);
             ExitCode::from(if any { CHANGES } else { 0 })
@@ -42,6 +47,9 @@ pub(crate) async fn run(places: &Places, asked: &PlanArgs) -> ExitCode {
 }
 
 async fn preview(places: &Places, asked: &PlanArgs) -> anyhow::Result<Vec<AppPreview>> {
+    if let Some(revision) = &asked.against {
+        return against::previews(&asked.dir, revision);
+    }
     let directory = manifests::read(&asked.dir)?;
     for diagnostic in directory.diagnostics() {
         say(&format!("{:?}", miette::Report::new(diagnostic.clone())));

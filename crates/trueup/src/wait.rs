@@ -18,7 +18,7 @@ pub(crate) const REVERTED: u8 = 3;
 /// The app waits for a person.
 pub(crate) const AWAITING: u8 = 4;
 /// From one look at the file to the next.
-const GLANCE: Duration = Duration::from_millis(100);
+pub(crate) const GLANCE: Duration = Duration::from_millis(100);
 
 /// Runs `trueup wait`.
 pub(crate) async fn run(places: &Places, asked: &Wait) -> anyhow::Result<ExitCode> {
