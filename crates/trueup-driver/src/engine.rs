@@ -136,7 +136,8 @@ pub(crate) struct AppMemory {
 #[derive(Default)]
 pub(crate) struct Shown {
     pub status: Option<Arc<AppStatus>>,
-    pub json: Arc<str>,
+    /// The status, spelled, where it was asked for since it changed.
+    pub json: Option<Arc<str>>,
     pub ready: bool,
     pub settled: bool,
     pub decisions: VecDeque<Decision>,

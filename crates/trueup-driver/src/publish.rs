@@ -1,6 +1,6 @@
 //! Makes what is shown of each app, and of the daemon: the status document.
 //!
-//! An app's part is made and spelled once, at the end of its tick; the document is put together from the spelled parts.
+//! An app's part is made at the end of its tick, and spelled when the document is put together, once for each change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use trueup_types::verdict::State;
 use trueup_types::{AppName, Generation, Instance, Observed, Revision, RouteSight, TargetName, Timestamp, Verdict};
 
 use crate::conditions;
-use crate::engine::{Cell, DECISIONS_MAX, Engine};
+use crate::engine::{Cell, DECISIONS_MAX, Engine, Shown};
 
 /// Releases shown of an app's history; BEHAVIOUR.md says 10.
 const HISTORY_MAX: usize = 10;
@@ -85,7 +85,7 @@ pub(crate) fn app(
     shown.ready = ready;
     shown.settled = settled(verdict, record);
     if old.as_deref() != Some(&status) {
-        shown.json = serde_json::to_string(&status).expect("a status always becomes JSON").into();
+        shown.json = None;
         shown.status = Some(Arc::new(status));
         engine.dirty.notify_one();
     }
@@ -229,12 +229,12 @@ pub(crate) fn document(engine: &Engine) -> StatusDocument {
     }
 }
 
-/// The whole document, spelled: the apps' parts are spelled already.
+/// The whole document, spelled: parts that did not change are spelled already.
 pub(crate) fn spelled(engine: &Engine) -> String {
     let cells: Vec<_> = engine.cells.lock().expect("no holder panics").values().cloned().collect();
     let part = |value: serde_json::Result<String>| value.expect("a status always becomes JSON");
     let parts: Vec<_> =
-        cells.iter().map(|cell| Arc::clone(&cell.shown.lock().expect("no holder panics").json)).collect();
+        cells.iter().filter_map(|cell| json(&mut cell.shown.lock().expect("no holder panics"))).collect();
     let size: usize = parts.iter().map(|part| part.len() + 2).sum();
     let mut text = String::with_capacity(size + 4_096);
     text.push_str(&format!(
@@ -244,7 +244,7 @@ pub(crate) fn spelled(engine: &Engine) -> String {
         part(serde_json::to_string(&targets(engine))),
     ));
     let mut first = true;
-    for part in parts.iter().filter(|part| !part.is_empty()) {
+    for part in &parts {
         if !std::mem::take(&mut first) {
             text.push_str(",\n");
         }
@@ -254,6 +254,15 @@ pub(crate) fn spelled(engine: &Engine) -> String {
     text.push_str(&part(serde_json::to_string(&engine.events.all())));
     text.push_str("}\n");
     text
+}
+
+/// An app's part, where it has been looked at.
+fn json(shown: &mut Shown) -> Option<Arc<str>> {
+    if shown.json.is_none() {
+        let status = shown.status.as_ref()?;
+        shown.json = Some(serde_json::to_string(status.as_ref()).expect("a status always becomes JSON").into());
+    }
+    shown.json.clone()
 }
 
 fn daemon(engine: &Engine) -> DaemonStatus {

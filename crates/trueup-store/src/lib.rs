@@ -10,12 +10,16 @@
 mod disk;
 mod engine;
 mod envelope;
+mod ground;
 mod guarded;
 mod hand;
+#[cfg(feature = "in-memory")]
+pub mod in_memory;
 mod layout;
 mod ledger;
 mod owner;
 pub mod spelling;
+mod up;
 mod watermark;
 
 use std::path::Path;
@@ -32,7 +36,7 @@ use trueup_types::status::Event;
 
 use owner::{Owner, Request};
 
-pub use guarded::ASIDE_MAX;
+pub use ground::ASIDE_MAX;
 pub use layout::EVENTS_MAX;
 
 /// Most requests that wait for the owner thread; further callers wait for their turn without one.

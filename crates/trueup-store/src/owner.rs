@@ -4,7 +4,7 @@
 //! answered. After any failure the engine is dropped and opened again from the disk, with back-off: a sled that met a
 //! full disk never recovers in place. While it is down each request is answered `Unavailable` at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,12 +16,10 @@ use trueup_seams::store::StoreResult;
 use trueup_seams::{Memory, StoreError, StoreHealth};
 use trueup_types::{AppName, Release, Revision};
 
-use crate::engine::{Engine, EngineError, Writes};
-use crate::envelope;
-use crate::guarded::{self, Opened, Paths};
-use crate::layout::{self, Contents, EVENTS_MAX, Releases};
-use crate::ledger::{Ledger, Put, Root};
-use crate::watermark;
+use crate::engine::{EngineError, Writes};
+use crate::ground::Paths;
+use crate::guarded;
+use crate::up::Up;
 
 /// Most requests in one commit: a thousand apps are four syncs, and no answer waits for more than one of them.
 const GROUP_MAX: usize = 256;
@@ -61,7 +59,7 @@ pub(crate) struct Owner {
 
 #[derive(Debug)]
 enum State {
-    Up(Box<Up>),
+    Up(Box<Up<Paths>>),
     Down { why: String, wait: Duration, retry_at: Instant },
 }
 
@@ -69,21 +67,6 @@ impl State {
     fn down(why: String, wait: Duration) -> Self {
         Self::Down { why, wait, retry_at: Instant::now() + wait }
     }
-}
-
-/// A store that can save.
-#[derive(Debug)]
-struct Up {
-    paths: Paths,
-    engine: Engine,
-    root: Root,
-    ledger: Ledger,
-    releases: Releases,
-    events: BTreeSet<u64>,
-    /// Writes that no commit has carried along.
-    events_waiting: Writes,
-    /// What was read on opening, until it is loaded or outdated.
-    unread: Option<Memory>,
 }
 
 /// What is committed together.
@@ -140,7 +123,7 @@ impl Owner {
                 let wait = retry_at.saturating_duration_since(Instant::now());
                 if wait.is_zero() { Err(RecvTimeoutError::Timeout) } else { self.inbox.recv_timeout(wait) }
             }
-            State::Up(up) if !up.events_waiting.is_empty() => self.inbox.recv_timeout(EVENTS_WAIT),
+            State::Up(up) if up.has_events_waiting() => self.inbox.recv_timeout(EVENTS_WAIT),
             State::Up(_) => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
@@ -179,17 +162,19 @@ impl Owner {
             match taken {
                 Request::Close => flow = std::ops::ControlFlow::Break(()),
                 // A load shows what is saved, so the group ends before it.
-                Request::Load { reply } => match up.commit(&mut group).and_then(|()| up.load()) {
-                    Ok(memory) => {
-                        group.answer(&Ok(()));
-                        let _ = reply.send(Ok(memory));
+                Request::Load { reply } => {
+                    match up.commit(std::mem::take(&mut group.writes)).and_then(|()| up.load()) {
+                        Ok(memory) => {
+                            group.answer(&Ok(()));
+                            let _ = reply.send(Ok(memory));
+                        }
+                        Err(why) => {
+                            self.fail(&why, group);
+                            let _ = reply.send(Err(StoreError::Unavailable(why.to_string())));
+                            return flow;
+                        }
                     }
-                    Err(why) => {
-                        self.fail(&why, group);
-                        let _ = reply.send(Err(StoreError::Unavailable(why.to_string())));
-                        return flow;
-                    }
-                },
+                }
                 Request::Save { app, payload, releases, reply } => {
                     up.save(&app, &payload, releases, &mut group.writes);
                     group.replies.push(reply);
@@ -199,7 +184,7 @@ impl Owner {
                     group.replies.push(reply);
                 }
                 Request::SaveDaemon { payload, reply } => {
-                    up.put(layout::DAEMON.to_owned(), &payload, &mut group.writes);
+                    up.save_daemon(&payload, &mut group.writes);
                     group.replies.push(reply);
                 }
                 Request::AppendEvents { events, reply } => {
@@ -217,7 +202,7 @@ impl Owner {
             let full = flow.is_break() || group.replies.len() >= GROUP_MAX;
             request = if full { None } else { self.inbox.try_recv().ok() };
         }
-        match up.commit(&mut group) {
+        match up.commit(std::mem::take(&mut group.writes)) {
             Ok(()) => {
                 self.publish_health();
                 group.answer(&Ok(()));
@@ -255,121 +240,6 @@ impl Group {
             let _ = reply.send(answer.clone());
         }
     }
-}
-
-// === impl Up ===
-
-impl Up {
-    fn new(paths: &Paths, opened: Opened) -> Self {
-        let Opened { engine, root, contents } = opened;
-        let releases = contents.releases();
-        let Contents { root: _, ledger, memory, events } = contents;
-        let paths = paths.clone();
-        let unread = Some(memory);
-        Self { paths, engine, root, ledger, releases, events, events_waiting: Writes::new(), unread }
-    }
-
-    fn load(&mut self) -> Result<Memory, EngineError> {
-        if let Some(memory) = self.unread.take() {
-            return Ok(memory);
-        }
-        self.write_events()?;
-        let contents = Contents::read(&self.engine.entries()?).map_err(EngineError::Broken)?;
-        self.releases = contents.releases();
-        Ok(contents.memory)
-    }
-
-    fn save(&mut self, app: &AppName, payload: &[u8], releases: BTreeMap<Revision, Arc<Release>>, writes: &mut Writes) {
-        self.put(layout::app_key(app), payload, writes);
-        let known = self.releases.remove(app).unwrap_or_default();
-        for (revision, release) in &releases {
-            let same = known.get(revision).is_some_and(|known| Arc::ptr_eq(known, release) || known == release);
-            if !same {
-                let payload = serde_json::to_vec(release.as_ref()).expect("a release is plain JSON");
-                self.put(layout::release_key(app, *revision), &payload, writes);
-            }
-        }
-        for revision in known.keys().filter(|revision| !releases.contains_key(revision)) {
-            self.remove(layout::release_key(app, *revision), writes);
-        }
-        self.releases.insert(app.clone(), releases);
-    }
-
-    fn forget(&mut self, app: &AppName, writes: &mut Writes) {
-        self.remove(layout::app_key(app), writes);
-        for revision in self.releases.remove(app).unwrap_or_default().into_keys() {
-            self.remove(layout::release_key(app, revision), writes);
-        }
-    }
-
-    fn append(&mut self, events: Vec<(u64, Vec<u8>)>) -> Result<(), EngineError> {
-        self.unread = None;
-        for (sequence, payload) in events {
-            let key = layout::event_key(sequence);
-            let sealed = envelope::seal(&key, &payload);
-            self.events_waiting.insert(key, Some(sealed));
-            self.events.insert(sequence);
-        }
-        while self.events.len() > EVENTS_MAX {
-            if let Some(oldest) = self.events.pop_first() {
-                self.events_waiting.insert(layout::event_key(oldest), None);
-            }
-        }
-        if self.events_waiting.len() > EVENTS_MAX { self.write_events() } else { Ok(()) }
-    }
-
-    fn settle(&mut self, writes: &mut Writes) {
-        if self.root.rebuilt.take().is_some() {
-            self.unread = None;
-            // Any write makes a commit, and each commit writes the root.
-            writes.insert(layout::ROOT.to_owned(), None);
-        }
-    }
-
-    fn put(&mut self, key: String, payload: &[u8], writes: &mut Writes) {
-        if self.ledger.put(&key, payload) == Put::Changed {
-            self.unread = None;
-            let sealed = envelope::seal(&key, payload);
-            writes.insert(key, Some(sealed));
-        }
-    }
-
-    fn remove(&mut self, key: String, writes: &mut Writes) {
-        if self.ledger.remove(&key) == Put::Changed {
-            self.unread = None;
-            writes.insert(key, None);
-        }
-    }
-
-    /// Commits what a group writes, with the events that wait; the group is still to be answered.
-    fn commit(&mut self, group: &mut Group) -> Result<(), EngineError> {
-        let writes = std::mem::take(&mut group.writes);
-        if writes.is_empty() { Ok(()) } else { self.commit_writes(writes) }
-    }
-
-    fn commit_writes(&mut self, mut writes: Writes) -> Result<(), EngineError> {
-        writes.append(&mut self.events_waiting);
-        self.paths.check_room(size_of_writes(&writes))?;
-        let root = self.ledger.root(&self.root.identity, self.root.sequence + 1, self.root.rebuilt.clone());
-        writes.extend([guarded::root_write(&root)]);
-        self.engine.commit(writes)?;
-        watermark::write(&self.paths.watermark, &root)?;
-        self.root = root;
-        Ok(())
-    }
-
-    fn write_events(&mut self) -> Result<(), EngineError> {
-        if self.events_waiting.is_empty() {
-            return Ok(());
-        }
-        self.paths.check_room(size_of_writes(&self.events_waiting))?;
-        self.engine.write(std::mem::take(&mut self.events_waiting))
-    }
-}
-
-fn size_of_writes(writes: &Writes) -> u64 {
-    let bytes: usize = writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum();
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// Answers a request while there is no engine.

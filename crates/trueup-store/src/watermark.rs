@@ -33,18 +33,28 @@ pub(crate) fn read(path: &Path) -> io::Result<Watermark> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Watermark::Absent),
         Err(why) => return Err(why),
     };
-    let payload = match envelope::open(KEY, &bytes) {
+    Ok(parsed(&bytes))
+}
+
+/// The mark that these bytes spell.
+pub(crate) fn parsed(bytes: &[u8]) -> Watermark {
+    let payload = match envelope::open(KEY, bytes) {
         Ok(payload) => payload,
-        Err(why) => return Ok(Watermark::Damaged(why.to_string())),
+        Err(why) => return Watermark::Damaged(why.to_string()),
     };
-    Ok(match serde_json::from_slice(payload) {
+    match serde_json::from_slice(payload) {
         Ok(root) => Watermark::At(root),
         Err(why) => Watermark::Damaged(why.to_string()),
-    })
+    }
 }
 
 /// Raises the mark to `root`, durably.
 pub(crate) fn write(path: &Path, root: &Root) -> io::Result<()> {
+    disk::replace(path, &spelled(root))
+}
+
+/// The bytes of a mark.
+pub(crate) fn spelled(root: &Root) -> Vec<u8> {
     let payload = serde_json::to_vec(root).expect("a root is plain JSON");
-    disk::replace(path, &envelope::seal(KEY, &payload))
+    envelope::seal(KEY, &payload)
 }
