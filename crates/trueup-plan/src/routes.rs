@@ -147,12 +147,21 @@ impl<'c, 'a> Choice<'c, 'a> {
             let shift = steady.len() >= self.wanted || !old_serves;
             return self.prefer(if shift { Role::Fresh } else { Role::Kept }, Eagerness::Steady);
         }
-        let mut chosen = steady;
-        chosen.truncate(self.wanted);
         let room = usize::try_from(surge.room(self.census, desired.replicas())).unwrap_or(usize::MAX);
         let number = self.wanted.saturating_sub(room);
         let mut kept: Vec<_> = self.census.of(Role::Kept).filter(|member| self.eligible(member)).collect();
         // The lowest ordinals stay longest, whatever order they were seen in.
+        let chosen = self.one_by_one(steady.clone(), room);
+        // Nobody makes room while it is not known how those do that would serve on.
+        if room > 0 && !chosen.iter().all(|member| certain(member)) {
+            return self.one_by_one(steady, 0);
+        }
+        chosen
+    }
+
+    /// The new ones that are proven, and old ones to make up the number, but for so many that make room.
+    fn one_by_one(&self, mut chosen: Vec<&'c Member<'a>>, room: usize) -> Vec<&'c Member<'a>> {
+        chosen.truncate(self.wanted);
         kept.sort_by_key(|member| member.id().ordinal);
         fill(&mut chosen, kept.into_iter(), number);
         // What a superseded rollout has brought in serves until the next one can take its place.

@@ -64,20 +64,22 @@ impl Gap<'_, '_> {
     pub(crate) fn close(&self, record: &mut AppRecord) -> (Vec<Step>, Wake) {
         let mut wake = Wake::OnChange;
         let mut steps: Vec<_> = self.route().into_iter().collect();
-        let starts = self.starts(record, &mut wake);
-        let starting = u32::try_from(starts.len()).unwrap_or(u32::MAX);
+        let (starts, waiting) = self.starts(record, &mut wake);
+        let starting = u32::try_from(starts.len()).unwrap_or(u32::MAX).saturating_add(waiting);
         steps.extend(starts);
         steps.extend(self.creates(record, starting, &mut wake));
         steps.extend(self.departures(record, &mut wake));
         (steps, wake)
     }
 
-    fn starts(&self, record: &mut AppRecord, wake: &mut Wake) -> Vec<Step> {
+    /// What is started again, and how many of the release that is wanted wait for their time to be: they hold their
+    /// place, for one that crashes in a rollout is no reason to try it with more at once than it may.
+    fn starts(&self, record: &mut AppRecord, wake: &mut Wake) -> (Vec<Step>, u32) {
         let doubt = matches!(self.scene.permits.create, Err(Hold::InDoubt(_)));
         if doubt || matches!(self.heading.mode, Mode::Fallen | Mode::Empty) {
-            return Vec::new();
+            return (Vec::new(), 0);
         }
-        let mut steps = Vec::new();
+        let (mut steps, mut waiting) = (Vec::new(), 0);
         let free = Surge::of(self.scene.desired).free_to_replace(self.census, self.scene.desired.replicas());
         let free = usize::try_from(free).unwrap_or(usize::MAX);
         for member in self.census.members.iter().filter(|member| member.vigour == Vigour::Down) {
@@ -105,8 +107,9 @@ impl Gap<'_, '_> {
             let step = InstanceStep::Start { id: member.id().clone(), ended: member.seen.sighting.incarnation.clone() };
             steps.push(on(member, step, Why::Restart));
         }
-        steps
+        (steps, waiting)
     }
+                waiting += u32::from(member.role == Role::Fresh);
 
     fn never_again(&self, member: &Member<'_>, why: &ExitWhy) -> bool {
         let release = match member.role {
@@ -144,7 +147,7 @@ impl Gap<'_, '_> {
         steps
     }
 
-    /// How many fresh ones are to be created in this tick, beside so many that are started.
+    /// How many fresh ones are to be created in this tick, beside so many that are started or wait for it.
     fn missing(&self, starting: u32) -> u32 {
         let wanted = self.scene.desired.replicas();
         let have = self.census.count(Role::Fresh, |vigour| vigour != Vigour::Going);

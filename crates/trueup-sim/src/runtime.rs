@@ -140,6 +140,7 @@ impl SimRuntime {
         let outcome = match step {
             InstanceStep::Create { id, place, release } => self.create(id, place, release),
             InstanceStep::Start { id, ended } => self.start(id, ended),
+        let release = self.release_of(step);
             InstanceStep::Stop { id, incarnation, .. } => self.stop(id, incarnation),
             InstanceStep::Remove { id, incarnation } => self.remove(id, incarnation),
         };
@@ -147,7 +148,7 @@ impl SimRuntime {
             let now = self.world.now();
             let mut state = self.world.lock();
             state.note(now, &format!("{} {}", step.verb(), step.id()));
-            state.count(step);
+            state.count(step, release);
             drop(state);
             self.world.changed.notify_one();
         }
@@ -157,6 +158,15 @@ impl SimRuntime {
     fn ask_the_laws(&self, step: &InstanceStep) {
         let now = self.world.now();
         let mut state = self.world.lock();
+    /// The release of what a step is about.
+    fn release_of(&self, step: &InstanceStep) -> Option<Arc<Release>> {
+        if let InstanceStep::Create { release, .. } = step {
+            return Some(Arc::clone(release));
+        }
+        let state = self.world.lock();
+        state.instances.get(&self.target)?.get(step.id()).map(|there| Arc::clone(&there.release))
+    }
+
         let there = state.instances.get(&self.target).and_then(|target| target.get(step.id()));
         let runs = there.is_some_and(|one| matches!(one.phase(now), Phase::Running { .. }));
         let meant = |incarnation: &Incarnation| there.is_some_and(|one| one.incarnation() == *incarnation);

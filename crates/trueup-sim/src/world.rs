@@ -62,6 +62,8 @@ pub struct State {
     /// See `creates`.
     pub stops: BTreeMap<AppName, u32>,
     /// What was wanted lately, as whoever keeps the laws was told.
+    /// What was done to instances by whoever acts here, in order.
+    pub deeds: Vec<Deed>,
     pub wants: Wants,
     /// Since when what runs has been out of the live table.
     pub unrouted: BTreeMap<InstanceId, Timestamp>,
@@ -71,6 +73,17 @@ pub struct State {
 /// One simulated instance.
 #[derive(Debug, Clone)]
 pub struct SimInstance {
+/// Something that was done to an instance.
+#[derive(Debug, Clone)]
+pub struct Deed {
+    /// What: `create`, `start`, `stop` or `remove`.
+    pub verb: &'static str,
+    /// To which.
+    pub id: InstanceId,
+    /// Of which release it was at that moment.
+    pub release: Arc<Release>,
+}
+
     /// What it is.
     pub release: Arc<Release>,
     /// Where.
@@ -188,6 +201,7 @@ impl World {
             wants: Wants::default(),
             unrouted: BTreeMap::new(),
             sinks: BTreeMap::new(),
+            deeds: Vec::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), clock: SimClock::start(), changed: Arc::default() }
     }
@@ -301,7 +315,7 @@ impl State {
         }
     }
 
-    pub(crate) fn count(&mut self, step: &InstanceStep) {
+    pub(crate) fn count(&mut self, step: &InstanceStep, release: Option<Arc<Release>>) {
         let counts = match step {
             InstanceStep::Create { .. } => &mut self.creates,
             InstanceStep::Start { .. } => &mut self.starts,
@@ -313,6 +327,7 @@ impl State {
 
     pub(crate) fn note(&mut self, now: Timestamp, what: &str) {
         let at = now.since(crate::clock::EPOCH).as_millis();
+        self.deeds.extend(release.map(|release| Deed { verb: step.verb(), id: step.id().clone(), release }));
         self.journal.push(format!("+{at}ms {what}"));
     }
 }

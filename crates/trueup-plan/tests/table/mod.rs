@@ -3,6 +3,7 @@
 mod bakes;
 mod canaries;
 mod commands;
+mod crashed;
 mod drift;
 mod modelled;
 mod orders;

@@ -3,13 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use trueup_sim::House;
-use trueup_sim::behaviour::{CANNOT_START, EXIT_AFTER_MS, NEVER_HEALTHY, SICK_AFTER_MS};
-use trueup_sim::world::SimInstance;
 use trueup_types::record::AppRecord;
 use trueup_types::{InstanceId, Release};
 
-/// What makes a release a bad one.
-const BAD: [&str; 4] = [EXIT_AFTER_MS, NEVER_HEALTHY, SICK_AFTER_MS, CANNOT_START];
+use super::nature::{Counts, Nature};
 
 /// How a run ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,21 +18,19 @@ pub struct Ending {
     /// How many instances, by app, stood all along.
     pub stood: BTreeMap<String, u32>,
     /// How often something was made, started, stopped and removed, since the first act.
-    pub counts: BTreeMap<String, u32>,
+    pub counts: Counts,
     /// What must not be, whatever the undisturbed run did.
     pub wrong: Vec<String>,
 }
 
 impl Ending {
-    /// How a house stands; `old` are the instances that were there before, with their lives, and `from` is where the
-    /// journal stood then.
-    pub fn of(house: &House, old: &[(String, u64)], from: usize) -> Self {
+    /// How a house stands; `old` are the instances that were there before, with their lives.
+    pub fn of(house: &House, old: &[(String, u64)]) -> Self {
         let mut ending = Self::default();
         ending.instances(house, old);
         ending.routes(house);
         ending.apps(house);
-        ending.count(house);
-        ending.starts_of_good(house, from);
+        ending.counts = Counts::of(&house.world.lock().deeds);
         ending
     }
 
@@ -58,7 +53,7 @@ impl Ending {
                 *self.stood.entry(format!("stood of {}", id.app)).or_default() += u32::from(stood);
                 let stood = if stood { "stood all along" } else { "new" };
                 self.state.insert(format!("{name} on {target}"), format!("{what}, {stood}"));
-                if routed.contains(id) && is_bad(one) {
+                if routed.contains(id) && Nature::of(&one.release) != Nature::Good {
                     self.wrong.push(format!("{id} of a bad release serves at the end"));
                 }
             }
@@ -90,39 +85,6 @@ impl Ending {
             self.content.insert(format!("memory of {name}: {}", current(record)), 1);
         }
     }
-
-    fn count(&mut self, house: &House) {
-        let state = house.world.lock();
-        let all = [
-            ("creates", &state.creates),
-            ("starts", &state.starts),
-            ("stops", &state.stops),
-            ("removes", &state.removes),
-        ];
-        for (verb, counts) in all {
-            self.counts.extend(counts.iter().map(|(app, count)| (format!("{verb} of {app}"), *count)));
-        }
-    }
-
-    /// Counts the starts of what was down, but for those of bad releases, which die as they please.
-    fn starts_of_good(&mut self, house: &House, from: usize) {
-        let memory = house.store.copy();
-        let state = house.world.lock();
-        for line in &state.journal[from..] {
-            let Some((_, id)) = line.split_once(" start ") else { continue };
-            let Ok(id) = id.parse::<InstanceId>() else { continue };
-            let release = memory.apps.get(&id.app).and_then(|record| record.release(id.revision));
-            let bad = release.is_some_and(|release| BAD.iter().any(|key| release.template.env.contains_key(*key)));
-            if !bad {
-                *self.counts.entry(format!("starts of what is good of {}", id.app)).or_default() += 1;
-            }
-        }
-    }
-
-    /// Where another run ended otherwise, by the names of things.
-    pub fn differs_by_name(&self, other: &Self) -> Vec<String> {
-        differences(&self.state, &other.state)
-    }
 }
 
 /// The lines in which two maps differ.
@@ -143,13 +105,9 @@ fn backends(table: &trueup_types::RouteTable) -> impl Iterator<Item = &InstanceI
     entries.flat_map(|entry| &entry.backends).filter(|one| one.weight > 0).map(|one| &one.instance)
 }
 
-fn is_bad(one: &SimInstance) -> bool {
-    BAD.iter().any(|key| one.release.template.env.contains_key(*key))
-}
-
 fn version(release: &Release) -> String {
     let version = release.template.env.get("VERSION").cloned().unwrap_or_default();
-    let bad = BAD.iter().any(|key| release.template.env.contains_key(*key));
+    let bad = Nature::of(release) != Nature::Good;
     format!("{version}{}{}", if bad { " (bad)" } else { "" }, restarted(release))
 }
 

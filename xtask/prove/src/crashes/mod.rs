@@ -9,11 +9,13 @@
 pub mod book;
 mod case;
 mod ending;
+mod nature;
 pub mod play;
 pub mod rule;
 pub mod scenario;
 mod table;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use trueup_museum::{Bug, Planted};
@@ -149,15 +151,46 @@ fn replay(text: &str) -> anyhow::Result<bool> {
     tell(&outcome, &wrong);
     Ok(wrong.is_empty())
 }
+/// Plays one case and tells all of it; `NAMES*/PART` plays every single death, dead for a while too, of the variants of
+/// these names whose case has this part in it, and tells those that are wrong.
 
+    if let Some((names, part)) = text.split_once("*/") {
+        return Ok(sweep(names, part.trim_matches('*')));
+    }
 /// Prints all that is known of a run.
 pub fn tell(outcome: &Outcome, wrong: &[String]) {
     println!("{}\nat the end:", outcome.story);
     for (key, value) in &outcome.ending.state {
         println!("  {key}: {value}");
     }
-    for (key, count) in &outcome.ending.counts {
-        println!("  {key}: {count}");
+    for (tally, count) in outcome.ending.counts.iter() {
+        println!("  {tally}: {count}");
     }
+fn sweep(names: &str, part: &str) -> bool {
+    let book = Book::of(Variant::all().into_iter().filter(|one| one.name().starts_with(names)).collect());
+    let deaths = |reference: &Reference| -> Vec<Death> {
+        let pauses = || std::iter::once(Duration::ZERO).chain(PAUSES);
+        let all = reference.deaths.iter().flat_map(|death| pauses().map(move |pause| Death { pause, ..*death }));
+        let named =
+            |death: &Death| Case { variant: reference.variant, deaths: vec![*death] }.to_string().contains(part);
+        all.filter(named).collect()
+    };
+    let (played, wrong) = (AtomicU64::new(0), AtomicU64::new(0));
+    let effort = Effort::new(Scale::Long, None);
+    workers::each(&effort, "variants", book.len(), |number| {
+        let reference = book.reference(number);
+        for death in deaths(reference) {
+            played.fetch_add(1, Ordering::Relaxed);
+            if let Err(violation) = reference.dies(vec![death]) {
+                wrong.fetch_add(1, Ordering::Relaxed);
+                println!("{}\n  {}", violation.replay, violation.what);
+            }
+        }
+        Ok(1)
+    });
+    println!("{} of {} cases are wrong", wrong.load(Ordering::Relaxed), played.load(Ordering::Relaxed));
+    wrong.into_inner() == 0
+}
+
     wrong.iter().for_each(|one| println!("WRONG {one}"));
 }

@@ -4,15 +4,17 @@
 //! started again. What comes out is an [`Outcome`]: how everything stood once nothing moved any more, and what was
 //! wrong on the way. Knows nothing of what should have come out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use trueup_sim::world::SimInstance;
 use trueup_sim::{Call, CallKind, Cut, House};
 use trueup_types::target::{IngressKind, TargetKind, TargetSpec};
 use trueup_types::{AppName, TargetName};
 
 use super::ending::Ending;
+use super::nature::Nature;
 use super::scenario::{Act, Script, Variant};
 
 /// Nothing has moved for so long: one routine look, and some.
@@ -84,6 +86,8 @@ pub struct Outcome {
     pub undead: usize,
     /// The store was lost when nothing was left in the world of a release that was good: nobody knows it any more.
     pub forgotten: bool,
+    /// Good instances, by app, that were down or on their way there when another daemon came; summed over the deaths.
+    pub down: BTreeMap<String, u32>,
     /// From the first act until nothing moved any more, in simulated time.
     pub took: Duration,
     /// All that happened, where it was asked for.
@@ -114,7 +118,7 @@ struct Play<'a> {
     rest: Option<Instant>,
     rebuilt: bool,
     forgotten: bool,
-    from: usize,
+    down: BTreeMap<String, u32>,
     wrong: Vec<String>,
     calls: Vec<Call>,
     story: String,
@@ -141,7 +145,7 @@ impl<'a> Play<'a> {
             rest: None,
             rebuilt: false,
             forgotten: false,
-            from: 0,
+            down: BTreeMap::new(),
             wrong: Vec::new(),
             calls: Vec::new(),
             story: String::new(),
@@ -161,11 +165,7 @@ impl<'a> Play<'a> {
         }
         self.old = self.before.iter().flat_map(|app| self.house.running(app.name.as_str())).collect();
         let mut state = self.house.world.lock();
-        self.from = state.journal.len();
-        state.creates.clear();
-        state.removes.clear();
-        state.starts.clear();
-        state.stops.clear();
+        state.deeds.clear();
         drop(state);
         if let Some(spoil) = self.trouble.spoil {
             spoil(&self.house);
@@ -236,8 +236,20 @@ impl<'a> Play<'a> {
             tokio::time::sleep(death.pause).await;
         }
         self.learn();
+        self.count_down();
         self.house.start().await;
         self.arm();
+    }
+
+    /// Counts the good ones that are told to go, or went, and are there still.
+    fn count_down(&mut self) {
+        let now = self.house.world.now();
+        let state = self.house.world.lock();
+        let down = |one: &SimInstance| one.exited(now) || one.asked.is_some();
+        let all = state.instances.values().flatten();
+        for (id, _) in all.filter(|(_, one)| Nature::of(&one.release) == Nature::Good && down(one)) {
+            *self.down.entry(id.app.to_string()).or_default() += 1;
+        }
     }
 
     /// Whether nothing is left in the world of a release that is remembered as good.
@@ -368,12 +380,13 @@ impl<'a> Play<'a> {
         let counts = CallKind::ALL.map(|kind| tether.count(kind));
         let violations = self.house.world.lock().violations.clone();
         self.wrong.extend(violations);
-        let ending = Ending::of(&self.house, &self.old, self.from);
+        let ending = Ending::of(&self.house, &self.old);
         if self.keep == Keep::Story {
             self.story = format!("{}\n{}", self.house.world.lock().journal.join("\n"), self.story);
         }
         let (undead, took) = (self.deaths.len(), self.moved - self.begun);
         let (wrong, calls, forgotten, story) = (self.wrong, self.calls, self.forgotten, self.story);
-        Outcome { ending, wrong, calls, counts, undead, forgotten, took, story }
+        let down = self.down;
+        Outcome { ending, wrong, calls, counts, undead, forgotten, down, took, story }
     }
 }

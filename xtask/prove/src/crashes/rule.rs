@@ -2,14 +2,17 @@
 //!
 //! 1. A daemon that dies and is started again at once, without loss of memory and where no act overtakes another, costs a
 //!    repeated look and nothing else: the end is the same name by name, and every instance was made, started, stopped
-//!    and removed as often as in the undisturbed run (but what is bad and dies by itself is started again as time allows).
+//!    and removed as often as in the undisturbed run. What dies by itself does so at its own moments: it is made at most
+//!    as often, for it may be found bad before all of it was made, and whether it is stopped before it dies, or started
+//!    once more, is its own affair. Of a failed release that stays for a person to look at, as many stay, not the same.
 //! 2. Elsewhere time has passed that did not pass in the undisturbed run, and apps live by their own clocks: what turns
 //!    bad turns bad at another point of its passage, what is overtaken has come more or less far. The end is then the same
 //!    thing by thing, whatever it is called, and nothing that stood all along is replaced. Creates are never more than in
 //!    the undisturbed run; nor are starts of what is good. (Stops and removes follow from these and the end: nothing
 //!    that lives is left over.) What dies of a bad release, and how often it is started again, is its own affair.
 //!    An old one that went and is still there when the way leads back is started again rather than made anew: what is
-//!    saved in creates may be spent on such starts.
+//!    saved in creates may be spent on such starts. And one that had been told to go when the daemon died may be found to
+//!    be needed by the next, since its successors died meanwhile: each such one may be started once.
 //! 3. What an overtaken act had stopped already may be started again by the next.
 //! 4. A store that lost something, and says so, may have forgotten which release was under way, or found bad: that one
 //!    is left and tried once more for each loss, at most: the instances of the good one that had gone already are made
@@ -23,6 +26,7 @@ use std::collections::BTreeMap;
 
 use super::case::Case;
 use super::ending::differences;
+use super::nature::{Nature, Tally};
 use super::play::{Loss, Outcome};
 use super::scenario::{Act, Script};
 
@@ -44,8 +48,7 @@ pub fn after_deaths(undisturbed: &Outcome, here: &Outcome, case: &Case) -> Vec<S
     let losses = case.deaths.iter().filter(|death| death.loss != Loss::Nothing).count();
     let paused = case.deaths.iter().any(|death| !death.pause.is_zero());
     if losses == 0 && !script.races && !paused {
-        wrong.extend(undisturbed.ending.differs_by_name(&here.ending));
-        wrong.extend(differences(&but_bad_starts(undisturbed), &but_bad_starts(here)));
+        wrong.extend(the_same(undisturbed, here, &script));
         return wrong;
     }
     let words = script.acts.iter().any(|act| matches!(act, Act::Say(..)));
@@ -74,13 +77,28 @@ pub fn elsewhen(undisturbed: &Outcome, here: &Outcome, script: &Script, again: u
     wrong
 }
 
-fn but_bad_starts(outcome: &Outcome) -> BTreeMap<String, u32> {
-    let counted = outcome
-        .ending
-        .counts
-        .iter()
-        .filter(|(key, _)| !key.starts_with("starts of ") || key.starts_with("starts of what is good"));
-    counted.map(|(key, count)| (key.clone(), *count)).collect()
+/// Rule 1.
+fn the_same(undisturbed: &Outcome, here: &Outcome, script: &Script) -> Vec<String> {
+    let (before, after) = (&undisturbed.ending, &here.ending);
+    let kept = |state: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+        let named = state.iter().filter(|(_, what)| !(script.keeps_bad && what.contains("(bad)")));
+        named.map(|(name, what)| (name.clone(), what.clone())).collect()
+    };
+    let mut wrong = differences(&kept(&before.state), &kept(&after.state));
+    wrong.extend(differences(&before.content, &after.content));
+    let exactly = |tally: &Tally| match tally.nature {
+        Nature::Good => true,
+        Nature::Sick => tally.verb != "start",
+        Nature::Mortal => false,
+    };
+    wrong.extend(differences(&before.counts.only(exactly), &after.counts.only(exactly)));
+    for app in after.counts.apps() {
+        let made = |outcome: &Outcome| outcome.ending.counts.sum(app, "create", &[Nature::Mortal]);
+        if made(here) > made(undisturbed) {
+            wrong.push(format!("creates of {app}, mortal: undisturbed {}, here {}", made(undisturbed), made(here)));
+        }
+    }
+    wrong
 }
 
 /// What stands at the end; without what failed, where that stays for a person to look at.
@@ -90,23 +108,23 @@ fn content(outcome: &Outcome, script: &Script) -> BTreeMap<String, u32> {
 }
 
 fn too_often(undisturbed: &Outcome, here: &Outcome, script: &Script, again: u32) -> Vec<String> {
-    let count = |key: &str| undisturbed.ending.counts.get(key).copied().unwrap_or(0);
+    const ALL: &[Nature] = &[Nature::Good, Nature::Sick, Nature::Mortal];
+    let (before, after) = (&undisturbed.ending.counts, &here.ending.counts);
     let mut wrong = Vec::new();
-    for (key, done) in &here.ending.counts {
-        let app = key.rsplit(' ').next().unwrap_or_default();
-        let creates = count(&format!("creates of {app}"));
-        let overtaken = if script.races { count(&format!("stops of {app}")) } else { 0 };
-        let most = match () {
-            () if key.starts_with("creates") => creates + again * 2 * creates,
-            () if key.starts_with("starts of what is good") => {
-                let saved =
-                    creates.saturating_sub(here.ending.counts.get(&format!("creates of {app}")).copied().unwrap_or(0));
-                count(key) + again * creates + overtaken + saved
-            }
-            () => continue,
-        };
-        if *done > most {
-            wrong.push(format!("{key}: undisturbed {}, at most {most}, here {done}", count(key)));
+    for app in after.apps() {
+        let (creates, made) = (before.sum(app, "create", ALL), after.sum(app, "create", ALL));
+        let most = creates + again * 2 * creates;
+        if made > most {
+            wrong.push(format!("creates of {app}: undisturbed {creates}, at most {most}, here {made}"));
+        }
+        let (starts, started) = (before.sum(app, "start", &[Nature::Good]), after.sum(app, "start", &[Nature::Good]));
+        let overtaken = if script.races { before.sum(app, "stop", ALL) } else { 0 };
+        let saved = creates.saturating_sub(made);
+        let raised = here.down.get(app).copied().unwrap_or(0);
+        let most = starts + again * creates + overtaken + saved + raised;
+        if started > most {
+            wrong
+                .push(format!("starts of what is good of {app}: undisturbed {starts}, at most {most}, here {started}"));
         }
     }
     wrong
