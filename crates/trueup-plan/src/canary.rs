@@ -132,9 +132,12 @@ pub(crate) fn due(record: &AppRecord, desired: &DesiredApp, at: &CanaryAt) -> Op
     at.shared.as_ref().filter(|shared| !shared.reached(step.pause)).map(|shared| shared.due(step.pause))
 }
 
-/// Whether the live table gives the fresh ones this share of the traffic, on every way in.
+/// Whether the live table gives the fresh ones this share of the traffic, on every way in; or all of it, where no other
+/// passes that the rest could go to.
 fn shares_by(routes: &RouteSight, census: &Census<'_>, weight: Percent) -> bool {
     let RouteSight::Seen(seen) = routes else { return false };
+    let alone = !census.members.iter().any(|member| member.role != Role::Fresh && member.vigour.passes());
+    let weight = if alone { Percent::ALL } else { weight };
     !seen.share.entries.is_empty()
         && (0..seen.share.entries.len()).all(|entry| share_of(&seen.share, entry, census, weight))
 }

@@ -184,3 +184,47 @@ fn a_bad_answer_to_an_analysis_reverts_and_silence_only_waits() {
           845.400 Ready: r3 failed: analysis errors: it is 3; r2 serves"#]],
     );
 }
+
+#[test]
+fn a_canary_that_has_nobody_to_share_with_is_watched_at_all_of_the_traffic() {
+    story(
+        "want 1×v1 steps 10@30s\nsettle\nwant 1×v2\nvanish web-r1-0\nsettle",
+        expect![[r#"
+            > want 1×v1 steps 10@30s
+                0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
+                0.000 Progressing: r1 is rolled out, 1 of 1 updated
+                5.000 route web to [web-r1-0=1] (rollout)
+                5.000 Baking: r1 is promoted and watched
+               65.000 Ready: r1 serves
+            > want 1×v2
+            > vanish web-r1-0
+               65.000 route web to [] (rollout); create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+               65.000 Progressing: r2 is rolled out, 1 of 1 updated
+               70.000 route web to [web-r2-0=1] (rollout); Progressing: r2 gets 10 % of the traffic, step 1 of 1, watched for 30s
+              100.000 Baking: r2 is promoted and watched
+              160.000 Ready: r2 serves"#]],
+    );
+}
+
+#[test]
+fn a_canary_beside_one_that_fails_is_watched_at_all_of_the_traffic() {
+    story(
+        "want 1×v1 steps 10@30s\nsettle\nsicken web-r1-0\nwant 1×v2\nsettle",
+        expect![[r#"
+            > want 1×v1 steps 10@30s
+                0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
+                0.000 Progressing: r1 is rolled out, 1 of 1 updated
+                5.000 route web to [web-r1-0=1] (rollout)
+                5.000 Baking: r1 is promoted and watched
+               65.000 Ready: r1 serves
+            > sicken web-r1-0
+            > want 1×v2
+               65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+               65.000 Progressing: r2 is rolled out, 1 of 1 updated
+               70.000 route web to [web-r1-0=9 web-r2-0=1] (rollout); Progressing: r2 gets 10 % of the traffic, step 1 of 1, watched for 30s
+               70.000 route web to [web-r2-0=1] (rollout)
+              100.000 Baking: r2 is promoted and watched
+              160.000 stop web-r1-0 (stale); Ready: r2 serves
+              160.200 remove web-r1-0 (stale)"#]],
+    );
+}
