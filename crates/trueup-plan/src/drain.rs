@@ -175,7 +175,8 @@ fn healthy_still(
     // A daemon that has just begun knows the health of none: what may be healthy stays until that of the rest is known.
     let unsure = census.members.iter().filter(stays).any(|member| member.vigour == Vigour::Unknown);
     let may_pass = |vigour: Vigour| vigour.passes() || (unsure && vigour == Vigour::Unknown);
-    let healthy = others.filter(|member| may_pass(member.vigour) && !stays(member) && will_serve(member));
+    let wanted_here = |member: &Member<'_>| unsure || will_serve(member);
+    let healthy = others.filter(|member| may_pass(member.vigour) && !stays(member) && wanted_here(member));
     healthy.take(short).map(key).collect()
 }
 

@@ -101,13 +101,16 @@ impl<'c, 'a> Choice<'c, 'a> {
     /// Those that serve where nobody passes; one that fails and is to go gives way to those that stay.
     fn staying(&self, role: Role) -> Vec<&'c Member<'a>> {
         let ours = || self.census.of(role).filter(|member| member.vigour.runs());
-        let serving: Vec<_> =
-            self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs()).collect();
+        let serving = self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs());
         let given_up = |member: &&Member<'_>| member.role == Role::Stale && member.vigour == Vigour::Failing;
-        if !serving.is_empty() && serving.iter().all(given_up) && ours().next().is_some() {
+        let (going, staying): (Vec<_>, Vec<_>) = serving.partition(given_up);
+        if !staying.is_empty() {
+            return staying;
+        }
+        if !going.is_empty() && ours().next().is_some() {
             return ours().take(self.wanted).collect();
         }
-        serving
+        going
     }
 
     /// Those of the last good release that pass, be it only just: they serve where nothing better does.
@@ -148,9 +151,6 @@ impl<'c, 'a> Choice<'c, 'a> {
             return self.prefer(if shift { Role::Fresh } else { Role::Kept }, Eagerness::Steady);
         }
         let room = usize::try_from(surge.room(self.census, desired.replicas())).unwrap_or(usize::MAX);
-        let number = self.wanted.saturating_sub(room);
-        let mut kept: Vec<_> = self.census.of(Role::Kept).filter(|member| self.eligible(member)).collect();
-        // The lowest ordinals stay longest, whatever order they were seen in.
         let chosen = self.one_by_one(steady.clone(), room);
         // Nobody makes room while it is not known how those do that would serve on.
         if room > 0 && !chosen.iter().all(|member| certain(member)) {
@@ -162,6 +162,9 @@ impl<'c, 'a> Choice<'c, 'a> {
     /// The new ones that are proven, and old ones to make up the number, but for so many that make room.
     fn one_by_one(&self, mut chosen: Vec<&'c Member<'a>>, room: usize) -> Vec<&'c Member<'a>> {
         chosen.truncate(self.wanted);
+        let number = self.wanted.saturating_sub(room);
+        let mut kept: Vec<_> = self.census.of(Role::Kept).filter(|member| self.eligible(member)).collect();
+        // The lowest ordinals stay longest, whatever order they were seen in.
         kept.sort_by_key(|member| member.id().ordinal);
         fill(&mut chosen, kept.into_iter(), number);
         // What a superseded rollout has brought in serves until the next one can take its place.
@@ -171,10 +174,18 @@ impl<'c, 'a> Choice<'c, 'a> {
             fill(&mut chosen, self.way_back(), number);
         }
         if chosen.is_empty() && room == 0 {
-            let all = self.census.members.iter();
-            chosen.extend(all.filter(|member| self.serves(member) && member.vigour.runs()));
+            chosen.extend(self.last_resort());
         }
         chosen
+    }
+
+    /// Those that serve where nobody passes, but no more than are wanted: the others only keep out what may pass. Those of
+    /// the last good release come first, and those that surely fail last.
+    fn last_resort(&self) -> impl Iterator<Item = &'c Member<'a>> {
+        let serving = self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs());
+        let mut serving: Vec<_> = serving.collect();
+        serving.sort_by_key(|member| (member.role != Role::Kept, member.vigour == Vigour::Failing));
+        serving.into_iter().take(self.wanted)
     }
 }
 

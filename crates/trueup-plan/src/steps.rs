@@ -38,7 +38,7 @@ pub(crate) struct Gap<'s, 'a> {
 }
 
 /// How many more than wanted are needed for a while: one, where one of a baked release has failed too long; be it that
-/// the app is on its way back to it.
+/// the app is on its way back to it. Where that one is there and passes, the failing one goes before the next is replaced.
 pub(crate) fn extra(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, serving: &BTreeSet<Key>) -> (u32, Wake) {
     let wanted = usize::try_from(scene.desired.replicas()).unwrap_or(usize::MAX);
     let well = census.of(Role::Fresh).filter(|member| member.vigour.passes() && serving.contains(&key(member))).count();
@@ -53,10 +53,17 @@ pub(crate) fn extra(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, s
         Health::Failed { .. } | Health::Waiting | Health::Passing { .. } | Health::Unknown => None,
     });
     match failing.min() {
-        Some(due) if due <= scene.now => (1, Wake::OnChange),
+        Some(due) if due <= scene.now => (u32::from(!is_replaced(census, wanted)), Wake::OnChange),
         Some(due) => (0, Wake::At(due, WakeReason::Deadline)),
         None => (0, Wake::OnChange),
     }
+}
+
+/// Whether there are more than are wanted, and all pass that do not fail.
+fn is_replaced(census: &Census<'_>, wanted: usize) -> bool {
+    let there = || census.of(Role::Fresh).filter(|member| member.vigour != Vigour::Going);
+    let mut others = there().filter(|member| member.vigour != Vigour::Failing).peekable();
+    there().count() > wanted && others.peek().is_some() && others.all(|member| member.vigour.passes())
 }
 
 impl Gap<'_, '_> {
@@ -102,6 +109,7 @@ impl Gap<'_, '_> {
             if due > self.scene.now {
                 record.backoff.instances.insert(member.id().clone(), due);
                 *wake = wake.or(Wake::At(due, WakeReason::Backoff));
+                waiting += u32::from(member.role == Role::Fresh);
                 continue;
             }
             let step = InstanceStep::Start { id: member.id().clone(), ended: member.seen.sighting.incarnation.clone() };
@@ -109,7 +117,6 @@ impl Gap<'_, '_> {
         }
         (steps, waiting)
     }
-                waiting += u32::from(member.role == Role::Fresh);
 
     fn never_again(&self, member: &Member<'_>, why: &ExitWhy) -> bool {
         let release = match member.role {

@@ -136,7 +136,8 @@ fn passing(state: &State, id: &InstanceId, now: Timestamp) -> bool {
 }
 
 fn believed(state: &State, id: &InstanceId, now: Timestamp) -> bool {
-    state.instances.values().any(|target| target.get(id).is_some_and(|instance| instance.believed(now, LAG)))
+    let lag = state.ignorance.lag(now);
+    state.instances.values().any(|target| target.get(id).is_some_and(|instance| instance.believed(now, lag)))
 }
 
 fn number(count: usize) -> u32 {
@@ -201,7 +202,8 @@ pub(crate) fn before_stop(state: &mut State, target: &TargetName, id: &InstanceI
         broken.push(format!("law 5: {id} is stopped within its drain"));
     }
     if !state.wants.routed(&id.app) {
-        let serves = state.of_app(&id.app).filter(|(other, one)| *other != id && one.believed(now, LAG)).count();
+        let lag = state.ignorance.lag(now);
+        let serves = state.of_app(&id.app).filter(|(other, one)| *other != id && one.believed(now, lag)).count();
         let least = state.wants.least(&id.app).unwrap_or(0);
         if number(serves) < least {
             broken.push(format!("law 3: stopping {id} leaves {serves}, at least {least}"));
@@ -215,7 +217,8 @@ pub(crate) fn before_begin(state: &mut State, id: &InstanceId, now: Timestamp) {
     if state.exempt.contains(&id.app) {
         return;
     }
-    let runs = number(state.of_app(&id.app).filter(|(_, one)| !one.exited(now)).count());
+    let runs = state.of_app(&id.app).filter(|(_, one)| !one.exited(now)).count();
+    let runs = number(runs.saturating_sub(state.unknown(&id.app, now)));
     let most = state.wants.most(&id.app).unwrap_or(u32::MAX);
     if runs.saturating_add(1) > most {
         let broken = format!("law 3: {id} is one more than {runs}, at most {most}");

@@ -17,6 +17,7 @@ pub mod contract;
 pub mod desired;
 pub mod faults;
 pub mod house;
+pub mod ignorance;
 pub mod ingress;
 pub mod laws;
 pub mod runtime;

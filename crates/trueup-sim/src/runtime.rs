@@ -63,6 +63,9 @@ impl SimRuntime {
         }
         let truth: Survey = places.into_iter().map(|(place, sight)| (place, Ok(sight))).collect();
         let fault = state.faults.next_sight(&self.target);
+        if matches!(fault, None | Some(SightFault::Doubled)) {
+            state.ignorance.looked(&self.target);
+        }
         drop(state);
         let mut before = self.before.lock().expect("no holder panics");
         let shown = |back: usize| before.get(back).or(before.back()).cloned();
@@ -137,10 +140,10 @@ impl SimRuntime {
         if judge == Judge::Yes {
             self.ask_the_laws(step);
         }
+        let release = self.release_of(step);
         let outcome = match step {
             InstanceStep::Create { id, place, release } => self.create(id, place, release),
             InstanceStep::Start { id, ended } => self.start(id, ended),
-        let release = self.release_of(step);
             InstanceStep::Stop { id, incarnation, .. } => self.stop(id, incarnation),
             InstanceStep::Remove { id, incarnation } => self.remove(id, incarnation),
         };
@@ -155,9 +158,6 @@ impl SimRuntime {
         outcome
     }
 
-    fn ask_the_laws(&self, step: &InstanceStep) {
-        let now = self.world.now();
-        let mut state = self.world.lock();
     /// The release of what a step is about.
     fn release_of(&self, step: &InstanceStep) -> Option<Arc<Release>> {
         if let InstanceStep::Create { release, .. } = step {
@@ -167,6 +167,9 @@ impl SimRuntime {
         state.instances.get(&self.target)?.get(step.id()).map(|there| Arc::clone(&there.release))
     }
 
+    fn ask_the_laws(&self, step: &InstanceStep) {
+        let now = self.world.now();
+        let mut state = self.world.lock();
         let there = state.instances.get(&self.target).and_then(|target| target.get(step.id()));
         let runs = there.is_some_and(|one| matches!(one.phase(now), Phase::Running { .. }));
         let meant = |incarnation: &Incarnation| there.is_some_and(|one| one.incarnation() == *incarnation);

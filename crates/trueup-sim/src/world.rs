@@ -19,6 +19,7 @@ use trueup_types::{
 use crate::behaviour::Behaviour;
 use crate::clock::SimClock;
 use crate::faults::Faults;
+use crate::ignorance::Ignorance;
 use crate::laws::Wants;
 
 /// A world that the traits' implementations share.
@@ -61,18 +62,17 @@ pub struct State {
     pub starts: BTreeMap<AppName, u32>,
     /// See `creates`.
     pub stops: BTreeMap<AppName, u32>,
-    /// What was wanted lately, as whoever keeps the laws was told.
     /// What was done to instances by whoever acts here, in order.
     pub deeds: Vec<Deed>,
+    /// What was wanted lately, as whoever keeps the laws was told.
     pub wants: Wants,
+    /// What nobody can know.
+    pub ignorance: Ignorance,
     /// Since when what runs has been out of the live table.
     pub unrouted: BTreeMap<InstanceId, Timestamp>,
     pub(crate) sinks: BTreeMap<TargetName, Vec<NudgeSink>>,
 }
 
-/// One simulated instance.
-#[derive(Debug, Clone)]
-pub struct SimInstance {
 /// Something that was done to an instance.
 #[derive(Debug, Clone)]
 pub struct Deed {
@@ -84,6 +84,9 @@ pub struct Deed {
     pub release: Arc<Release>,
 }
 
+/// One simulated instance.
+#[derive(Debug, Clone)]
+pub struct SimInstance {
     /// What it is.
     pub release: Arc<Release>,
     /// Where.
@@ -198,10 +201,11 @@ impl World {
             removes: BTreeMap::new(),
             starts: BTreeMap::new(),
             stops: BTreeMap::new(),
+            deeds: Vec::new(),
             wants: Wants::default(),
+            ignorance: Ignorance::default(),
             unrouted: BTreeMap::new(),
             sinks: BTreeMap::new(),
-            deeds: Vec::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), clock: SimClock::start(), changed: Arc::default() }
     }
@@ -323,11 +327,11 @@ impl State {
             InstanceStep::Remove { .. } => &mut self.removes,
         };
         *counts.entry(step.id().app.clone()).or_default() += 1;
+        self.deeds.extend(release.map(|release| Deed { verb: step.verb(), id: step.id().clone(), release }));
     }
 
     pub(crate) fn note(&mut self, now: Timestamp, what: &str) {
         let at = now.since(crate::clock::EPOCH).as_millis();
-        self.deeds.extend(release.map(|release| Deed { verb: step.verb(), id: step.id().clone(), release }));
         self.journal.push(format!("+{at}ms {what}"));
     }
 }

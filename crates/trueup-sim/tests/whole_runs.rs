@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trueup_sim::behaviour::{EXIT_AFTER_MS, HEALTHY_AFTER_MS};
+use trueup_sim::behaviour::{EXIT_AFTER_MS, HEALTHY_AFTER_MS, SICK_AFTER_MS};
 use trueup_sim::faults::SightFault;
 use trueup_sim::{AppSketch, House};
 use trueup_types::policy::Strategy;
@@ -194,4 +194,36 @@ async fn a_suspended_rollout_keeps_no_other_from_beginning() {
     house.source.put(one.build());
     house.source.put(other.env("VERSION", "v2").build());
     house.until_live("other", 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bake_does_not_end_in_the_sleep_of_the_host() {
+    let mut house = House::new();
+    let app = AppSketch::web("web").replicas(1);
+    house.source.put(app.build());
+    house.start().await;
+    house.until_live("web", 1).await;
+    // It turns bad within its bake, while nobody can ask.
+    house.source.put(app.env("VERSION", "v2").env(SICK_AFTER_MS, "20000").build());
+    house.until("it bakes", PATIENCE, |house| house.app("web").is_some_and(|app| app.status.word == "Baking")).await;
+    tokio::time::advance(Duration::from_secs(3_600)).await;
+    house.until("it is reverted", PATIENCE, reverted).await;
+    let rejected = house.app("web").expect("there").status.rejected.clone();
+    assert_eq!(rejected.len(), 1, "{}", house.story());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_removed_while_the_edge_is_dark_leaves_the_table_when_it_is_light() {
+    let mut house = House::new();
+    house.source.put(AppSketch::web("web").replicas(1).build());
+    house.start().await;
+    house.until_live("web", 1).await;
+    let id = house.world.lock().instances[&TargetName::local()].keys().next().cloned().expect("one runs");
+    house.world.lock().ingress_dark = true;
+    house.world.steal(&id);
+    house.source.remove(&name("web"));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    house.world.lock().ingress_dark = false;
+    house.until("the table is empty", PATIENCE, |house| house.world.lock().table.apps.is_empty()).await;
+    house.until("it is forgotten", PATIENCE, |house| house.store.record(&name("web")).is_none()).await;
 }

@@ -8,4 +8,5 @@ mod drift;
 mod modelled;
 mod orders;
 mod permits;
+mod seeded;
 mod verdicts;

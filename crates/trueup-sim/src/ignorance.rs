@@ -1,0 +1,58 @@
+//! What nobody can know at a moment, as the laws have to grant it.
+//!
+//! A host that slept saw nothing meanwhile, so that a belief reaches back over its sleep. And where memory was put back or
+//! taken away without a trace, what runs on a target is known to nobody until that target is looked at.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use trueup_types::{AppName, InstanceId, TargetName, Timestamp};
+
+use crate::laws::LAG;
+use crate::world::State;
+
+/// What nobody can know.
+#[derive(Debug, Default)]
+pub struct Ignorance {
+    /// The last sleep of the host: from when to when.
+    slept: Option<(Timestamp, Timestamp)>,
+    /// What runs, and no memory and no look since tells of.
+    forgotten: BTreeSet<(TargetName, InstanceId)>,
+}
+
+impl Ignorance {
+    /// The host sleeps for so long, from `now` on.
+    pub fn sleep(&mut self, now: Timestamp, time: Duration) {
+        self.slept = Some((now, now.after(time)));
+    }
+
+    /// How old a belief may be at `now`.
+    #[must_use]
+    pub fn lag(&self, now: Timestamp) -> Duration {
+        match self.slept {
+            Some((from, to)) if now.since(to) < LAG => LAG + to.since(from),
+            Some(_) | None => LAG,
+        }
+    }
+
+    /// A target was looked at, and showed what is there.
+    pub(crate) fn looked(&mut self, at: &TargetName) {
+        self.forgotten.retain(|(target, _)| target != at);
+    }
+}
+
+impl State {
+    /// Memory is gone, or what it was before, and nothing tells of it: whatever is there is forgotten.
+    pub fn forget_unnoticed(&mut self) {
+        let all =
+            self.instances.iter().flat_map(|(target, all)| all.keys().map(move |id| (target.clone(), id.clone())));
+        self.ignorance.forgotten = all.collect();
+    }
+
+    /// How many of an app run that nobody can know of.
+    pub(crate) fn unknown(&self, app: &AppName, now: Timestamp) -> usize {
+        let ours = self.ignorance.forgotten.iter().filter(|(_, id)| id.app == *app);
+        let there = ours.filter_map(|(target, id)| self.instances.get(target)?.get(id));
+        there.filter(|one| !one.exited(now)).count()
+    }
+}
