@@ -9,6 +9,7 @@
 //!
 //! Knows nothing of plans, gates or routes.
 
+mod bell;
 pub mod cgroup;
 mod deputy;
 mod entry;

@@ -92,6 +92,10 @@ impl LifePaths {
         self.0.join("stop.json")
     }
 
+    pub(crate) fn bell(&self) -> PathBuf {
+        self.0.join("bell")
+    }
+
     pub(crate) fn refusal(&self) -> PathBuf {
         self.0.join("refusal")
     }

@@ -25,7 +25,7 @@ use crate::moment::World;
 use crate::paths::{Home, InstancePaths, LifePaths};
 use crate::ports::Ports;
 use crate::spec::Asked;
-use crate::{deputy, logs, user};
+use crate::{bell, deputy, logs, user};
 
 /// What the runtime is told.
 pub struct ProcessConfig {
@@ -231,6 +231,7 @@ impl Inner {
     }
 
     pub(crate) fn deputise(&self, entry: &Entry, asked: Asked) {
+        bell::ring(&self.home.instance(&entry.spec.id).life(entry.number).bell());
         if let State::Running { main: Some(main), lived, .. } = &entry.state {
             self.handle.spawn(deputy::see_to(Arc::clone(main), lived.shim, asked));
         }

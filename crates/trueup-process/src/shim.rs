@@ -1,7 +1,7 @@
 //! The process that stays beside a program: starts it, waits for it, and writes down how it ended.
 //!
 //! It is handed a life's folder and speaks to nobody: `life.json` says what to start, `stop.json` appears when the
-//! program shall go, `exit.json` is its last word. It leads a session of its own, so that no terminal and no death of the
+//! program shall go and a [`Bell`] is rung, `exit.json` is its last word. It leads a session of its own, so that no terminal and no death of the
 //! daemon reaches the program; it is the reaper of all that the program leaves behind, and stays until nothing is left.
 //!
 //! Two threads: one waits for children, one for `stop.json`. Nothing polls.
@@ -13,9 +13,9 @@ use std::path::Path;
 use std::process::{ChildStdin, Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use rustix::fs::inotify;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, wait};
 
+use crate::bell::Bell;
 use crate::files::{self, Durability};
 use crate::identity::Identity;
 use crate::moment::{BootMillis, World};
@@ -26,6 +26,8 @@ use crate::spec::{Asked, Claim, Ended, How, Life, Lived, VERSION};
 pub(crate) const STARTED: &[u8] = b"started\n";
 /// What opens the gate between a program that is ready to begin and its beginning.
 pub(crate) const OPEN: &[u8] = b"+";
+/// From one look for `stop.json` to the next, where there is no bell.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between two rounds of SIGKILL to what still forks.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
 
@@ -72,6 +74,8 @@ pub(crate) fn end(paths: &LifePaths, code: Option<i32>, how: How) -> std::io::Re
 fn live(paths: &LifePaths) -> std::io::Result<()> {
     set_child_subreaper(Some(getpid()))?;
     let life: Life = files::read(&paths.life())?.ok_or_else(|| std::io::Error::other("there is no life.json"))?;
+    // It hangs before anybody can know of this life, and so before anybody can ring.
+    let bell = Bell::hang(&paths.bell());
     let (main, gate) = start(paths)?;
     let lived = Lived {
         version: VERSION,
@@ -87,7 +91,7 @@ fn live(paths: &LifePaths) -> std::io::Result<()> {
     }
     say_started();
     let watched = LifePaths(paths.0.clone());
-    std::thread::Builder::new().name("stop".to_owned()).spawn(move || await_stop(&watched))?;
+    std::thread::Builder::new().name("stop".to_owned()).spawn(move || await_stop(&watched, bell))?;
     reap(paths, main, Duration::from_millis(life.linger_ms))
 }
 
@@ -138,21 +142,15 @@ fn reap(paths: &LifePaths, main: Pid, linger: Duration) -> std::io::Result<()> {
 }
 
 /// Waits for `stop.json`, then sees to it that all goes.
-fn await_stop(paths: &LifePaths) {
-    let watched = || -> std::io::Result<()> {
-        let inotify = inotify::init(inotify::CreateFlags::CLOEXEC)?;
-        inotify::add_watch(&inotify, &paths.0, inotify::WatchFlags::MOVED_TO)?;
-        let mut buffer = [std::mem::MaybeUninit::uninit(); 1_024];
-        let mut events = inotify::Reader::new(inotify, &mut buffer);
-        // Looked for after the watch is set, so that none slips between.
-        while !paths.stop().exists() {
-            events.next()?;
+#[expect(clippy::disallowed_methods, reason = "a thread of the shim, which has nothing else to do than to wait")]
+fn await_stop(paths: &LifePaths, mut bell: std::io::Result<Bell>) {
+    // Looked for after the bell hangs, so that none slips between.
+    while !paths.stop().exists() {
+        let heard = bell.as_mut().is_ok_and(|bell| bell.wait().is_ok());
+        if !heard {
+            // Where no pipe can be made it is looked for.
+            std::thread::sleep(LOOK_EVERY);
         }
-        Ok(())
-    };
-    // Without inotify the daemon stops the program itself.
-    if watched().is_err() {
-        return;
     }
     let asked: Option<Asked> = files::read(&paths.stop()).ok().flatten();
     let signal = asked.as_ref().and_then(|asked| crate::signal::named(&asked.signal)).unwrap_or(Signal::TERM);

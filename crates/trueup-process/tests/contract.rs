@@ -1,6 +1,6 @@
 //! Real processes keep the contract of a runtime, and outlive whoever started them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -366,4 +366,27 @@ async fn looking_while_creating_forgets_nothing() {
     let sight = survey.into_values().next().expect("one place").expect("it is in sight");
     assert_eq!(sight.instances.len(), 20);
     assert!(sight.instances.iter().all(|one| matches!(one.phase, Phase::Running { .. })), "{sight:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stays_beside_an_instance_takes_nothing_that_a_user_has_few_of() {
+    let folder = Folder::new();
+    let one = One::started(&folder, "exec sleep 600").await;
+    one.until("it runs", |one| matches!(one.phase, Phase::Running { .. })).await;
+    let shim = find(folder.path(), "shim.json").expect("the shim wrote who it is");
+    let lived: serde_json::Value = serde_json::from_slice(&std::fs::read(shim).expect("it reads")).expect("JSON");
+    let held = std::fs::read_dir(format!("/proc/{}/fd", lived["shim"]["pid"])).expect("the shim lives");
+    let held: Vec<_> = held.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok()).collect();
+    assert!(held.iter().any(|path| path.ends_with("bell")), "it waits for its bell: {held:?}");
+    assert!(!held.iter().any(|path| path.to_string_lossy().contains("inotify")), "128 of these is all: {held:?}");
+    one.stop(Duration::from_secs(5)).await;
+    assert_eq!(one.exited().await.1, ExitWhy::Asked);
+}
+
+/// The first file of this name below a folder.
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let found = files.into_iter().find(|path| path.ends_with(name));
+    found.or_else(|| folders.iter().find_map(|folder| find(folder, name)))
 }
