@@ -6,7 +6,7 @@
 //! - `flush` is not an fsync on Linux: the files are synced here.
 //! - It may panic, in our thread or in its own: each call runs on a thread of its own ([`Hand`]), is caught, and has a time limit.
 //! - A write that fails in one of its threads may leave a waiter asleep; another `flush` wakes it, so a slow one is
-//!   asked again by a second thread.
+//!   asked again by a second thread. Its closing flushes too, where nobody could ask again: so it is flushed before.
 //! - A handle that has failed once is poisoned: the caller drops it and opens again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +42,9 @@ const NUDGES_MAX: u32 = 5;
 
 /// How often a lock is tried again, 20 ms apart: a handle of our own that was just dropped lets go within milliseconds.
 const LOCK_TRIES_MAX: u32 = 100;
+
+/// Where a call says that it is done.
+type Done = std::sync::mpsc::Sender<Result<(), EngineError>>;
 
 /// Why the engine did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -160,6 +163,22 @@ impl Engine {
             }
             Ok(())
         });
+        self.awaited(&done, &answer)
+    }
+
+    /// Has the engine write whatever it still holds, or say that it cannot; nothing of it waits for anything afterwards.
+    fn flush(&self) -> Result<(), EngineError> {
+        let (done, answer) = std::sync::mpsc::channel();
+        let db = self.db().clone();
+        Hand::new("store-flush")?.ask(done.clone(), move || {
+            db.flush()?;
+            Ok(())
+        });
+        self.awaited(&done, &answer)
+    }
+
+    /// Waits for an answer, and flushes by another thread each time that it takes long.
+    fn awaited(&self, done: &Done, answer: &Receiver<Result<(), EngineError>>) -> Result<(), EngineError> {
         let mut wait = NUDGE_AFTER;
         for _ in 0..NUDGES_MAX {
             if let Ok(result) = answer.recv_timeout(wait) {
@@ -167,7 +186,7 @@ impl Engine {
             }
             let (db, failed) = (self.db().clone(), done.clone());
             let (ended, _) = std::sync::mpsc::channel();
-            // That it went well says nothing of our batch; that it did not, all.
+            // That it went well says nothing of what is waited for; that it did not, all.
             Hand::new("store-nudge")?.ask(ended, move || {
                 if let Err(error) = db.flush() {
                     let _ = failed.send(Err(error.into()));
@@ -208,8 +227,11 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        if let Err(why) = self.flush() {
+            tracing::debug!(%why, "the store's engine was not flushed");
+        }
         let db = self.db.take();
-        // Closing writes, and may panic or never come back.
+        // Closing may panic or never come back.
         let closed = bounded("store-close", move || {
             drop(db);
             Ok(())

@@ -24,6 +24,10 @@ use clap::Parser;
 use crate::report::Report;
 use crate::tier::{Effort, Scale, Tier};
 
+/// The model goes through states as fast as they can be made and forgotten.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The tiers, in the order in which they run.
 const TIERS: &[Tier] = &[
     crashes::TIER,

@@ -73,6 +73,13 @@ impl Effort {
         }
     }
 
+    /// The effort of the first of so many that share what time is left.
+    pub fn part(&self, of: u32) -> Self {
+        let now = Instant::now();
+        let end = self.end.map(|end| now + end.saturating_duration_since(now) / of.max(1));
+        Self { scale: self.scale, end }
+    }
+
     /// Whether a limit of time was given.
     pub fn is_limited(&self) -> bool {
         self.end.is_some()

@@ -98,26 +98,39 @@ const SAMPLE: [&str; 4] = [
 /// Ills of each kind that befall each of them in a sample.
 const SAMPLE_EACH: usize = 8;
 
-/// A small sample of the tier on this thread, with a bug planted: what it finds.
-pub fn sample(bug: Option<Bug>) -> Vec<Violation> {
-    let mut found = Vec::new();
-    for name in SAMPLE {
+/// What a small sample of the tier finds first on this thread, with a bug planted.
+pub fn sample(bug: Option<Bug>) -> Option<Violation> {
+    SAMPLE.into_iter().find_map(|name| {
         let variant = Variant::find(name).expect("the sample names variants that there are");
         let sound = Reference::of(variant);
         let _planted = bug.map(Planted::new);
-        for kind in KINDS {
+        KINDS.iter().find_map(|kind| {
             let ills = (kind.ills)(&known(&sound.outcome));
             let step = ills.len() / SAMPLE_EACH + 1;
-            found.extend(ills.iter().step_by(step).filter_map(|ill| befalls(&sound, *ill).err()));
-        }
-    }
-    found
+            ills.iter().step_by(step).find_map(|ill| befalls(&sound, *ill).err())
+        })
+    })
+}
+
+/// Plays one case again, with a bug planted or without; answers what is wrong.
+///
+/// # Errors
+/// When there is no such case.
+pub fn again(text: &str, bug: Option<Bug>) -> anyhow::Result<Option<String>> {
+    let (variant, ill) = parsed(text)?;
+    let sound = Reference::of(variant);
+    let _planted = bug.map(Planted::new);
+    Ok(befalls(&sound, ill).err().map(|wrong| wrong.what))
+}
+
+fn parsed(text: &str) -> anyhow::Result<(Variant, Ill)> {
+    let (name, ill) = text.split_once('/').context("a case is VARIANT/ILL")?;
+    let variant = Variant::find(name).with_context(|| format!("there is no variant `{name}`"))?;
+    Ok((variant, Ill::parse(ill)?))
 }
 
 fn replay(text: &str) -> anyhow::Result<bool> {
-    let (name, ill) = text.split_once('/').context("a case is VARIANT/ILL")?;
-    let variant = Variant::find(name).with_context(|| format!("there is no variant `{name}`"))?;
-    let ill = Ill::parse(ill)?;
+    let (variant, ill) = parsed(text)?;
     let reference = Reference::of(variant);
     let outcome = suffer(&variant, ill, Keep::Story);
     let wrong = rule::after_ill(&reference.outcome, &outcome, &variant, ill);

@@ -125,24 +125,38 @@ const SAMPLE: [&str; 8] = [
 /// Boundaries of each that are tried in a sample.
 const SAMPLE_EACH: usize = 24;
 
-/// A small sample of the tier on this thread, with a bug planted: what it finds.
+/// What a small sample of the tier finds first on this thread, with a bug planted.
 ///
 /// The undisturbed runs are played with the bug too: what they break of the laws by themselves is found as well.
-pub fn sample(bug: Option<Bug>) -> Vec<Violation> {
-    let mut found = Vec::new();
-    for name in SAMPLE {
+pub fn sample(bug: Option<Bug>) -> Option<Violation> {
+    SAMPLE.into_iter().find_map(|name| {
         let variant = Variant::find(name).expect("the sample names variants that there are");
         // What should be is known from a house without the bug.
         let sound = Reference::of(variant);
         let _planted = bug.map(Planted::new);
         let step = sound.deaths.len() / SAMPLE_EACH + 1;
         let deaths = sound.deaths.iter().step_by(step).map(|death| vec![*death]);
-        found.extend(std::iter::once(Vec::new()).chain(deaths).filter_map(|deaths| sound.dies(deaths).err()));
-    }
-    found
+        std::iter::once(Vec::new()).chain(deaths).find_map(|deaths| sound.dies(deaths).err())
+    })
 }
 
+/// Plays one case again, with a bug planted or without; answers what is wrong.
+///
+/// # Errors
+/// When there is no such case.
+pub fn again(text: &str, bug: Option<Bug>) -> anyhow::Result<Option<String>> {
+    let case = Case::parse(text)?;
+    let sound = Reference::of(case.variant);
+    let _planted = bug.map(Planted::new);
+    Ok(sound.dies(case.deaths).err().map(|wrong| wrong.what))
+}
+
+/// Plays one case and tells all of it; `NAMES*/PART` plays every single death, dead for a while too, of the variants of
+/// these names whose case has this part in it, and tells those that are wrong.
 fn replay(text: &str) -> anyhow::Result<bool> {
+    if let Some((names, part)) = text.split_once("*/") {
+        return Ok(sweep(names, part.trim_matches('*')));
+    }
     let case = Case::parse(text)?;
     let reference = Reference::of(case.variant);
     let trouble = Trouble { deaths: case.deaths.clone(), ..Trouble::default() };
@@ -151,21 +165,7 @@ fn replay(text: &str) -> anyhow::Result<bool> {
     tell(&outcome, &wrong);
     Ok(wrong.is_empty())
 }
-/// Plays one case and tells all of it; `NAMES*/PART` plays every single death, dead for a while too, of the variants of
-/// these names whose case has this part in it, and tells those that are wrong.
 
-    if let Some((names, part)) = text.split_once("*/") {
-        return Ok(sweep(names, part.trim_matches('*')));
-    }
-/// Prints all that is known of a run.
-pub fn tell(outcome: &Outcome, wrong: &[String]) {
-    println!("{}\nat the end:", outcome.story);
-    for (key, value) in &outcome.ending.state {
-        println!("  {key}: {value}");
-    }
-    for (tally, count) in outcome.ending.counts.iter() {
-        println!("  {tally}: {count}");
-    }
 fn sweep(names: &str, part: &str) -> bool {
     let book = Book::of(Variant::all().into_iter().filter(|one| one.name().starts_with(names)).collect());
     let deaths = |reference: &Reference| -> Vec<Death> {
@@ -192,5 +192,14 @@ fn sweep(names: &str, part: &str) -> bool {
     wrong.into_inner() == 0
 }
 
+/// Prints all that is known of a run.
+pub fn tell(outcome: &Outcome, wrong: &[String]) {
+    println!("{}\nat the end:", outcome.story);
+    for (key, value) in &outcome.ending.state {
+        println!("  {key}: {value}");
+    }
+    for (tally, count) in outcome.ending.counts.iter() {
+        println!("  {tally}: {count}");
+    }
     wrong.iter().for_each(|one| println!("WRONG {one}"));
 }

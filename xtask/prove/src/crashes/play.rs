@@ -321,7 +321,12 @@ impl<'a> Play<'a> {
         }
         if self.rebuilt {
             // A store that lost something asks before it lets anything go; a person says yes.
-            drop(self.house.control().approve_prune("a person").await);
+            let (control, tether) = (self.house.control(), self.house.tether());
+            tokio::select! {
+                biased;
+                answer = control.approve_prune("a person") => drop(answer),
+                () = tether.died() => {}
+            }
         }
     }
 

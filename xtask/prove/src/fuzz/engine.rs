@@ -175,6 +175,26 @@ fn watch(busy: Weak<Mutex<BTreeMap<String, Busy>>>) {
     });
 }
 
+/// Whether an input makes a target panic; nobody keeps the panic off the terminal.
+pub fn fails(target: &Target, data: &[u8]) -> bool {
+    catch_unwind(AssertUnwindSafe(|| (target.of)(data))).is_err()
+}
+
+/// The first of so many inputs that fails, cut down.
+pub fn first(target: &Target, inputs: u64) -> Option<Violation> {
+    let corpus = corpus(target.name).expect("every target has a corpus");
+    let failing = (0..inputs).map(|number| made(&corpus, number)).find(|data| fails(target, data))?;
+    let smallest = mutate::smallest(&failing, |less| fails(target, less), SMALLER_TRIES);
+    let what = format!("{} panics at {:?}", target.name, String::from_utf8_lossy(&smallest));
+    Some(Violation { what, replay: format!("{}:{}", target.name, hex(&smallest)) })
+}
+
+/// The input of a number.
+fn made(corpus: &[Vec<u8>], number: u64) -> Vec<u8> {
+    let mut dice = fastrand::Rng::with_seed(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    mutate::input(corpus, number, &mut dice)
+}
+
 /// Runs a target over its corpus and what is made of it.
 pub fn row(effort: &Effort, target: &Target, attempts: &Attempts) -> anyhow::Result<Row> {
     let corpus = corpus(target.name)?;
@@ -183,8 +203,7 @@ pub fn row(effort: &Effort, target: &Target, attempts: &Attempts) -> anyhow::Res
     let what = format!("{} inputs", target.name);
     let batch = |batch: u64| {
         for number in batch * BATCH..(batch + 1) * BATCH {
-            let mut dice = fastrand::Rng::with_seed(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let data = mutate::input(&corpus, number, &mut dice);
+            let data = made(&corpus, number);
             if let Err(wrong) = attempts.attempt(target, &data) {
                 return Err(attempts.tell(target, &data, &wrong));
             }

@@ -14,7 +14,9 @@ mod store;
 
 use std::path::PathBuf;
 
-use crate::tier::{Effort, Row, Tier};
+use trueup_museum::{Bug, Planted};
+
+use crate::tier::{Effort, Row, Tier, Violation};
 use engine::{Attempts, Target};
 
 /// The tier.
@@ -32,13 +34,39 @@ const TARGETS: &[Target] = &[
 /// Where what fails is written: beside the rest of what the proof leaves.
 const FOUND: &str = "target/prove-fuzz";
 
+/// Inputs of each target for a planted bug, the corpus first.
+const SAMPLE_EACH: u64 = 1_000;
+
 fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let attempts = Attempts::new(FOUND.into())?;
     let mut rows = Vec::with_capacity(TARGETS.len());
-    for target in TARGETS {
-        rows.push(engine::row(effort, target, &attempts)?);
+    let shares = (1..=u32::try_from(TARGETS.len())?).rev();
+    for (of, target) in shares.zip(TARGETS) {
+        rows.push(engine::row(&effort.part(of), target, &attempts)?);
     }
     Ok(rows)
+}
+
+/// What some inputs of each target find first, with a bug planted or without.
+pub fn sample(bug: Option<Bug>) -> Option<Violation> {
+    let _planted = bug.map(Planted::new);
+    TARGETS.iter().find_map(|target| engine::first(target, SAMPLE_EACH))
+}
+
+/// Runs one input again, with a bug planted or without; answers what is wrong.
+///
+/// # Errors
+/// When there is no such target, or the input is not hexadecimal.
+pub fn again(case: &str, bug: Option<Bug>) -> anyhow::Result<Option<String>> {
+    let (name, input) = case.split_once(':').ok_or_else(|| anyhow::anyhow!("`{case}` is not TARGET:HEX"))?;
+    let bytes = engine::unhex(input)?;
+    let _planted = bug.map(Planted::new);
+    Ok(engine::fails(named(name)?, &bytes).then(|| "it panicked".to_owned()))
+}
+
+fn named(name: &str) -> anyhow::Result<&'static Target> {
+    let target = TARGETS.iter().find(|target| target.name == name);
+    target.ok_or_else(|| anyhow::anyhow!("there is no target `{name}`"))
 }
 
 /// Runs one input again: `TARGET:HEX`, `TARGET:PATH`, or `last:PATH` for what a thread was busy with at the end.
@@ -47,8 +75,7 @@ fn replay(case: &str) -> anyhow::Result<bool> {
     let path = PathBuf::from(input);
     let bytes = if path.is_file() { std::fs::read(&path)? } else { engine::unhex(input)? };
     let (name, bytes) = if name == "last" { engine::last(&bytes)? } else { (name.to_owned(), bytes) };
-    let target = TARGETS.iter().find(|target| target.name == name);
-    let target = target.ok_or_else(|| anyhow::anyhow!("there is no target `{name}`"))?;
+    let target = named(&name)?;
     println!("{} bytes:\n{}", bytes.len(), String::from_utf8_lossy(&bytes));
     let done = Attempts::new(FOUND.into())?.attempt(target, &bytes);
     match &done {
@@ -56,4 +83,25 @@ fn replay(case: &str) -> anyhow::Result<bool> {
         Err(wrong) => println!("wrong: {wrong}"),
     }
     Ok(done.is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bugs_of_the_planner_are_caught_by_its_target() {
+        let planner = named("planner").expect("it is a target");
+        for bug in [
+            Bug::StopsRouted,
+            Bug::UnroutesEverybody,
+            Bug::RevertsTwice,
+            Bug::TrustsListingOrder,
+            Bug::SurgesUnbounded,
+            Bug::IgnoresUpdateLimits,
+        ] {
+            let _planted = Planted::new(bug);
+            assert!(engine::first(planner, SAMPLE_EACH).is_some(), "{} is not caught", bug.name());
+        }
+    }
 }

@@ -202,7 +202,7 @@ impl State {
 
     /// A second daemon looks and plans; what it does comes later.
     fn meet(&mut self, world: &World, how: u8, notes: &mut Notes) {
-        let record = if how == 0 { AppRecord::clone(&self.record) } else { AppRecord::default() };
+        let record = if how == 0 { Arc::clone(&self.record) } else { Arc::default() };
         let decided = decide(world, self, Sight::Fresh, &record);
         let steps = decided.plan.steps;
         notes.tell(|| format!("    it will {}", steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
@@ -248,7 +248,7 @@ impl State {
                     self.ghost.rejected |= 1 << world.number(*digest);
                 }
             }
-            Order::Promote => {
+            Order::Promote | Order::PromoteFully => {
                 let good = next.current_release().map(|release| world.version(release.digest));
                 self.ghost.good |= good.map_or(0, |version| 1 << version);
             }

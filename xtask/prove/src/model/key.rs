@@ -5,18 +5,18 @@
 //! merge that differ only in names and in the hour. Only the *key* is so written: the states themselves keep the values
 //! that they came by, and every path is a true one.
 
-use std::hash::Hasher as _;
+mod pending;
+
 use std::time::Duration;
 
-use trueup_types::observed::{Health, Phase};
-use trueup_types::record::{Outcome, Rollout};
-use trueup_types::step::{InstanceStep, StepAction, TargetStep};
+use trueup_types::record::{DeployPhase, Outcome, Rollout};
+use trueup_types::step::{StepAction, TargetStep};
 use trueup_types::time::Stopwatch;
-use trueup_types::{AppRoutes, InstanceId, Observed, Revision, Step, Timestamp, Wake};
+use trueup_types::{AppRoutes, InstanceId, Revision, Timestamp, Wake};
 
 use super::deed::{Deed, Purse};
 use super::state::{Being, Doing, End, State, Wish};
-use super::world::{BAKE, DRAIN, HEALTHY_DEADLINE, Kind, MIN_HEALTHY, PROGRESS_DEADLINE, SICKENS_AFTER, World};
+use super::world::{BAKE, DRAIN, GRAIN, HEALTHY_DEADLINE, Kind, MIN_HEALTHY, PROGRESS_DEADLINE, SICKENS_AFTER, World};
 
 /// Health for so long clears exits: the planner's `BACKOFF_RESET`.
 const FORGIVEN: Duration = trueup_plan::limits::BACKOFF_RESET;
@@ -30,11 +30,27 @@ pub fn bytes(world: &World, state: &State) -> Vec<u8> {
     writer.out
 }
 
-/// The key of a state, as a number: 63 bits, never 0.
+/// The key of a state, as a number, never 0.
 pub fn fingerprint(world: &World, state: &State) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
-    hasher.write(&bytes(world, state));
-    (hasher.finish() >> 1).max(1)
+    mixed(&bytes(world, state)).max(1)
+}
+
+/// A number that any other bytes hardly share: eight bytes at a time are folded in by a multiplication to 128 bits, as
+/// wyhash does it.
+fn mixed(bytes: &[u8]) -> u64 {
+    let fold = |one: u64, other: u64| {
+        let product = (u128::from(one) * u128::from(other)).to_le_bytes();
+        let (low, high) = product.split_at(8);
+        let half = |half: &[u8]| u64::from_le_bytes(half.try_into().expect("eight of sixteen bytes"));
+        half(low) ^ half(high)
+    };
+    let mut sum = u64::try_from(bytes.len()).expect("64 bits") ^ 0xa076_1d64_78bd_642f;
+    for eight in bytes.chunks(8) {
+        let mut word = [0; 8];
+        word[..eight.len()].copy_from_slice(eight);
+        sum = fold(sum ^ u64::from_le_bytes(word), 0xe703_7ed1_a0b4_28db) ^ sum.rotate_left(29);
+    }
+    fold(sum, 0x8ebc_6af0_9c88_c6e3)
 }
 
 struct Writer<'a> {
@@ -185,13 +201,30 @@ impl<'a> Writer<'a> {
         if sickens {
             self.age(being.since, SICKENS_AFTER);
         }
-        self.flags(&[being.busy, exits.is_some_and(|exits| exits.last == being.incarnation)]);
+        if self.is_young(being) {
+            self.age(being.since, HEALTHY_DEADLINE);
+        }
+        let draining = self.state.record.draining.get(&being.id).copied();
+        let counted = exits.is_some_and(|exits| exits.last == being.incarnation);
+        self.flags(&[being.busy, counted, draining.is_some()]);
         self.byte(exits.map_or(0, |exits| u8::try_from(exits.count).unwrap_or(u8::MAX)));
         if being.busy {
             self.age(being.unrouted, DRAIN);
-            let draining = self.state.record.draining.get(&being.id).copied();
             self.age(draining.unwrap_or(self.state.now), 3 * DRAIN);
         }
+    }
+
+    /// Whether it began its life within the bake, or within a canary, and so is judged by the age of that life.
+    fn is_young(&self, being: &Being) -> bool {
+        let (to, since) = match &self.state.record.rollout {
+            Rollout::Underway { to, canary, .. } if canary.begun() => (*to, DeployPhase::Route),
+            Rollout::Baking { to, .. } => (*to, DeployPhase::Bake),
+            Rollout::Idle | Rollout::Underway { .. } | Rollout::Reverting { .. } => return false,
+        };
+        let note = self.state.record.history.iter().find(|note| note.revision == to);
+        let mut phases = note.into_iter().flat_map(|note| &note.phases);
+        let promoted = phases.find(|one| one.phase == since).map(|one| one.started);
+        being.id.revision == to && being.up() && promoted.is_some_and(|promoted| being.since > promoted)
     }
 
     fn share(&mut self, share: &AppRoutes) {
@@ -200,7 +233,8 @@ impl<'a> Writer<'a> {
             for backend in &entry.backends {
                 self.name(&backend.instance);
                 let there = self.state.find(&backend.instance).map(|at| self.state.beings[at].address());
-                self.flags(&[backend.weight > 0, there == backend.address]);
+                self.byte(u8::try_from(backend.weight).unwrap_or(u8::MAX));
+                self.flags(&[there == backend.address]);
             }
         }
         self.byte(u8::MAX);
@@ -212,6 +246,10 @@ impl<'a> Writer<'a> {
         let marked = watch.due(Duration::ZERO);
         self.age(marked, limit);
         self.age(marked.max(self.state.sighted_since), limit);
+        let mut later = *watch;
+        later.advance(Timestamp::ZERO, marked.after(GRAIN));
+        let stopped = later.watched() == watch.watched();
+        self.flags(&[stopped]);
     }
 
     fn memory(&mut self) {
@@ -275,15 +313,26 @@ impl<'a> Writer<'a> {
             }
         }
         self.byte(u8::MAX);
+        // What was never noted may have been under way when memory was lost, and goes on.
+        let newest = self.revisions.last().map_or(highest, |last| highest.max(*last));
+        if !self.state.record.history.iter().any(|note| note.revision == newest) {
+            let release = self.state.record.release(newest);
+            self.byte(release.map_or(u8::MAX, |release| self.world.number(release.digest)));
+        }
     }
 
     fn rollout(&mut self) {
         let record = &self.state.record;
         match &record.rollout {
             Rollout::Idle => self.byte(0),
-            Rollout::Underway { to, progress, passed, waits, .. } => {
+            Rollout::Underway { to, progress, passed, waits, canary, .. } => {
                 self.byte(1);
                 self.release(*to);
+                self.byte(u8::try_from(canary.step).expect("few"));
+                if let Some(shared) = &canary.shared {
+                    self.flags(&[canary.promoted]);
+                    self.watch(shared, self.world.pause());
+                }
                 self.watch(progress, PROGRESS_DEADLINE);
                 self.byte(u8::try_from(*passed).expect("few"));
                 for (id, watch) in waits {
@@ -306,85 +355,6 @@ impl<'a> Writer<'a> {
             }
         }
         self.byte(u8::MAX);
-    }
-
-    /// What was begun and has not happened yet.
-    fn pending(&mut self) {
-        let state = self.state;
-        if let Some(late) = &state.late {
-            self.byte(1);
-            self.step(&late.step);
-            self.flags(&[late.tables == state.tables]);
-        }
-        if let Some(second) = &state.second {
-            self.byte(2);
-            self.flags(&[second.tables == state.tables]);
-            for step in &second.steps[second.next..] {
-                self.step(step);
-            }
-        }
-        if let Some(old) = &state.old {
-            self.byte(3);
-            self.sight(old);
-        }
-    }
-
-    fn step(&mut self, step: &Step) {
-        let step = match &step.action {
-            StepAction::Route { share } => {
-                self.byte(0);
-                return self.share(share);
-            }
-            StepAction::Target { step: TargetStep::Instance(step), .. } => step,
-        };
-        self.name(step.id());
-        let there = self.state.find(step.id()).map(|at| &self.state.beings[at].incarnation);
-        let (verb, meant) = match step {
-            InstanceStep::Create { release, .. } => (16 + self.world.number(release.digest), None),
-            InstanceStep::Start { ended, .. } => (1, Some(ended)),
-            InstanceStep::Stop { incarnation, .. } => (2, Some(incarnation)),
-            InstanceStep::Remove { incarnation, .. } => (3, Some(incarnation)),
-        };
-        self.byte(verb);
-        self.flags(&[meant.is_some() && meant == there]);
-    }
-
-    fn sight(&mut self, old: &Observed) {
-        for one in &old.instances {
-            self.name(&one.sighting.id);
-            self.byte(self.world.number(one.sighting.release));
-            let there = self.state.find(&one.sighting.id).map(|at| &self.state.beings[at].incarnation);
-            let exits = self.state.record.exits.get(&one.sighting.id);
-            let counted = exits.is_some_and(|exits| exits.last == one.sighting.incarnation);
-            self.flags(&[there == Some(&one.sighting.incarnation), counted]);
-            match &one.sighting.phase {
-                Phase::Exited { at, why, .. } => {
-                    self.byte(if matches!(why, trueup_types::ExitWhy::ByItself) { 1 } else { 2 });
-                    self.age(*at, WAITED_OUT);
-                }
-                Phase::Vanishing { .. } => self.byte(3),
-                Phase::Created | Phase::Starting | Phase::Asleep => self.byte(4),
-                Phase::Running { .. } => self.byte(5),
-            }
-            match &one.health {
-                Health::Waiting => self.byte(0),
-                Health::Unknown => self.byte(1),
-                Health::Passing { since } => {
-                    self.byte(2);
-                    self.age(*since, if exits.is_some() { FORGIVEN } else { MIN_HEALTHY });
-                }
-                Health::Failed { since, .. } => {
-                    self.byte(3);
-                    self.age(*since, HEALTHY_DEADLINE);
-                }
-            }
-        }
-        self.age(old.sighted_since, PROGRESS_DEADLINE);
-        if let trueup_types::RouteSight::Seen(seen) = &old.routes {
-            self.share(&seen.share);
-            let busy = u8::try_from(seen.in_flight.len()).expect("few");
-            self.byte(busy);
-        }
     }
 }
 

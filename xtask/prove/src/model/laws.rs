@@ -13,40 +13,41 @@ use super::state::{Being, Doing, State, Wish};
 use super::tick::{Decided, Notes, Sight};
 use super::world::{DRAIN, Kind, World};
 
-/// Judges a decision before any of it is carried out.
-pub fn decision(world: &World, state: &State, decided: &Decided, notes: &mut Notes) {
+/// Judges a decision before any of it is carried out: the laws that it breaks.
+pub fn decision(world: &World, state: &State, decided: &Decided) -> Vec<String> {
+    let mut broken = Vec::new();
     let Decided { wanted, observed, permits, before, plan, .. } = decided;
-    for broken in audit(before, wanted, observed, permits, plan) {
-        notes.break_law(format!("the audit refuses the plan: {broken}"));
-    }
+    let refused = audit(before, wanted, observed, permits, plan);
+    broken.extend(refused.iter().map(|why| format!("the audit refuses the plan: {why}")));
     let after = &plan.record;
     if after.generation < before.generation || after.highest < before.highest {
-        notes.break_law("law 10: generation or revision goes back".to_owned());
+        broken.push("law 10: generation or revision goes back".to_owned());
     }
     if before.current.is_some() && after.current.is_none() {
-        notes.break_law("law 10: the last good release is forgotten".to_owned());
+        broken.push("law 10: the last good release is forgotten".to_owned());
     }
     if before.rejected.keys().any(|key| !after.rejected.contains_key(key)) {
-        notes.break_law("law 10: a rejection is forgotten".to_owned());
+        broken.push("law 10: a rejection is forgotten".to_owned());
     }
     let reverts = |rollout: &Rollout| matches!(rollout, Rollout::Reverting { .. });
     if reverts(&after.rollout) && !reverts(&before.rollout) {
         let fresh_wish = state.ghost.seen != seen(state);
         if state.ghost.reverted && !fresh_wish {
-            notes.break_law("law 7: reverted twice for one wish".to_owned());
+            broken.push("law 7: reverted twice for one wish".to_owned());
         }
         let good = after.current_release().map(|release| world.version(release.digest));
         if !good.is_some_and(|version| state.ghost.good & (1 << version) != 0 || decided.adopted) {
-            notes.break_law("law 7: a revert to what was never good".to_owned());
+            broken.push("law 7: a revert to what was never good".to_owned());
         }
     }
-    promoted(world, decided, notes);
-    blamed(world, state, decided, notes);
-    traffic(world, state, decided, notes);
+    promoted(world, decided, &mut broken);
+    blamed(world, state, decided, &mut broken);
+    traffic(world, state, decided, &mut broken);
+    broken
 }
 
 /// A bad release is never promoted.
-fn promoted(world: &World, decided: &Decided, notes: &mut Notes) {
+fn promoted(world: &World, decided: &Decided, broken: &mut Vec<String>) {
     let (before, after) = (&decided.before, &decided.plan.record);
     if before.current == after.current {
         return;
@@ -54,28 +55,28 @@ fn promoted(world: &World, decided: &Decided, notes: &mut Notes) {
     if let Some(release) = after.current_release() {
         let kind = world.kind(world.version(release.digest));
         if kind != Kind::Good {
-            notes.break_law(format!("{} is promoted, though its kind is {kind:?}", release.revision));
+            broken.push(format!("{} is promoted, though its kind is {kind:?}", release.revision));
         }
     }
 }
 
 /// A good release is rejected only for what was its own fault.
-fn blamed(world: &World, state: &State, decided: &Decided, notes: &mut Notes) {
+fn blamed(world: &World, state: &State, decided: &Decided, broken: &mut Vec<String>) {
     let (before, after) = (&decided.before, &decided.plan.record);
     for ((digest, _), rejection) in after.rejected.iter().filter(|(key, _)| !before.rejected.contains_key(*key)) {
         let version = world.version(*digest);
         if world.kind(version) == Kind::Good && state.ghost.excused & (1 << version) == 0 {
             let cause = trueup_plan::sentence(&rejection.evidence);
-            notes.break_law(format!("{} is good, and is rejected: {cause}", rejection.revision));
+            broken.push(format!("{} is good, and is rejected: {cause}", rejection.revision));
         }
     }
 }
 
 /// A daemon that has nothing to do leaves no passing instance of the good release without traffic where nothing serves.
-fn traffic(world: &World, state: &State, decided: &Decided, notes: &mut Notes) {
-    let Decided { plan, before, permits, .. } = decided;
+fn traffic(world: &World, state: &State, decided: &Decided, broken: &mut Vec<String>) {
+    let Decided { plan, permits, .. } = decided;
     let RouteSight::Seen(_) = decided.observed.routes else { return };
-    let idle = plan.steps.is_empty() && plan.record == *before && decided.sight == Sight::Fresh;
+    let idle = decided.is_idle() && decided.sight == Sight::Fresh;
     let Wish::Present { .. } = state.wish else { return };
     if !idle || state.doubt || state.blind || !world.shape.routed || permits.destroy.is_err() {
         return;
@@ -90,7 +91,7 @@ fn traffic(world: &World, state: &State, decided: &Decided, notes: &mut Notes) {
         being.passes() && ours
     });
     if let (false, Some(spare)) = (served, spare) {
-        notes.break_law(format!("law 4: {} passes, nothing serves, and nothing is done", spare.id));
+        broken.push(format!("law 4: {} passes, nothing serves, and nothing is done", spare.id));
     }
 }
 

@@ -24,6 +24,7 @@ mod tick;
 mod world;
 
 use std::sync::Mutex;
+use std::time::Instant;
 
 use trueup_museum::{Bug, Planted};
 
@@ -82,21 +83,57 @@ fn go_through(world: &World, bug: Option<Bug>, stop: &dyn Fn(u64) -> bool) -> Re
 }
 
 /// What a small run finds first, with a bug planted: the worlds of the smallest app, each as far as it gets.
-pub fn sample(bug: Option<Bug>) -> Vec<Violation> {
+pub fn sample(bug: Option<Bug>) -> Option<Violation> {
     let mut worlds = scope::worlds(Scale::Ci).into_iter().filter(scope::is_sample);
     let enough = |states| states >= SAMPLE_STATES_MAX;
-    worlds.find_map(|world| go_through(&world, bug, &enough).err()).into_iter().collect()
+    worlds.find_map(|world| go_through(&world, bug, &enough).err())
 }
 
-fn replay(case: &str) -> anyhow::Result<bool> {
+/// Goes a path again, with a bug planted or without; answers what is wrong at its end.
+///
+/// # Errors
+/// When there is no such path.
+pub fn again(case: &str, bug: Option<Bug>) -> anyhow::Result<Option<String>> {
+    let _planted = bug.map(Planted::new);
+    along(case, &mut drop)
+}
+
+fn along(case: &str, say: &mut dyn FnMut(String)) -> anyhow::Result<Option<String>> {
     let (name, path) = case.split_once(':').ok_or_else(|| anyhow::anyhow!("a case is WORLD:DEED.DEED.…"))?;
-    let worlds = scope::worlds(Scale::Long);
-    let world = worlds.iter().find(|world| world.name == name);
-    let world = world.ok_or_else(|| anyhow::anyhow!("there is no world `{name}`"))?;
+    let world = named(name)?;
     let path = path.split('.').filter(|word| !word.is_empty()).map(str::parse).collect::<anyhow::Result<Vec<_>>>()?;
-    let wrong = story::tell(world, &path, &mut |line| println!("{line}"));
+    Ok(story::tell(&world, &path, say))
+}
+
+/// Goes a path again, `WORLD:DEED.DEED.…`, or through all of a world, `WORLD` or `WORLD@EFW` with so many edits, faults
+/// and words.
+fn replay(case: &str) -> anyhow::Result<bool> {
+    if !case.contains(':') {
+        return whole(case);
+    }
+    let wrong = along(case, &mut |line| println!("{line}"))?;
     println!("{}", wrong.as_deref().unwrap_or("all is well"));
     Ok(wrong.is_none())
+}
+
+fn whole(case: &str) -> anyhow::Result<bool> {
+    let begun = Instant::now();
+    let (name, purses) = case.split_once('@').unwrap_or((case, ""));
+    let mut world = named(name)?;
+    for (purse, digit) in world.scenario.purses.iter_mut().zip(purses.bytes()) {
+        *purse = digit.saturating_sub(b'0');
+    }
+    let searched = go_through(&world, None, &|_| false);
+    match &searched {
+        Ok(figures) => println!("{figures:?} in {:?}, {} MiB at the peak", begun.elapsed(), peak_mib()),
+        Err(found) => println!("{}\n{}", found.what, found.replay),
+    }
+    Ok(searched.is_ok())
+}
+
+fn named(name: &str) -> anyhow::Result<World> {
+    let world = scope::worlds(Scale::Long).into_iter().find(|world| world.name == name);
+    world.ok_or_else(|| anyhow::anyhow!("there is no world `{name}`"))
 }
 
 /// The most memory that this process ever held, in MiB; 0 where nobody says.
@@ -105,4 +142,23 @@ fn peak_mib() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.unwrap_or(0) / 1_024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bugs_of_the_planner_are_caught() {
+        for bug in [
+            Bug::RetriesRejected,
+            Bug::PromotesUnbaked,
+            Bug::MissesCrashInBake,
+            Bug::StopsRouted,
+            Bug::UnroutesEverybody,
+            Bug::CountsTheDark,
+        ] {
+            assert!(sample(Some(bug)).is_some(), "{} is not caught", bug.name());
+        }
+    }
 }

@@ -5,22 +5,21 @@ use trueup_types::{Timestamp, Wake};
 
 use super::deed::{Action, Deed, Purse};
 use super::state::{Being, Doing, State, Wish};
-use super::tick::Decided;
 use super::world::{GRAIN, Kind, SICKENS_AFTER, World};
 
 impl State {
-    /// Everything that can happen next; `decided` is what the daemon would do.
-    pub fn moves(&self, world: &World, decided: &Decided) -> Vec<Action> {
+    /// Everything that can happen next, when the daemon would take so many steps.
+    pub fn moves(&self, world: &World, steps: usize) -> Vec<Action> {
         let mut moves = Vec::new();
         for deed in Deed::ALL {
-            let choices = self.choices(world, decided, *deed);
+            let choices = self.choices(world, steps, *deed);
             moves.extend((0..choices).filter(|at| self.can(world, *deed, *at)).map(|at| Action(*deed, at)));
         }
         moves
     }
 
     /// On how many things a deed could be done.
-    fn choices(&self, world: &World, decided: &Decided, deed: Deed) -> u8 {
+    fn choices(&self, world: &World, steps: usize, deed: Deed) -> u8 {
         let payable = match deed.purse() {
             Purse::Free => true,
             Purse::Edit => self.left[0] > 0 && world.allows(deed),
@@ -30,7 +29,6 @@ impl State {
         if !payable {
             return 0;
         }
-        let steps = decided.plan.steps.len();
         let count = match deed {
             Deed::Turn
             | Deed::Exit
@@ -158,6 +156,15 @@ impl State {
         sickening.map(|being| being.since.after(SICKENS_AFTER)).chain(wake).min()
     }
 
+    /// Whether a release is under watch beside the one before it: in its bake, or in a canary.
+    fn is_watched(&self) -> bool {
+        match &self.record.rollout {
+            Rollout::Underway { canary, .. } => canary.begun(),
+            Rollout::Baking { .. } => true,
+            Rollout::Idle | Rollout::Reverting { .. } => false,
+        }
+    }
+
     /// A moment ahead, rounded up to a grain.
     fn grained(&self, at: Timestamp) -> Timestamp {
         let grain = u64::try_from(GRAIN.as_millis()).expect("a grain is short");
@@ -196,9 +203,7 @@ impl State {
         // Where two cannot stand side by side nothing replaces one that fails: it has to get well. And where old and new
         // fail together in a bake, that is taken for something outside, which has to end.
         let sick = |being: &Being| matches!(being.doing, Doing::Sick { .. }) && world.kind(being.version) == Kind::Good;
-        if let Some(at) =
-            first(&sick).filter(|_| world.alone() || matches!(self.record.rollout, Rollout::Baking { .. }))
-        {
+        if let Some(at) = first(&sick).filter(|_| world.alone() || self.is_watched()) {
             return Some(Action(Deed::Cure, at));
         }
         match self.quiet {

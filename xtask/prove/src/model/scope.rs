@@ -15,6 +15,7 @@ const BLUE_GREEN: Shape = Shape {
     routed: true,
     stop_first: false,
     revert: RevertMode::Auto,
+    steps: &[],
 };
 
 /// The policies.
@@ -29,6 +30,7 @@ const SHAPES: &[Shape] = &[
     Shape { name: "stopfirst1", strategy: Strategy::Rolling, surge: 0, stop_first: true, ..BLUE_GREEN },
     Shape { name: "worker2", strategy: Strategy::Rolling, sizes: &[2], routed: false, ..BLUE_GREEN },
     Shape { name: "held1", revert: RevertMode::Hold, ..BLUE_GREEN },
+    Shape { name: "canary1", strategy: Strategy::Canary, steps: &[(20, 2), (50, 1)], ..BLUE_GREEN },
 ];
 
 /// What goes wrong between a daemon and its calls.

@@ -1,8 +1,9 @@
 //! Goes through every state that a world can reach, depth first.
 //!
-//! A path lies on the stack, so nothing but fingerprints is kept of where we have been. From each new state the way on
-//! which nothing goes wrong any more is followed to rest, or to a state whose way is known: that is how bounded liveness
-//! is held against *every* state, and how a cycle is found that never comes to rest.
+//! A path lies on the stack, so nothing but fingerprints is kept of where we have been. What is done first in a new state
+//! is what happens when nothing goes wrong any more, and so on to rest, or to a state whose way is known: that is how
+//! bounded liveness is held against *every* state, and how a cycle is found that never comes to rest. Everything else that
+//! can happen on that way is tried when it is gone back.
 
 use super::deed::Action;
 use super::key::fingerprint;
@@ -38,9 +39,32 @@ pub struct Found {
 /// A state that is being gone on from.
 struct Frame {
     state: State,
-    decided: Decided,
+    /// What its daemon would do; nothing where it has nothing to do.
+    decided: Option<Decided>,
+    /// What has not been tried yet, the first last.
     moves: Vec<Action>,
-    next: usize,
+    /// What is being tried.
+    tried: Option<Action>,
+}
+
+impl Frame {
+    fn new(world: &World, state: State) -> Self {
+        // A daemon that has just found nothing to do finds the same when it is asked again.
+        let decided = state.quiet.is_none().then(|| decide(world, &state, Sight::Fresh, &state.record));
+        let steps = decided.as_ref().map_or(0, |decided| decided.plan.steps.len());
+        let mut moves = state.moves(world, steps);
+        moves.reverse();
+        Self { state, decided, moves, tried: None }
+    }
+
+    /// Tries something: the state that it leads to, and what is wrong with it.
+    fn try_out(&mut self, world: &World, action: Action) -> (State, Notes) {
+        self.tried = Some(action);
+        let mut state = self.state.clone();
+        let mut notes = Notes::default();
+        state.act(world, action, self.decided.as_ref(), &mut notes);
+        (state, notes)
+    }
 }
 
 /// A search through one world.
@@ -59,28 +83,25 @@ impl<'w> Search<'w> {
 
     /// Meets every state that can be reached, until something is wrong or `stop` says so.
     pub fn run(mut self, begin: &State, stop: &dyn Fn(u64) -> bool) -> Result<Figures, Found> {
-        let key = fingerprint(self.world, begin);
-        self.table.visit(key);
-        self.rests(begin, key)?;
-        self.push(begin.clone());
+        self.enter(begin.clone(), fingerprint(self.world, begin))?;
+        let mut glance = GLANCE;
         while let Some(frame) = self.stack.last_mut() {
-            let Some(action) = frame.moves.get(frame.next).copied() else {
+            let Some(action) = frame.moves.pop() else {
                 self.stack.pop();
                 continue;
             };
-            frame.next += 1;
             self.figures.deeds += 1;
-            let mut state = frame.state.clone();
-            let mut notes = Notes::default();
-            state.act(self.world, action, Some(&frame.decided), &mut notes);
+            let (state, notes) = frame.try_out(self.world, action);
             if !notes.broken.is_empty() {
-                return Err(self.found(notes.broken.join("; "), &[]));
+                return Err(self.found(notes.broken.join("; ")));
             }
             let key = fingerprint(self.world, &state);
-            if self.table.visit(key) {
-                self.rests(&state, key)?;
-                self.push(state);
-                if self.table.len().is_multiple_of(GLANCE) && stop(u64::try_from(self.table.len()).expect("64 bits")) {
+            if self.table.distance(key) == Distance::Unmet {
+                self.enter(state, key)?;
+            }
+            if self.table.len() >= glance {
+                glance = self.table.len() + GLANCE;
+                if stop(u64::try_from(self.table.len()).expect("64 bits")) {
                     break;
                 }
             }
@@ -89,54 +110,58 @@ impl<'w> Search<'w> {
         Ok(self.figures)
     }
 
-    fn push(&mut self, state: State) {
-        let decided = decide(self.world, &state, Sight::Fresh, &state.record);
-        let moves = state.moves(self.world, &decided);
-        self.stack.push(Frame { state, decided, moves, next: 0 });
-        self.figures.deepest = self.figures.deepest.max(self.stack.len());
+    /// The path to where we are.
+    fn found(&self, what: String) -> Found {
+        Found { what, path: self.stack.iter().filter_map(|frame| frame.tried).collect() }
     }
 
-    /// The path to where we are, and a way on from there.
-    fn found(&self, what: String, way: &[Action]) -> Found {
-        let path = self.stack.iter().filter_map(|frame| frame.next.checked_sub(1).map(|at| frame.moves[at]));
-        Found { what, path: path.chain(way.iter().copied()).collect() }
-    }
-
-    /// Follows the way to rest, once nothing goes wrong any more.
-    fn rests(&mut self, from: &State, key: u64) -> Result<(), Found> {
-        let (mut state, mut key) = (from.clone(), key);
-        let (mut chain, mut way) = (Vec::new(), Vec::new());
+    /// Meets a new state and all that follow from it once nothing goes wrong any more.
+    fn enter(&mut self, state: State, key: u64) -> Result<(), Found> {
+        let (mut state, mut key) = (state, key);
+        let mut chain = Vec::new();
         let end = loop {
             match self.table.distance(key) {
                 Distance::Known(known) => break known,
-                Distance::Asked => return Err(self.found("law 1: it goes round and round".to_owned(), &way)),
-                Distance::Unknown => {}
+                Distance::Asked => return Err(self.found("law 1: it goes round and round".to_owned())),
+                Distance::Unmet => {}
             }
-            if chain.len() >= usize::from(REST_MAX) {
-                return Err(self.found(format!("law 1: no rest after {REST_MAX} deeds"), &way));
+            if chain.len() > usize::from(REST_MAX) {
+                return Err(self.found(format!("law 1: no rest after {REST_MAX} deeds")));
             }
             self.table.keep(key, Distance::Asked);
             chain.push(key);
-            let Some(action) = state.fair(self.world) else {
-                if let Some(wrong) = at_rest(self.world, &state) {
-                    return Err(self.found(wrong, &way));
+            let mut frame = Frame::new(self.world, state);
+            self.figures.deepest = self.figures.deepest.max(self.stack.len() + 1);
+            let Some(action) = frame.state.fair(self.world) else {
+                let wrong = at_rest(self.world, &frame.state);
+                self.stack.push(frame);
+                if let Some(wrong) = wrong {
+                    return Err(self.found(wrong));
                 }
                 chain.pop();
                 self.table.keep(key, Distance::Known(0));
                 break 0;
             };
-            way.push(action);
-            let mut notes = Notes::default();
-            state.act(self.world, action, None, &mut notes);
+            let at = frame.moves.iter().position(|one| *one == action);
+            frame.moves.remove(at.expect("what happens when nothing goes wrong is among what can happen"));
+            self.figures.deeds += 1;
+            let (next, notes) = frame.try_out(self.world, action);
+            self.stack.push(frame);
             if !notes.broken.is_empty() {
-                return Err(self.found(notes.broken.join("; "), &way));
+                return Err(self.found(notes.broken.join("; ")));
             }
-            key = fingerprint(self.world, &state);
+            key = fingerprint(self.world, &next);
+            state = next;
         };
+        self.measure(&chain, end)
+    }
+
+    /// Keeps how far each state of a way is from rest, its end being so far.
+    fn measure(&mut self, chain: &[u64], end: u8) -> Result<(), Found> {
         for (ahead, key) in (1_u8..).zip(chain.iter().rev()) {
             let distance = end.saturating_add(ahead);
             if distance > REST_MAX {
-                return Err(self.found(format!("law 1: no rest after {REST_MAX} deeds"), &way));
+                return Err(self.found(format!("law 1: no rest after {REST_MAX} deeds")));
             }
             self.table.keep(*key, Distance::Known(distance));
             self.figures.farthest = self.figures.farthest.max(distance);
@@ -166,7 +191,7 @@ mod tests {
         let (mut met, mut open) = (BTreeSet::from([key::bytes(&world, &begin)]), VecDeque::from([begin.clone()]));
         while let Some(state) = open.pop_front() {
             let decided = decide(&world, &state, Sight::Fresh, &state.record);
-            for action in state.moves(&world, &decided) {
+            for action in state.moves(&world, decided.plan.steps.len()) {
                 let mut next = state.clone();
                 next.act(&world, action, None, &mut Notes::default());
                 if met.insert(key::bytes(&world, &next)) {

@@ -33,10 +33,21 @@ pub struct Decided {
     pub wanted: Wanted,
     pub observed: Observed,
     pub permits: Permits,
-    pub before: AppRecord,
+    pub before: Arc<AppRecord>,
     pub plan: Plan,
+    /// What is remembered then.
+    pub after: Arc<AppRecord>,
     /// The record was made from labels just now.
     pub adopted: bool,
+    /// Laws that the decision breaks by itself.
+    pub broken: Vec<String>,
+}
+
+impl Decided {
+    /// Whether nothing follows from it: no step, and no other memory.
+    pub fn is_idle(&self) -> bool {
+        self.plan.steps.is_empty() && Arc::ptr_eq(&self.before, &self.after)
+    }
 }
 
 /// How far a tick comes.
@@ -80,7 +91,7 @@ impl Notes {
 }
 
 /// Asks the planner, with a record of the daemon that asks.
-pub fn decide(world: &World, state: &State, sight: Sight, record: &AppRecord) -> Decided {
+pub fn decide(world: &World, state: &State, sight: Sight, record: &Arc<AppRecord>) -> Decided {
     let wanted = state.wanted(world);
     let permits = state.permits();
     let observed = match (sight, &state.old) {
@@ -88,21 +99,25 @@ pub fn decide(world: &World, state: &State, sight: Sight, record: &AppRecord) ->
         (Sight::Old, Some(old)) => Observed::clone(old),
         (Sight::OldListing, Some(old)) => Observed { routes: state.routes(), ..Observed::clone(old) },
     };
-    let adopted = *record == AppRecord::default() && !observed.instances.is_empty();
-    let before = if adopted { adopt(&web(), &observed.instances, state.now) } else { record.clone() };
+    let adopted = **record == AppRecord::default() && !observed.instances.is_empty();
+    let before = if adopted { Arc::new(adopt(&web(), &observed.instances, state.now)) } else { Arc::clone(record) };
     let plan = plan(&wanted, &observed, &permits, &before, state.now);
-    Decided { sight, wanted, observed, permits, before, plan, adopted }
+    let after = if plan.record == *before { Arc::clone(&before) } else { Arc::new(plan.record.clone()) };
+    let broken = Vec::new();
+    let mut decided = Decided { sight, wanted, observed, permits, before, plan, after, adopted, broken };
+    decided.broken = laws::decision(world, state, &decided);
+    decided
 }
 
 /// Carries out a decision, as far as it comes.
 pub fn carry_out(world: &World, state: &mut State, decided: &Decided, course: Course, notes: &mut Notes) {
     let plan = &decided.plan;
     tell(decided, state, notes);
-    laws::decision(world, state, decided, notes);
+    notes.broken.extend_from_slice(&decided.broken);
     let memory = Arc::clone(&state.record);
     let ghost = state.ghost;
     laws::remember(world, state, decided);
-    state.record = Arc::new(plan.record.clone());
+    state.record = Arc::clone(&decided.after);
     let mut results = Vec::new();
     for (index, step) in plan.steps.iter().enumerate() {
         match course {
@@ -154,7 +169,7 @@ fn unknown() -> StepOutcome {
 
 fn tell(decided: &Decided, state: &State, notes: &mut Notes) {
     let Decided { wanted, observed, permits, before, plan, .. } = decided;
-    if plan.steps.is_empty() && plan.record == *before && !decided.adopted {
+    if decided.is_idle() && !decided.adopted {
         return notes.tell(|| "    nothing to do".to_owned());
     }
     notes.tell(|| format!("    {}", explain(wanted, observed, permits, before, plan, state.now).join("\n    ")));
@@ -162,14 +177,16 @@ fn tell(decided: &Decided, state: &State, notes: &mut Notes) {
 
 fn end(state: &mut State, decided: &Decided, results: &[StepResult], notes: &mut Notes) {
     let plan = &decided.plan;
-    state.record = Arc::new(absorb(plan.record.clone(), results, state.now));
+    if !results.is_empty() {
+        state.record = Arc::new(absorb(plan.record.clone(), results, state.now));
+    }
     let left = matches!(plan.verdict.state, Standing::Gone | Standing::Orphaned) && results.is_empty();
     if left {
         // The driver forgets what is gone.
         state.record = Arc::default();
         state.ghost = Ghost { excused: state.ghost.excused, ..Ghost::default() };
     }
-    let moved = !results.is_empty() || *state.record != decided.before && !left;
+    let moved = !results.is_empty() || !Arc::ptr_eq(&state.record, &decided.before) && !left;
     let idle = matches!(plan.wake, Wake::At(at, _) if at <= state.now);
     if !moved && idle && decided.sight == Sight::Fresh {
         notes.break_law("law 11: a wake for nothing, at once and for ever".to_owned());

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use trueup_types::desired::{DesiredApp, Inputs, Placement, Prune};
 use trueup_types::exposure::{Exposure, Route, Tls};
-use trueup_types::policy::{History, Policy, RevertMode, Strategy};
+use trueup_types::number::Percent;
+use trueup_types::policy::{CanaryStep, History, Policy, RevertMode, Strategy};
 use trueup_types::release::Origin;
 use trueup_types::template::{Port, Protocol, Template};
 use trueup_types::{AppName, Place, PortName, Quantity, ReleaseDigest, TargetName, TemplateDigest};
@@ -65,6 +66,8 @@ pub struct Shape {
     pub routed: bool,
     pub stop_first: bool,
     pub revert: RevertMode,
+    /// A canary's steps: how many percent, for how many grains.
+    pub steps: &'static [(u8, u32)],
 }
 
 /// What may happen in a world beside what happens by itself.
@@ -140,6 +143,11 @@ impl World {
         self.shape.stop_first || self.shape.strategy == Strategy::Recreate
     }
 
+    /// The longest of a canary's pauses.
+    pub fn pause(&self) -> Duration {
+        GRAIN * self.shape.steps.iter().map(|(_, grains)| *grains).max().unwrap_or(0)
+    }
+
     /// How many have to serve at least while so many are wanted, by the shape; none where they make room for each other.
     pub fn least(&self, replicas: u32) -> u32 {
         let sole = replicas == 1 && self.shape.surge == 0 && self.shape.unavailable > 0;
@@ -180,6 +188,11 @@ fn app(shape: &Shape, version: u8, replicas: u32) -> DesiredApp {
     }
 }
 
+fn step(&(percent, grains): &(u8, u32)) -> CanaryStep {
+    let weight = Percent::new(percent).expect("a share");
+    CanaryStep { weight, pause: GRAIN * grains, approve: false, analysis: Vec::new() }
+}
+
 fn policy(shape: &Shape) -> Policy {
     Policy {
         strategy: shape.strategy,
@@ -192,7 +205,7 @@ fn policy(shape: &Shape) -> Policy {
         bake: BAKE,
         drain: DRAIN,
         revert: shape.revert,
-        steps: Vec::new(),
+        steps: shape.steps.iter().map(step).collect(),
         depends_on: BTreeSet::new(),
         history: History { limit: 10, keep_for: Duration::from_secs(7 * 24 * 3_600) },
         suspend: false,

@@ -1,22 +1,26 @@
 //! The museum of bugs: plants each bug that a real system had, and shows what catches it.
 //!
-//! `exhibit` says of each bug which story walks straight to it and which tiers meet it by themselves; `catcher` asks
-//! them. A bug that its catcher misses is a violation: a test is missing, or has been lost. The same samples run without
-//! any bug too, and must then find nothing, so that a bug is caught for its own sake.
+//! `exhibit` says of each bug which story walks straight to it; `kept` holds, of each tier that meets it by itself, the
+//! case in which it did. Every story and every kept case is played twice: with its bug it has to break, and without it
+//! has to hold, so that a bug is caught for its own sake. A bug that its story misses is a violation, and so is a tier
+//! that no longer meets what the page says: a test is missing, or has been lost.
 
 mod catcher;
 mod exhibit;
+mod kept;
 mod page;
 mod stories;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, Once};
 use std::time::Instant;
 
 use trueup_museum::Bug;
 
-use self::catcher::{Catcher, STORY};
+use self::catcher::Catcher;
+use self::kept::Kept;
 use crate::tier::{Effort, Row, Scale, Tier, Violation};
 use crate::workers;
 
@@ -46,57 +50,82 @@ fn hush() {
 }
 
 fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
-    let caught: Mutex<BTreeMap<&'static str, u32>> = Mutex::default();
-    let mut rows = vec![sound(effort)];
-    let count = u64::try_from(Bug::ALL.len())?;
-    let mut row = workers::each(effort, "bugs caught", count, |number| {
+    let kept = Kept::read()?;
+    Ok(vec![sound(effort), caught(effort), met(effort, &kept), page_row(&kept)])
+}
+
+/// Each bug is caught by its story.
+fn caught(effort: &Effort) -> Row {
+    let count = u64::try_from(Bug::ALL.len()).unwrap_or(u64::MAX);
+    let mut row = workers::each(effort, "bugs caught by their stories", count, |number| {
         hush();
-        let bug = usize::try_from(number).ok().and_then(|number| Bug::ALL.get(number)).copied();
-        let bug = bug.expect("as many cases as bugs");
-        let missed = |what: String| Violation { what, replay: bug.name().to_owned() };
-        for name in asked(bug, effort.scale) {
-            let catcher = catcher::named(name).ok_or_else(|| missed(format!("there is no tier `{name}`")))?;
-            if catcher.ask(Some(bug)).is_empty() {
-                return Err(missed(format!("{} is planted, and {name} finds nothing: a test is missing", bug.name())));
-            }
-            *caught.lock().expect("no worker panics").entry(name).or_default() += 1;
+        let bug = *nth(Bug::ALL, number);
+        match stories::sample(Some(bug)) {
+            Some(_) => Ok(1),
+            None => Err(Violation {
+                what: format!("{} is planted, and its story holds: a test is missing", bug.name()),
+                replay: bug.name().to_owned(),
+            }),
         }
-        Ok(1)
     });
     row.floor = count.max(FLOOR);
-    let by: Vec<_> = caught.into_inner()?.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
-    row.note = format!("by {}", by.join(", "));
-    rows.push(row);
-    rows.push(page_row());
-    Ok(rows)
+    row
 }
 
-/// Who has to catch a bug: in CI the first that is named, else all of them.
-fn asked(bug: Bug, scale: Scale) -> Vec<&'static str> {
-    let tiers = exhibit::of(bug).tiers.iter().copied();
-    match scale {
-        Scale::Ci => tiers.chain([STORY]).take(1).collect(),
-        Scale::Long => tiers.chain([STORY]).collect(),
+/// Each tier still meets what the page says that it meets.
+fn met(effort: &Effort, kept: &Kept) -> Row {
+    let all = kept.all();
+    let count = u64::try_from(all.len()).unwrap_or(u64::MAX);
+    let by: Mutex<BTreeMap<&'static str, u32>> = Mutex::default();
+    let moved = AtomicU64::new(0);
+    let mut row = workers::each(effort, "bugs met by tiers", count, |number| {
+        hush();
+        let (bug, tier, case) = *nth(&all, number);
+        let missed = |what: String| Violation { what, replay: format!("{}:{}", bug.name(), tier.name) };
+        let play = |bug: Option<Bug>| tier.play(case, bug).map_err(|why| missed(format!("`{case}`: {why:#}")));
+        if play(Some(bug))?.is_none() {
+            // The house has changed around the case; what counts is that the tier still meets the bug.
+            moved.fetch_add(1, Ordering::Relaxed);
+            if tier.ask(Some(bug)).is_none() {
+                return Err(missed(format!("{} no longer finds {}: a test has been lost", tier.name, bug.name())));
+            }
+        }
+        if let Some(wrong) = play(None)? {
+            return Err(missed(format!("`{case}` of {} is wrong without a bug: {wrong}", tier.name)));
+        }
+        *by.lock().expect("no worker panics").entry(tier.name).or_default() += 1;
+        Ok(1)
+    });
+    row.floor = count;
+    let by: Vec<_> = by.into_inner().expect("no worker panics").into_iter().collect();
+    row.note = by.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ");
+    let moved = moved.into_inner();
+    if moved > 0 {
+        row.note += &format!("; {moved} cases no longer do, `--replay keep` looks for others");
     }
+    row
 }
 
-/// Without a bug every story holds; the other tiers run without one by themselves.
+fn nth<T>(all: &[T], number: u64) -> &T {
+    &all[usize::try_from(number).expect("as many cases as there are")]
+}
+
+/// Without a bug every story holds.
 fn sound(effort: &Effort) -> Row {
     let stories = stories::all();
     let count = u64::try_from(stories.len()).unwrap_or(u64::MAX);
     let mut row = workers::each(effort, "stories without a bug", count, |number| {
         hush();
-        let story = usize::try_from(number).ok().and_then(|number| stories.get(number)).expect("as many as stories");
-        stories::told(*story).map_or(Ok(1), Err)
+        stories::told(*nth(&stories, number)).map_or(Ok(1), Err)
     });
     row.floor = count;
     row
 }
 
-fn page_row() -> Row {
+fn page_row(kept: &Kept) -> Row {
     let begun = Instant::now();
     let stale = Violation { what: "docs/museum.md is not up to date".to_owned(), replay: "write-docs".to_owned() };
-    let violations = if page::up_to_date() { Vec::new() } else { vec![stale] };
+    let violations = if page::up_to_date(kept) { Vec::new() } else { vec![stale] };
     Row {
         what: "pages up to date".to_owned(),
         done: 1,
@@ -107,68 +136,91 @@ fn page_row() -> Row {
     }
 }
 
-/// `write-docs` writes the page; the name of a story or of a catcher runs it without a bug; a bug's name plants it and
-/// tries every catcher on it, and `matrix` does so for all bugs, a line each.
+/// What may be asked for by name:
+///
+/// - a bug: plants it, and shows what each tier finds; `BUG:TIER` plays the case that is kept, with it and without,
+/// - a story or a tier: runs it without a bug,
+/// - `matrix` or `matrix:TIER`: all bugs, a line for each tier, every sample asked anew,
+/// - `keep` or `keep:TIER`: looks for cases to keep and writes them and the page; `write-docs` writes the page alone.
 fn replay(case: &str) -> anyhow::Result<bool> {
     hush();
-    if case == "write-docs" {
-        page::write()?;
-        println!("{} bugs are on the page", Bug::ALL.len());
-        return Ok(true);
+    let (word, tier) = case.split_once(':').map_or((case, None), |(word, tier)| (word, Some(tier)));
+    let tier = tier.map(|name| catcher::named(name).ok_or_else(|| anyhow::anyhow!("no tier `{name}` catches")));
+    let tier = tier.transpose()?;
+    match word {
+        "write-docs" => written(&Kept::read()?),
+        "keep" => written(&Kept::write(tier)?),
+        "matrix" => Ok(matrix(tier)),
+        _ => match (Bug::ALL.iter().find(|bug| bug.name() == word), tier) {
+            (Some(bug), Some(tier)) => again(*bug, tier),
+            (Some(bug), None) => Ok(planted(*bug)),
+            (None, _) => alone(word),
+        },
     }
-    if case == "matrix" {
-        return Ok(matrix(catcher::ALL));
-    }
-    if let Some(one) = case.strip_prefix("matrix:").and_then(catcher::named) {
-        return Ok(matrix(std::slice::from_ref(one)));
-    }
-    if let Some(story) = stories::all().into_iter().find(|story| story.name == case) {
-        let found = stories::told(story);
-        println!("{}", found.as_ref().map_or("it holds", |one| one.what.as_str()));
-        return Ok(found.is_none());
-    }
-    if let Some(catcher) = catcher::named(case) {
-        let found = catcher.ask(None);
-        found.iter().for_each(|one| println!("{}", one.what));
-        return Ok(found.is_empty());
-    }
-    let bug = Bug::ALL.iter().copied().find(|bug| bug.name() == case);
-    let bug = bug.ok_or_else(|| anyhow::anyhow!("there is no bug `{case}`; docs/museum.md has them all"))?;
+}
+
+fn written(kept: &Kept) -> anyhow::Result<bool> {
+    page::write(kept)?;
+    println!("{} bugs are on the page, and {} cases are kept", Bug::ALL.len(), kept.all().len());
+    Ok(true)
+}
+
+/// Runs a story or a tier's sample without a bug.
+fn alone(name: &str) -> anyhow::Result<bool> {
+    let found = match (stories::all().into_iter().find(|story| story.name == name), catcher::named(name)) {
+        (Some(story), _) => stories::told(story),
+        (None, Some(catcher)) => catcher.ask(None),
+        (None, None) => anyhow::bail!("there is no bug `{name}`; docs/museum.md has them all"),
+    };
+    println!("{}", found.as_ref().map_or("it holds", |one| one.what.as_str()));
+    Ok(found.is_none())
+}
+
+/// Plays the case that is kept of a bug and a tier, with the bug and without.
+fn again(bug: Bug, tier: &Catcher) -> anyhow::Result<bool> {
+    let kept = Kept::read()?;
+    let case = kept.case(bug, tier.name).ok_or_else(|| anyhow::anyhow!("{} keeps no such case", tier.name))?;
+    let (with, without) = (tier.play(case, Some(bug))?, tier.play(case, None)?);
+    println!("{case}\n=== with {}\n{}", bug.name(), with.as_deref().unwrap_or("nothing is wrong"));
+    println!("=== without\n{}", without.as_deref().unwrap_or("nothing is wrong"));
+    Ok(with.is_some() && without.is_none())
+}
+
+/// Plants a bug and shows what every tier's sample finds first.
+fn planted(bug: Bug) -> bool {
     println!("{}: {}\nseen in {}", bug.name(), bug.story(), bug.seen());
     let mut caught = false;
     for catcher in catcher::ALL {
         let begun = Instant::now();
         let found = catcher.ask(Some(bug));
         let seconds = begun.elapsed().as_secs_f64();
-        match found.first() {
-            Some(first) => println!("=== {} catches it ({seconds:.1} s)\n{}", catcher.name, first.what),
+        match &found {
+            Some(found) => {
+                println!("=== {} catches it ({seconds:.1} s): {}\n{}", catcher.name, found.replay, found.what)
+            }
             None => println!("=== {} finds nothing ({seconds:.1} s)", catcher.name),
         }
-        caught |= !found.is_empty();
+        caught |= found.is_some();
     }
-    Ok(caught)
+    caught
 }
 
-/// Tries these catchers on every bug, and prints who catches what.
-fn matrix(catchers: &'static [Catcher]) -> bool {
+/// Asks one tier or all about every bug, and prints who catches what.
+fn matrix(only: Option<&'static Catcher>) -> bool {
+    let catchers: Vec<_> = catcher::ALL.iter().filter(|one| only.is_none_or(|only| only.name == one.name)).collect();
     let effort = Effort::new(Scale::Ci, None);
     let count = u64::try_from(Bug::ALL.len()).unwrap_or(u64::MAX);
     let row = workers::each(&effort, "bugs", count, |number| {
         hush();
-        let Some(bug) = usize::try_from(number).ok().and_then(|number| Bug::ALL.get(number)) else { return Ok(0) };
-        let tried = catchers.iter().map(|catcher| {
+        let bug = *nth(Bug::ALL, number);
+        let told = catchers.iter().map(|catcher| {
             let begun = Instant::now();
-            let found = catcher.ask(Some(*bug)).into_iter().next();
-            let line = found.as_ref().map(|one| one.what.lines().next().unwrap_or_default().to_owned());
-            (catcher.name, begun.elapsed().as_secs_f64(), line)
+            let found = catcher.ask(Some(bug));
+            let seconds = begun.elapsed().as_secs_f64();
+            let line = found.as_ref().map_or("-", |one| one.what.lines().next().unwrap_or_default());
+            format!("  {:<10} {seconds:>5.1} s  {line}", catcher.name)
         });
-        let told: Vec<_> = tried
-            .map(|(name, seconds, line)| match line {
-                Some(line) => format!("  {name:<10} {seconds:>5.1} s  {line}"),
-                None => format!("  {name:<10} {seconds:>5.1} s  -"),
-            })
-            .collect();
-        println!("{}\n{}", bug.name(), told.join("\n"));
+        println!("{}\n{}", bug.name(), told.collect::<Vec<_>>().join("\n"));
         Ok(1)
     });
     row.violations.is_empty()

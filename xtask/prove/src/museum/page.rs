@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use trueup_museum::Bug;
 
+use super::kept::Kept;
 use super::{catcher, exhibit};
 
 /// Where the page lies.
@@ -12,22 +13,24 @@ pub fn path() -> PathBuf {
 }
 
 /// The page as it should be.
-pub fn text() -> String {
+pub fn text(kept: &Kept) -> String {
     let count = Bug::ALL.len();
+    let met = Bug::ALL.iter().filter(|bug| !kept.tiers(**bug).is_empty()).count();
     let mut text = format!(
         "<!-- Written by `cargo xtask prove --only museum --replay write-docs`; what does not agree with it fails. -->\n\
          # The museum of bugs\n\n\
          {count} mistakes that real systems made, each planted where this house could make it, behind a switch that is\n\
          closed in everything that ships. Each proof plants them one at a time, and has to catch every one.\n\n\
-         `cargo xtask prove --only museum` does so; `cargo xtask prove --only museum --replay NAME` plants one, tries every\n\
-         tier on it, and shows what each found. A *story* is a scenario that walks straight to the bug; the other tiers\n\
-         (`cargo xtask prove --list`) meet it by themselves. Issue numbers are those of the system's own tracker.\n\n\
+         A *story* is a scenario that walks straight to the bug; it breaks with the bug and holds without. The other tiers\n\
+         (`cargo xtask prove --list`) know nothing of the bugs: {met} of them they meet by themselves, in a bounded sample\n\
+         of what they run. The first case in which they did is kept, and played again in each run, with the bug and without.\n\n\
+         `cargo xtask prove --only museum` does all this. With `--replay NAME` it plants one bug and tries every tier on it;\n\
+         with `--replay NAME:TIER` it plays the case that is kept. Issue numbers are those of the system's own tracker.\n\n\
          | bug | what it does | seen in | caught by | story |\n|---|---|---|---|---|\n"
     );
     for bug in Bug::ALL {
-        let exhibit = exhibit::of(*bug);
-        let tiers = exhibit.tiers.iter().copied().chain([catcher::STORY]).collect::<Vec<_>>().join(", ");
-        let story = exhibit.story.name.replace('_', " ");
+        let tiers = kept.tiers(*bug).into_iter().chain([catcher::STORY]).collect::<Vec<_>>().join(", ");
+        let story = exhibit::story_of(*bug).name.replace('_', " ");
         text += &format!("| `{}` | {} | {} | {tiers} | {story} |\n", bug.name(), bug.story(), bug.seen());
     }
     text
@@ -37,11 +40,11 @@ pub fn text() -> String {
 ///
 /// # Errors
 /// Those of the file system.
-pub fn write() -> std::io::Result<()> {
-    std::fs::write(path(), text())
+pub fn write(kept: &Kept) -> std::io::Result<()> {
+    std::fs::write(path(), text(kept))
 }
 
 /// Whether the page is as it should be.
-pub fn up_to_date() -> bool {
-    std::fs::read_to_string(path()).is_ok_and(|there| there == text())
+pub fn up_to_date(kept: &Kept) -> bool {
+    std::fs::read_to_string(path()).is_ok_and(|there| there == text(kept))
 }

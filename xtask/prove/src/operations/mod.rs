@@ -10,6 +10,8 @@ mod ground;
 mod sequence;
 mod values;
 
+use trueup_museum::{Bug, Planted};
+
 use crate::tier::{Effort, Row, Tier, Violation};
 use crate::workers;
 
@@ -17,6 +19,8 @@ use crate::workers;
 const SEQUENCES: (u64, u64) = (2_000, 50_000);
 /// Operations that the sequences come to at least: half of those that are drawn may be denied.
 const OPERATIONS_EACH: u64 = 4;
+/// Sequences that show whether a planted bug is met, beside every field by itself.
+const SAMPLE: u64 = 120;
 
 /// The tier.
 pub const TIER: Tier =
@@ -27,7 +31,8 @@ fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let count = u64::try_from(fields.len())?;
     let mut alone = workers::each(effort, "fields through all of their values", count, |number| {
         let field = &fields[usize::try_from(number).expect("it counts fields")];
-        through(field, &mut |_| {}).map(|_| 1)
+        let violation = |what| Violation { what, replay: format!("field:{}", field.path) };
+        sequence::field(field, &mut |_| {}).map(|_| 1).map_err(violation)
     });
     alone.floor = count;
     let values: usize =
@@ -42,23 +47,42 @@ fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     Ok(vec![alone, together])
 }
 
-fn through(field: &field::Field, say: &mut dyn FnMut(String)) -> Result<u64, Violation> {
-    sequence::field(field, say).map_err(|what| Violation { what, replay: format!("field:{}", field.path) })
+/// What a small run finds first, with a bug planted: every field, and some sequences.
+pub fn sample(bug: Option<Bug>) -> Option<Violation> {
+    let fields = field::all().into_iter().map(|field| format!("field:{}", field.path));
+    let sequences = (0..SAMPLE).map(|number| format!("sequence:{number}"));
+    let played = |case: String| match again(&case, bug) {
+        Ok(wrong) => wrong.map(|what| Violation { what, replay: case }),
+        Err(why) => Some(Violation { what: format!("the sample itself failed: {why:#}"), replay: case }),
+    };
+    sequences.chain(fields).find_map(played)
 }
 
-fn replay(case: &str) -> anyhow::Result<bool> {
-    let mut say = |line: String| println!("{line}");
-    let outcome = if let Some(path) = case.strip_prefix("field:") {
+/// Plays a case again, with a bug planted or without; answers what is wrong.
+///
+/// # Errors
+/// When there is no such case.
+pub fn again(case: &str, bug: Option<Bug>) -> anyhow::Result<Option<String>> {
+    let _planted = bug.map(Planted::new);
+    Ok(play(case, &mut |_| {})?.err())
+}
+
+/// Plays a case: how many operations it took, or what is wrong.
+fn play(case: &str, say: &mut dyn FnMut(String)) -> anyhow::Result<Result<u64, String>> {
+    if let Some(path) = case.strip_prefix("field:") {
         let fields = field::all();
         let found = fields.iter().find(|field| field.path == path);
         let field = found.ok_or_else(|| anyhow::anyhow!("an App has no field `{path}`"))?;
-        through(field, &mut say).map_err(|violation| violation.what)
+        Ok(sequence::field(field, say))
     } else if let Some(number) = case.strip_prefix("sequence:") {
-        sequence::random(number.parse()?, &mut say)
+        Ok(sequence::random(number.parse()?, say))
     } else {
         anyhow::bail!("a case is `field:PATH` or `sequence:NUMBER`")
-    };
-    match outcome {
+    }
+}
+
+fn replay(case: &str) -> anyhow::Result<bool> {
+    match play(case, &mut |line| println!("{line}"))? {
         Ok(operations) => println!("{operations} operations, nothing is wrong"),
         Err(what) => {
             println!("=== wrong\n{what}");

@@ -6,7 +6,7 @@ use super::event::Moment;
 use super::history;
 use super::on_disk::OnDisk;
 use super::setting::Setting;
-use super::shelf::{Shelf, Simulated};
+use super::shelf::{InMemory, Shelf};
 
 /// A case.
 #[derive(Debug, Clone)]
@@ -22,8 +22,8 @@ pub struct Case {
 /// What remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remembers {
-    /// A store in memory.
-    Simulated,
+    /// A store in memory, under the guard of the real one.
+    InMemory,
     /// The real one with its guard, in a directory.
     OnDisk,
 }
@@ -32,7 +32,7 @@ impl Remembers {
     /// The case of a seed, for `--replay`.
     pub fn spelled(self, seed: u64) -> String {
         match self {
-            Self::Simulated => format!("seed:{seed}"),
+            Self::InMemory => format!("seed:{seed}"),
             Self::OnDisk => format!("sled:seed:{seed}"),
         }
     }
@@ -49,7 +49,7 @@ impl Case {
     /// A new store of its kind.
     pub fn shelf(&self) -> Box<dyn Shelf> {
         match self.memory {
-            Remembers::Simulated => Box::new(Simulated::default()),
+            Remembers::InMemory => Box::new(InMemory::default()),
             Remembers::OnDisk => Box::new(OnDisk::new().expect("a directory of our own can be made")),
         }
     }

@@ -18,6 +18,7 @@ mod shrink;
 pub mod stage;
 mod trouble;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use trueup_museum::{Bug, Planted};
@@ -28,13 +29,13 @@ use crate::workers;
 use case::{Case, Remembers};
 use play::{Keep, Played, play};
 
-/// Seeds of each CI run, and of the long one.
+/// Seeds of each CI run, and of the long one, which begins where those of CI end.
 const SEEDS: (u64, u64) = (20_000, 1_000_000);
 /// Seeds over the real store.
 const OVER_SLED: (u64, u64) = (400, 20_000);
 /// The first of those: other histories than those in memory.
 const OVER_SLED_FROM: u64 = 1 << 40;
-/// Seeds that are run twice.
+/// Seeds that are run twice, in CI as well.
 const TWICE: u64 = 1_000;
 /// Seeds that show whether a planted bug is caught.
 const SAMPLE: u64 = 300;
@@ -44,51 +45,76 @@ pub const TIER: Tier =
     Tier { name: "seeds", what: "whole histories of trouble from seeds, healed at the end", run, replay };
 
 fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
-    let count = effort.of(SEEDS.0, SEEDS.1);
-    let (effects, troubles) = (AtomicU64::new(0), AtomicU64::new(0));
-    let mut seeds = workers::each(effort, "seeds", count, |seed| {
-        let played = checked(seed, Remembers::Simulated)?;
+    let mut twice = workers::each(effort, "seeds run twice, same history", TWICE, repeated);
+    twice.floor = TWICE;
+    twice.note = "each time on a thread of its own; all that happened, was decided and was saved".to_owned();
+    // Where time is limited most of it is for fresh seeds.
+    let count = if effort.is_limited() { OVER_SLED.0 } else { effort.of(OVER_SLED.0, OVER_SLED.1) };
+    let mut sled = workers::each(effort, "seeds over the real store", count, |seed| {
+        checked(OVER_SLED_FROM + seed, Remembers::OnDisk).map(|_| 1)
+    });
+    sled.floor = effort.of(OVER_SLED.0, OVER_SLED.1);
+    sled.note = "each daemon opens it, and a second one is turned away".to_owned();
+    Ok(vec![many_seeds(effort), twice, sled])
+}
+
+fn many_seeds(effort: &Effort) -> Row {
+    let (first, count) = (effort.of(0, SEEDS.0), effort.of(SEEDS.0, SEEDS.1));
+    let (effects, troubles, furthest) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(first));
+    let mut row = workers::each(effort, "seeds", count, |number| {
+        let seed = first + number;
+        furthest.fetch_max(seed, Ordering::Relaxed);
+        let played = checked(seed, Remembers::InMemory)?;
         effects.fetch_add(played.effects, Ordering::Relaxed);
         troubles.fetch_add(played.troubles, Ordering::Relaxed);
         Ok(1)
     });
-    seeds.floor = count;
-    let each = |sum: AtomicU64| sum.into_inner() as f64 / seeds.done.max(1) as f64;
-    seeds.note = format!("{:.1} troubles and {:.0} effects each", each(troubles), each(effects));
-    let mut twice = workers::each(effort, "seeds run twice, same hash", TWICE, repeated);
-    twice.floor = TWICE;
-    let count = effort.of(OVER_SLED.0, OVER_SLED.1);
-    let mut sled = workers::each(effort, "seeds over the real store", count, |seed| {
-        checked(OVER_SLED_FROM + seed, Remembers::OnDisk).map(|_| 1)
-    });
-    sled.floor = count;
-    sled.note = "each daemon opens it, and a second one is turned away".to_owned();
-    Ok(vec![seeds, twice, sled])
+    row.floor = count;
+    let each = |sum: AtomicU64| sum.into_inner() as f64 / row.done.max(1) as f64;
+    let (troubles, effects, furthest) = (each(troubles), each(effects), furthest.into_inner());
+    row.note = format!(
+        "{first} to {furthest}; {troubles:.1} troubles and {effects:.0} effects each, all under the guard of the store"
+    );
+    row
 }
 
-/// Runs a seed; answers what happened in it.
+/// Runs a seed; answers what happened in it. A daemon that panics is a find like any other.
 fn checked(seed: u64, memory: Remembers) -> Result<Played, Violation> {
-    let played = play(&Case::of(seed, memory), Keep::Wrong);
+    let playing = AssertUnwindSafe(|| play(&Case::of(seed, memory), Keep::Wrong));
+    let panicked = |_| Violation { what: "it panicked".to_owned(), replay: memory.spelled(seed) };
+    let played = catch_unwind(playing).map_err(panicked)?;
     if played.wrong.is_empty() {
         return Ok(played);
     }
     Err(Violation { what: played.wrong.join("\n"), replay: memory.spelled(seed) })
 }
 
+/// Runs a seed twice, each time on a thread that has seen nothing before.
 fn repeated(seed: u64) -> Result<u64, Violation> {
-    let case = Case::of(seed, Remembers::Simulated);
-    let (first, second) = (play(&case, Keep::All), play(&case, Keep::All));
-    if first.hash == second.hash {
+    let case = Case::of(seed, Remembers::InMemory);
+    let alone = |keep| std::thread::scope(|scope| scope.spawn(|| play(&case, keep)).join()).expect("no case panics");
+    if alone(Keep::History).hash == alone(Keep::History).hash {
         return Ok(1);
     }
+    let (first, second) = (alone(Keep::All), alone(Keep::All));
     let differ = first.story.lines().zip(second.story.lines()).find(|(one, other)| one != other);
-    Err(Violation { what: format!("two runs differ first in {differ:?}"), replay: format!("seed:{seed}") })
+    Err(Violation { what: format!("two runs differ, first in {differ:?}"), replay: format!("seed:{seed}") })
 }
 
-/// What a few hundred seeds find, with a bug planted or without.
-pub fn sample(bug: Option<Bug>) -> Vec<Violation> {
+/// What a few hundred seeds find first, with a bug planted or without.
+pub fn sample(bug: Option<Bug>) -> Option<Violation> {
     let _planted = bug.map(Planted::new);
-    (0..SAMPLE).filter_map(|seed| checked(seed, Remembers::Simulated).err()).collect()
+    (0..SAMPLE).find_map(|seed| checked(seed, Remembers::InMemory).err())
+}
+
+/// Runs one seed again, with a bug planted or without; answers what is wrong.
+///
+/// # Errors
+/// When the case is no seed.
+pub fn again(case: &str, bug: Option<Bug>) -> anyhow::Result<Option<String>> {
+    let _planted = bug.map(Planted::new);
+    let (memory, case) = remembers(case);
+    Ok(checked(seed(case)?, memory).err().map(|wrong| wrong.what))
 }
 
 /// Runs a range of seeds and prints a line for each that is wrong.
@@ -104,18 +130,22 @@ fn many(first: u64, last: u64, memory: Remembers) -> anyhow::Result<bool> {
     Ok(row.violations.is_empty())
 }
 
+/// What a case remembers with, and the rest of it.
+fn remembers(case: &str) -> (Remembers, &str) {
+    case.strip_prefix("sled:").map_or((Remembers::InMemory, case), |rest| (Remembers::OnDisk, rest))
+}
+
+fn seed(case: &str) -> anyhow::Result<u64> {
+    let seed = case.strip_prefix("seed:").and_then(|number| number.parse().ok());
+    seed.ok_or_else(|| anyhow::anyhow!("a case is `seed:NUMBER` or `seeds:FIRST..LAST`, after `sled:` or not"))
+}
+
 fn replay(case: &str) -> anyhow::Result<bool> {
-    let (memory, case) = match case.strip_prefix("sled:") {
-        Some(case) => (Remembers::OnDisk, case),
-        None => (Remembers::Simulated, case),
-    };
+    let (memory, case) = remembers(case);
     if let Some((first, last)) = case.strip_prefix("seeds:").and_then(|range| range.split_once("..")) {
         return many(first.parse()?, last.parse()?, memory);
     }
-    let seed = case.strip_prefix("seed:").and_then(|number| number.parse().ok());
-    let seed =
-        seed.ok_or_else(|| anyhow::anyhow!("a case is `seed:NUMBER` or `seeds:FIRST..LAST`, after `sled:` or not"))?;
-    let case = Case::of(seed, memory);
+    let case = Case::of(seed(case)?, memory);
     let played = play(&case, Keep::All);
     println!("{}", played.story);
     if played.wrong.is_empty() {

@@ -80,14 +80,6 @@ impl Shelf for OnDisk {
         done.expect("files of a directory of our own can be moved");
     }
 
-    fn record(&self, app: &AppName) -> Option<AppRecord> {
-        now(self.store.load()).ok()?.apps.remove(app)
-    }
-
-    fn apps(&self) -> Vec<AppName> {
-        now(self.store.load()).map(|memory| memory.apps.into_keys().collect()).unwrap_or_default()
-    }
-
     fn started(&self) {
         // Every daemon opens the store for itself.
         self.store.close();
@@ -161,7 +153,7 @@ impl Store for Waited {
 }
 
 /// Waits for an answer on this thread; simulated time stands still meanwhile.
-fn now<T>(answer: impl Future<Output = T>) -> T {
+pub fn now<T>(answer: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {

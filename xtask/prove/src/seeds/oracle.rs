@@ -88,6 +88,13 @@ struct There {
     routed: BTreeSet<InstanceId>,
 }
 
+impl There {
+    fn routes_to_nobody_else(&self) -> Result<(), String> {
+        let running: BTreeSet<_> = self.running.iter().map(|(id, _)| id.clone()).collect();
+        if self.routed.is_subset(&running) { Ok(()) } else { Err(format!("{:?} are routed to", self.routed)) }
+    }
+}
+
 impl Judge<'_> {
     fn app(&self) -> Result<(), String> {
         let app = &self.cast.sketch.name;
@@ -150,23 +157,49 @@ impl Judge<'_> {
 
     /// An app that waits keeps what it has.
     fn keeps(&self, record: &AppRecord) -> Result<(), String> {
-        match record.current_release() {
-            Some(current) => self.exactly(Some(current), self.wish.replicas),
-            None => self.exactly(None, 0),
+        let Some(current) = record.current_release() else { return self.remains() };
+        let kept = self.cast.promise_of(current) == Some(Promise::Kept);
+        if !kept && self.act.tainted.contains(&current.app) {
+            // What took it for good was misled, and what could mend it waits: its replacement fares no better.
+            return self.nearly(current);
         }
+        self.exactly(Some(current), self.wish.replicas)
+    }
+
+    /// Where nothing was ever good, what serves well all the same goes on: no more of it than are wanted.
+    fn remains(&self) -> Result<(), String> {
+        let there = self.there();
+        self.all_pass(&there)?;
+        if there.running.len() > self.wish.replicas as usize {
+            return Err(format!("{} run, {} are wanted", there.running.len(), self.wish.replicas));
+        }
+        there.routes_to_nobody_else()
+    }
+
+    /// As many of a release as are wanted, and at most one to replace another; nothing else.
+    fn nearly(&self, release: &Release) -> Result<(), String> {
+        let there = self.there();
+        let (wanted, there_are) = (self.wish.replicas as usize, there.running.len());
+        let others = there.running.iter().any(|(_, digest)| *digest != release.digest);
+        if others || !(wanted..=wanted + 1).contains(&there_are) {
+            return Err(format!("{there_are} run, {wanted} of {} are wanted", release.revision));
+        }
+        there.routes_to_nobody_else()
     }
 
     /// A first release that failed: nothing runs but what serves well all the same, and the remains are evidence.
     fn fallen(&self, record: &AppRecord) -> Result<(), String> {
-        let there = self.there();
+        self.all_pass(&self.there())?;
+        if record.rejected.is_empty() { Err("nothing was good and nothing was rejected".to_owned()) } else { Ok(()) }
+    }
+
+    fn all_pass(&self, there: &There) -> Result<(), String> {
         let now = self.act.stage.world.now();
         let state = self.act.stage.world.lock();
         let all = || state.instances.values().flatten();
         let well = |id: &InstanceId| all().any(|(other, one)| other == id && one.passing(now));
-        if let Some((id, _)) = there.running.iter().find(|(id, _)| !well(id)) {
-            return Err(format!("{id} runs badly though nothing was ever good"));
-        }
-        if record.rejected.is_empty() { Err("nothing was good and nothing was rejected".to_owned()) } else { Ok(()) }
+        let badly = there.running.iter().find(|(id, _)| !well(id));
+        badly.map_or(Ok(()), |(id, _)| Err(format!("{id} runs badly though nothing was ever good")))
     }
 
     /// A failed rollout that is held: the good release serves, and what failed stays to be looked at.
@@ -208,15 +241,16 @@ impl Judge<'_> {
     fn rejections(&self, record: &AppRecord) -> Result<(), String> {
         for rejection in record.rejected.values() {
             let Some(release) = record.release(rejection.revision) else { continue };
-            let version = release.template.env.get("VERSION").and_then(|text| text.strip_prefix('v'));
-            let Some(version) = version.and_then(|number| number.parse().ok()) else { continue };
-            if self.cast.promise(version) != Promise::Kept || self.act.harmed.contains(&release.app) {
+            if self.cast.promise_of(release) != Some(Promise::Kept) || self.act.harmed.contains(&release.app) {
                 continue;
             }
             let excused = match &rejection.evidence {
                 Evidence::NoProgress | Evidence::NotHealthyInTime { .. } => self.act.hindered,
                 Evidence::Aborted { .. } => true,
-                Evidence::Exited { .. } | Evidence::CannotStart { .. } | Evidence::FailedInBake { .. } => false,
+                Evidence::Exited { .. }
+                | Evidence::CannotStart { .. }
+                | Evidence::FailedInBake { .. }
+                | Evidence::Analysis { .. } => false,
             };
             if !excused {
                 return Err(format!("{} was rejected though it is good: {:?}", release.revision, rejection.evidence));

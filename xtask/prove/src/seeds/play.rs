@@ -58,8 +58,10 @@ pub struct Played {
 /// Whether everything that was said is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// All of it.
+    /// All of it, told as a story.
     All,
+    /// All of it, as a hash.
+    History,
     /// Only what is wrong.
     Wrong,
 }
@@ -82,6 +84,8 @@ pub struct Act {
     pub decisions: BTreeMap<(AppName, u64), Vec<String>>,
     /// Whether any call of any app went wrong by chance.
     pub hindered: bool,
+    /// Whether a daemon was to run and could not begin.
+    pub refused: bool,
 }
 
 /// Plays a case over its kind of store.
@@ -94,7 +98,7 @@ pub fn play(case: &Case, keep: Keep) -> Played {
 async fn whole(case: &Case, keep: Keep) -> Played {
     let setting = &case.setting;
     let shelf = case.shelf();
-    let scribe = Scribe::new(shelf.store(), keep == Keep::All);
+    let scribe = Scribe::new(shelf.store(), keep != Keep::Wrong);
     let stage = Stage::new(setting.seed, setting.rollouts_max, setting.pace, scribe);
     let elsewhere = TargetName::new(ELSEWHERE).expect("a literal name");
     let mut spec = trueup_types::target::TargetSpec::local();
@@ -110,6 +114,7 @@ async fn whole(case: &Case, keep: Keep) -> Played {
         orphans: BTreeSet::new(),
         decisions: BTreeMap::new(),
         hindered: false,
+        refused: false,
     };
     let mut wrong = Vec::new();
     let begun = tokio::time::Instant::now();
@@ -184,7 +189,7 @@ async fn conclude(act: &mut Act, case: &Case) -> Vec<String> {
     act.stage.pass(WATCH).await;
     let mut forgiven = 0;
     for stride in 0..STRIDES.0 {
-        tokio::time::advance(STRIDES.1).await;
+        act.stage.sleep(STRIDES.1).await;
         act.stage.pass(REST).await;
         if stride == 0 {
             // Even old exits are forgiven, which is a save.
@@ -224,12 +229,13 @@ async fn converge(act: &mut Act) -> Result<(), String> {
 }
 
 impl Act {
-    /// Starts a daemon, where none runs.
+    /// Starts a daemon, where none runs. Whoever watches over it starts it again when it could not begin.
     pub async fn start(&mut self) {
         if self.stage.driver().is_none() {
             self.shelf.started();
         }
         self.stage.start().await;
+        self.refused = self.stage.driver().is_none();
     }
 
     /// How many effects and saves there were.
@@ -288,7 +294,7 @@ fn report(act: &Act, case: &Case, keep: Keep, wrong: Vec<String>) -> Played {
     }
     let effects = u64::try_from(journal.len()).unwrap_or(u64::MAX);
     let story = match keep {
-        Keep::Wrong => String::new(),
+        Keep::Wrong | Keep::History => String::new(),
         Keep::All => story(case, &journal, &said, act),
     };
     let edits = |moment: &&super::event::Moment| matches!(moment.event, Event::Edit { .. } | Event::Remove { .. });

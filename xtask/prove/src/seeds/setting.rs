@@ -13,7 +13,7 @@ use trueup_sim::behaviour::{
 use trueup_sim::{AppSketch, Pace};
 use trueup_types::desired::{DesiredApp, Prune};
 use trueup_types::policy::{RevertMode, Strategy};
-use trueup_types::{AppName, Percent, Quantity, TargetName};
+use trueup_types::{AppName, Percent, Quantity, Release, TargetName};
 
 use super::dice::{one_in, pick, stream};
 
@@ -175,6 +175,12 @@ impl Cast {
     pub fn promise(&self, version: usize) -> Promise {
         self.nature(version).promise(&self.sketch)
     }
+
+    /// What becomes of a release in a calm world, where it is of a version.
+    pub fn promise_of(&self, release: &Release) -> Option<Promise> {
+        let version = release.template.env.get("VERSION").and_then(|text| text.strip_prefix('v'))?;
+        version.parse().ok().map(|version| self.promise(version))
+    }
 }
 
 /// Whether the world of a seed has an app of this name.
@@ -258,8 +264,8 @@ impl Nature {
             Self::Exits(after) => vec![(EXIT_AFTER_MS, after.to_string())],
             Self::NeverHealthy => vec![(NEVER_HEALTHY, "1".to_owned())],
             Self::Slow => {
-                // Far beyond it, since time in which nobody sees anything does not count.
-                let late = sketch.policy.healthy_deadline + Duration::from_secs(5 * 3_600);
+                // Far beyond it, since time in which nobody sees anything does not count, and beyond the day of stillness.
+                let late = sketch.policy.healthy_deadline + Duration::from_secs(100 * 3_600);
                 vec![(HEALTHY_AFTER_MS, late.as_millis().to_string())]
             }
             Self::Sickens(after) => vec![(SICK_AFTER_MS, after.to_string())],

@@ -1,12 +1,13 @@
-//! The store of a case: in memory in most, the real one with its guard over a directory in the rest.
+//! The store of a case, under the guard of the real one: in memory in most, over a directory with its engine in the rest.
 
 use std::sync::{Arc, Mutex};
 
-use trueup_seams::{Memory, Store};
-use trueup_sim::SimStore;
+use trueup_seams::Store;
+use trueup_store::in_memory::{Files, InMemoryStore};
 use trueup_types::{AppName, AppRecord};
 
 use super::event::Loss;
+use super::on_disk::now;
 
 /// Where memory lies.
 pub trait Shelf {
@@ -14,43 +15,50 @@ pub trait Shelf {
     fn store(&self) -> Arc<dyn Store>;
     /// Lets something become of it.
     fn befall(&self, loss: Loss);
-    /// What it remembers of an app.
-    fn record(&self, app: &AppName) -> Option<AppRecord>;
-    /// All apps that it remembers.
-    fn apps(&self) -> Vec<AppName>;
     /// A daemon is about to be started on it.
-    fn started(&self) {}
+    fn started(&self);
+
+    /// What it remembers of an app.
+    fn record(&self, app: &AppName) -> Option<AppRecord> {
+        now(self.store().load()).ok()?.apps.remove(app)
+    }
+
+    /// All apps that it remembers.
+    fn apps(&self) -> Vec<AppName> {
+        now(self.store().load()).map(|memory| memory.apps.into_keys().collect()).unwrap_or_default()
+    }
 }
 
 /// A shelf in memory.
 #[derive(Default)]
-pub struct Simulated {
-    store: Arc<SimStore>,
-    copy: Mutex<Option<Memory>>,
+pub struct InMemory {
+    store: Arc<InMemoryStore>,
+    copy: Mutex<Option<Files>>,
 }
 
-impl Shelf for Simulated {
+impl Shelf for InMemory {
     fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store) as Arc<dyn Store>
     }
 
     fn befall(&self, loss: Loss) {
         let mut copy = self.copy.lock().expect("no holder panics");
+        let (store, kept) = (&self.store, copy.clone().unwrap_or_default());
         match loss {
-            Loss::Copied => *copy = Some(self.store.copy()),
-            Loss::Lost => self.store.lose(),
-            Loss::Wiped => self.store.put_back_unnoticed(Memory::default()),
-            Loss::PutBack => drop(copy.clone().map(|copy| self.store.put_back(copy))),
-            Loss::PutBackUnnoticed => drop(copy.clone().map(|copy| self.store.put_back_unnoticed(copy))),
-            Loss::Full(full) => self.store.fill(full),
+            Loss::Copied => *copy = Some(store.files(|files| files.clone())),
+            Loss::Lost => store.files(|files| files.store = None),
+            Loss::Wiped => store.files(|files| (files.store, files.watermark) = (None, None)),
+            Loss::PutBack | Loss::PutBackUnnoticed if copy.is_none() => {}
+            Loss::PutBack => store.files(|files| files.store = kept.store),
+            Loss::PutBackUnnoticed => {
+                store.files(|files| (files.store, files.watermark) = (kept.store, kept.watermark))
+            }
+            Loss::Full(full) => store.fill(full),
         }
     }
 
-    fn record(&self, app: &AppName) -> Option<AppRecord> {
-        self.store.record(app)
-    }
-
-    fn apps(&self) -> Vec<AppName> {
-        self.store.copy().apps.into_keys().collect()
+    fn started(&self) {
+        // Every daemon opens the store for itself.
+        self.store.close();
     }
 }

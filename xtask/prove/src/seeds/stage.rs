@@ -52,14 +52,16 @@ impl Stage {
         Self { world, source, scribe, wanted: BTreeMap::new(), rollouts_max, pace, seed, daemon: None }
     }
 
-    /// Starts a daemon, where none runs.
+    /// Starts a daemon, where none runs; one whose store cannot be read ends at once, as on a full disk.
     pub async fn start(&mut self) {
         if self.daemon.is_some() {
             return;
         }
         let tether = Tether::new(self.world.clock, self.pace);
-        let driver = Driver::new(self.parts(&tether)).await.expect("the store loads");
-        let driver = Arc::new(driver);
+        let driver = match Driver::new(self.parts(&tether)).await {
+            Ok(driver) => Arc::new(driver),
+            Err(why) => return self.note(&format!("the daemon cannot start: {why}")),
+        };
         let leave = CancellationToken::new();
         let running = (Arc::clone(&driver), leave.clone());
         let task = tokio::spawn(async move { running.0.run(running.1).await });
@@ -141,6 +143,13 @@ impl Stage {
     pub async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
         self.tell();
+    }
+
+    /// The host sleeps: the clock goes on, and nobody does or sees anything.
+    pub async fn sleep(&self, time: Duration) {
+        let now = self.world.now();
+        self.world.lock().ignorance.sleep(now, time);
+        tokio::time::advance(time).await;
     }
 
     /// Writes among the effects what happened.

@@ -37,9 +37,15 @@ pub async fn happen(act: &mut Act, setting: &Setting, event: &Event, wrong: &mut
             // Its last words would go with it.
             wrong.extend(oracle::bugs(act));
             act.stage.end(*killed).await;
+            act.refused = false;
         }
         Event::Start => act.start().await,
-        Event::Store(loss) => store(act, setting, *loss),
+        Event::Store(loss) => {
+            store(act, setting, *loss);
+            if act.refused {
+                act.start().await;
+            }
+        }
         Event::Odds(odds) => {
             act.hindered = true;
             act.stage.world.lock().faults.turn(*odds);
@@ -50,7 +56,7 @@ pub async fn happen(act: &mut Act, setting: &Setting, event: &Event, wrong: &mut
         }
         Event::Hush(hushed) => act.stage.source.hush(*hushed),
         Event::Reboot => reboot(act).await,
-        Event::Sleep(time) => tokio::time::advance(*time).await,
+        Event::Sleep(time) => act.stage.sleep(*time).await,
         Event::ApprovePrune => {
             if let Some(control) = act.stage.control() {
                 // There may be nothing to approve.
@@ -112,7 +118,7 @@ async fn say(act: &mut Act, setting: &Setting, app: &AppName, order: &Order) {
     });
     match order {
         // A person may promote what its bake would have rejected, and reject what it would have kept.
-        Order::Promote => act.doubt_releases(setting, std::slice::from_ref(app)),
+        Order::Promote | Order::PromoteFully => act.doubt_releases(setting, std::slice::from_ref(app)),
         Order::Abort => drop(act.harmed.insert(app.clone())),
         Order::Rollback { .. } | Order::Retry | Order::Resume | Order::Suspend | Order::Restart | Order::Reconcile => {}
     }
@@ -120,6 +126,9 @@ async fn say(act: &mut Act, setting: &Setting, app: &AppName, order: &Order) {
 
 fn store(act: &mut Act, setting: &Setting, loss: Loss) {
     act.shelf.befall(loss);
+    if matches!(loss, Loss::Wiped | Loss::PutBackUnnoticed) {
+        act.stage.world.lock().forget_unnoticed();
+    }
     match loss {
         Loss::Copied | Loss::Full(_) => {}
         // What is adopted was not judged: the oldest that runs is believed.

@@ -39,6 +39,10 @@ const CORRUPTIONS: (u64, u64) = (2_000, 20_000);
 const DISKS: (u64, u64) = (60, 600);
 /// Cases of each way of spoiling for a planted bug.
 const SAMPLE_EACH: u64 = 6;
+/// Lives for one, of several kills each.
+const SAMPLE_LIVES: u64 = 4;
+/// Full disks for one.
+const SAMPLE_DISKS: u64 = 6;
 
 fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let _hush = Hush::new();
@@ -49,17 +53,19 @@ fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
 fn killed(effort: &Effort, ground: &Ground) -> Row {
     let floor = effort.of(KILLS.0, KILLS.1);
     let said = Mutex::new(0);
-    let case = |number| match kills::life(ground, number, None, &mut drop) {
-        Ok(more) => {
-            *said.lock().expect("no worker panics") += more;
-            Ok(kills::KILLS)
-        }
-        Err(what) => Err(Violation { what, replay: format!("kill:{number}") }),
+    let case = |number| {
+        *said.lock().expect("no worker panics") += one_life(ground, number, None)?;
+        Ok(kills::KILLS)
     };
     let row = workers::each(effort, "kills", floor.div_ceil(kills::KILLS), case);
     let said = said.into_inner().expect("no worker panics");
     let note = format!("acknowledged records all there; a store that was taken away said so {said} times");
     Row { floor, note, what: "kills of a writing process".to_owned(), ..row }
+}
+
+fn one_life(ground: &Ground, number: u64, bug: Option<Bug>) -> Result<u64, Violation> {
+    let told = |what| Violation { what, replay: format!("kill:{number}") };
+    kills::life(ground, number, bug, &mut drop).map_err(told)
 }
 
 fn corrupted(effort: &Effort) -> anyhow::Result<Row> {
@@ -97,63 +103,86 @@ fn full(ground: &Ground, number: u64) -> Result<u64, Violation> {
     }
 }
 
-/// Runs one case again: `kill:SEED`, `corrupt:KIND:SEED` or `disk:WHEN:SEED`.
-fn replay(case: &str) -> anyhow::Result<bool> {
+/// A case that was played: what it was about, and how it ended.
+struct Told {
+    about: String,
+    end: Result<String, String>,
+}
+
+/// Plays one case: `kill:SEED`, `corrupt:KIND:SEED` or `disk:WHEN:SEED`, with a bug planted or without.
+///
+/// The past is written without the bug: what is spoilt is what a sound daemon left.
+fn play(case: &str, bug: Option<Bug>) -> anyhow::Result<Told> {
     let _hush = Hush::new();
     let parts: Vec<&str> = case.split(':').collect();
-    let (told, done) = match parts[..] {
+    match parts[..] {
         ["kill", seed] => {
-            let mut told = Vec::new();
-            let done = kills::life(&Ground::new()?, seed.parse()?, None, &mut |line| told.push(line));
-            (told.join("\n"), done.map(|said| format!("the loss of everything was said {said} times")))
+            let mut about = Vec::new();
+            let ground = Ground::new()?;
+            let _planted = bug.map(Planted::new);
+            let said = kills::life(&ground, seed.parse()?, bug, &mut |line| about.push(line));
+            let end = said.map(|said| format!("the loss of everything was said {said} times"));
+            Ok(Told { about: about.join("\n"), end })
         }
         ["corrupt", kind, seed] => {
             let kind = Damage::named(kind).ok_or_else(|| anyhow::anyhow!("there is no damage `{kind}`"))?;
-            let Case { told, fate } = corrupt::run(&Library::new()?, kind, seed.parse()?)?;
-            (told, fate.map(|fate| format!("{fate:?}")))
+            let library = Library::new()?;
+            let _planted = bug.map(Planted::new);
+            let Case { told, fate } = corrupt::run(&library, kind, seed.parse()?)?;
+            Ok(Told { about: told, end: fate.map(|fate| format!("{fate:?}")) })
         }
         ["disk", when, seed] => {
             let when = When::ALL.into_iter().find(|one| one.name() == when);
             let when = when.ok_or_else(|| anyhow::anyhow!("`{case}` says no moment"))?;
-            let done = disk::point(&Ground::new()?, when, seed.parse()?)?;
-            (String::new(), done.ok_or_else(|| anyhow::anyhow!("this user cannot mount a tmpfs"))?)
+            let ground = Ground::new()?;
+            let _planted = bug.map(Planted::new);
+            let done = disk::point(&ground, when, seed.parse()?)?;
+            Ok(Told {
+                about: String::new(),
+                end: done.ok_or_else(|| anyhow::anyhow!("this user cannot mount a tmpfs"))?,
+            })
         }
         _ => anyhow::bail!("`{case}` is none of kill:SEED, corrupt:KIND:SEED, disk:WHEN:SEED"),
-    };
-    println!("{told}");
-    match &done {
+    }
+}
+
+fn replay(case: &str) -> anyhow::Result<bool> {
+    let Told { about, end } = play(case, None)?;
+    println!("{about}");
+    match &end {
         Ok(well) => println!("well: {well}"),
         Err(wrong) => println!("wrong: {wrong}"),
     }
-    Ok(done.is_ok())
+    Ok(end.is_ok())
 }
 
-/// A short torture with a bug planted in every thread and process that works: what it finds.
+/// Plays a case again, with a bug planted or without; answers what is wrong.
+///
+/// # Errors
+/// When there is no such case.
+pub fn again(case: &str, bug: Option<Bug>) -> anyhow::Result<Option<String>> {
+    Ok(play(case, bug)?.end.err())
+}
+
+/// What a short torture finds first, with a bug planted in every thread and process that works.
 ///
 /// The engine's threads and the writing child take the bug along.
-pub fn sample(bug: Option<Bug>) -> Vec<Violation> {
+pub fn sample(bug: Option<Bug>) -> Option<Violation> {
     let _hush = Hush::new();
     let itself =
         |why: anyhow::Error| Violation { what: format!("the sample itself failed: {why:#}"), replay: String::new() };
-    let found = || -> anyhow::Result<Vec<Violation>> {
-        // The past is written without the bug: what is spoilt is what a sound daemon left.
+    let found = || -> anyhow::Result<Option<Violation>> {
         let (library, ground) = (Library::new()?, Ground::new()?);
         let _planted = bug.map(Planted::new);
         let counts = Counts::default();
         let kinds = u64::try_from(Damage::ALL.len())?;
-        let spoilt = (0..kinds * SAMPLE_EACH).filter_map(|number| corrupt::row_case(&library, &counts, number).err());
-        let mut found: Vec<Violation> = spoilt.collect();
-        let lives = (0..4).filter_map(|number| {
-            let what = kills::life(&ground, number, bug, &mut drop).err()?;
-            Some(Violation { what, replay: format!("kill:{number}") })
-        });
-        found.extend(lives);
-        if disk::Disk::new(&ground)?.is_some() {
-            found.extend((0..6).filter_map(|number| full(&ground, number).err()));
-        }
-        Ok(found)
+        let spoilt = (0..kinds * SAMPLE_EACH).find_map(|number| corrupt::row_case(&library, &counts, number).err());
+        let killed = || (0..SAMPLE_LIVES).find_map(|number| one_life(&ground, number, bug).err());
+        let disks = if disk::Disk::new(&ground)?.is_some() { SAMPLE_DISKS } else { 0 };
+        let filled = || (0..disks).find_map(|number| full(&ground, number).err());
+        Ok(spoilt.or_else(killed).or_else(filled))
     };
-    found().unwrap_or_else(|why| vec![itself(why)])
+    found().unwrap_or_else(|why| Some(itself(why)))
 }
 
 /// The hidden child: `torture-writer:…`.

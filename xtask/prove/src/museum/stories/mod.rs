@@ -36,15 +36,26 @@ pub struct Story {
     pub tell: fn() -> Told,
 }
 
-/// What the stories find: the one of a bug with the bug planted, or all of them without.
-pub fn sample(bug: Option<Bug>) -> Vec<Violation> {
+/// What the stories find first: the one of a bug with the bug planted, or any of them without.
+pub fn sample(bug: Option<Bug>) -> Option<Violation> {
     let _planted = bug.map(Planted::new);
-    bug.map_or_else(all, |bug| vec![exhibit::of(bug).story]).into_iter().filter_map(told).collect()
+    bug.map_or_else(all, |bug| vec![exhibit::story_of(bug)]).into_iter().find_map(told)
+}
+
+/// Tells a story again.
+///
+/// # Errors
+/// When there is none of this name.
+pub fn again(name: &str, bug: Option<Bug>) -> anyhow::Result<Option<String>> {
+    let story = all().into_iter().find(|story| story.name == name);
+    let story = story.ok_or_else(|| anyhow::anyhow!("there is no story `{name}`"))?;
+    let _planted = bug.map(Planted::new);
+    Ok(told(story).map(|wrong| wrong.what))
 }
 
 /// All stories, each once.
 pub fn all() -> Vec<Story> {
-    let mut stories: Vec<Story> = Bug::ALL.iter().map(|bug| exhibit::of(*bug).story).collect();
+    let mut stories: Vec<Story> = Bug::ALL.iter().map(|bug| exhibit::story_of(*bug)).collect();
     stories.sort_by_key(|story| story.name);
     stories.dedup_by_key(|story| story.name);
     stories

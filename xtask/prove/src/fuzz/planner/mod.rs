@@ -4,41 +4,35 @@
 //! The record is always one that the planner made itself, so it is one that a daemon could hold. What is seen is not: the
 //! planner has to answer lawfully whatever it is shown.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+#[cfg(test)]
+mod corpus;
+mod sight;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use arbitrary::Unstructured;
 use trueup_plan::{absorb, adopt, audit, command, explain, plan};
 use trueup_sim::AppSketch;
-use trueup_types::desired::{Cause, DesiredApp, Doubt, Hold, Inputs, Permits, Prune, Readiness, Wanted};
-use trueup_types::observed::{ExitWhy, Incarnation, ProbeFailure, RouteSeen, Sighting};
+use trueup_types::desired::{Cause, DesiredApp, Doubt, Hold, Permits, Prune, Readiness, Wanted};
 use trueup_types::order::Order;
 use trueup_types::policy::{RevertMode, Strategy};
 use trueup_types::record::{AppRecord, REJECTED_MAX};
-use trueup_types::release::Origin;
-use trueup_types::route::{AppRoutes, Backend, RouteEntry};
 use trueup_types::step::{InstanceStep, Refusal, Step, StepAction, StepOutcome, StepResult, TargetStep};
-use trueup_types::{
-    AppName, Health, Instance, InstanceId, Label, Observed, Ordinal, Phase, Place, Plan, Quantity, Release, Revision,
-    RouteSight, TargetName, TemplateDigest, Timestamp, Wake,
-};
+use trueup_types::{AppName, Observed, Plan, Quantity, Revision, TargetName, Timestamp, Wake};
 
 /// Most ticks of one input.
 const TICKS_MAX: usize = 24;
-/// Most instances of one sight.
-const INSTANCES_MAX: usize = 6;
 /// Where time begins.
 const BEGINNING: Timestamp = Timestamp::from_millis(1_000_000_000);
 
 /// Lives the bytes.
 pub fn target(data: &[u8]) {
-    live(data, &mut |_| {});
+    live(data, &mut |_, _| {});
 }
 
-/// Lives the bytes, and shows each plan.
-fn live(data: &[u8], shown: &mut dyn FnMut(&Plan)) {
+/// Lives the bytes, and shows each plan with the life as it was before.
+fn live(data: &[u8], shown: &mut dyn FnMut(&Life, &Plan)) {
     let mut bytes = Bytes(Unstructured::new(data));
     let mut life = Life::new();
     for _ in 0..TICKS_MAX {
@@ -46,7 +40,7 @@ fn live(data: &[u8], shown: &mut dyn FnMut(&Plan)) {
             break;
         }
         life.befall(&mut bytes);
-        shown(&life.tick(&mut bytes));
+        life.tick(&mut bytes, shown);
     }
 }
 
@@ -119,7 +113,7 @@ impl Life {
         let version = bytes.of(&["v1", "v2", "v3", "v4"]);
         self.sketch = AppSketch { template: template(version), ..self.sketch.clone() };
         let policy = &mut self.sketch.policy;
-        match bytes.up_to(8) {
+        match bytes.up_to(9) {
             0 => self.sketch.replicas = bytes.up_to(4),
             1 => policy.strategy = bytes.of(&[Strategy::BlueGreen, Strategy::Rolling, Strategy::Recreate]),
             2 => policy.max_surge = bytes.of(&[Quantity::Count(1), Quantity::Count(0), Quantity::Count(3)]),
@@ -128,6 +122,7 @@ impl Life {
             5 => policy.revert = bytes.of(&[RevertMode::Auto, RevertMode::Hold]),
             6 => policy.suspend = bytes.yes(),
             7 => self.sketch.target = target_of(bytes),
+            8 => policy.stop_first = bytes.of(&[None, Some("a volume has one owner".to_owned())]),
             _ => {
                 let routed = AppSketch::web("web").exposure;
                 self.sketch.exposure = if bytes.yes() { routed } else { trueup_types::Exposure::default() };
@@ -174,13 +169,14 @@ impl Life {
         }
     }
 
-    fn tick(&mut self, bytes: &mut Bytes<'_>) -> Plan {
+    fn tick(&mut self, bytes: &mut Bytes<'_>, shown: &mut dyn FnMut(&Self, &Plan)) {
         let observed = self.look(bytes);
         if self.record == AppRecord::default() && !observed.instances.is_empty() {
             self.record = adopt(&self.sketch.name, &observed.instances, self.now);
         }
         let decided = plan(&self.wanted, &observed, &self.permits, &self.record, self.now);
         self.judge(&observed, &decided, bytes);
+        shown(self, &decided);
         let outcomes = outcomes(&decided.steps, bytes);
         let absorbed = absorb(decided.record.clone(), &outcomes, self.now);
         assert!(absorbed.highest >= self.record.highest, "law 10: a revision is given out twice");
@@ -188,7 +184,6 @@ impl Life {
         let read: AppRecord = serde_json::from_slice(&text).expect("what the store writes it reads");
         self.record = AppRecord { releases: absorbed.releases.clone(), ..read };
         assert_eq!(self.record, absorbed, "a record is another after a restart");
-        decided
     }
 
     fn judge(&self, observed: &Observed, decided: &Plan, bytes: &mut Bytes<'_>) {
@@ -217,83 +212,6 @@ impl Life {
         let creates = decided.steps.iter().any(creates);
         assert!(!creates || permits.create.is_ok(), "something is created though nothing may be\n{}", told());
     }
-
-    fn look(&self, bytes: &mut Bytes<'_>) -> Observed {
-        let mut names = BTreeSet::new();
-        let mut instances: Vec<_> =
-            (0..bytes.up_to(u32::try_from(INSTANCES_MAX).expect("few"))).map(|_| self.instance(bytes)).collect();
-        // What a name stands for is one thing: a revision lives on one target.
-        instances.retain(|one| names.insert(one.sighting.id.clone()));
-        let routes = if bytes.rarely(8) {
-            RouteSight::Unknown(Doubt::TargetDark("edge".to_owned()))
-        } else {
-            RouteSight::Seen(self.routes(&instances, bytes))
-        };
-        let sighted_since = bytes.of(&[Timestamp::ZERO, BEGINNING, self.now]).min(self.now);
-        Observed { at: self.now, sighted_since, instances, routes }
-    }
-
-    fn instance(&self, bytes: &mut Bytes<'_>) -> Instance {
-        // Mostly of the newest releases, which matter most.
-        let newest = self.record.highest.0;
-        let revision = Revision(newest.saturating_sub(u64::from(bytes.up_to(2))).max(1) + u64::from(bytes.rarely(16)));
-        let id = InstanceId { app: self.sketch.name.clone(), revision, ordinal: Ordinal(bytes.up_to(3)) };
-        let known = self.record.release(revision).cloned().filter(|_| !bytes.rarely(12));
-        let release = known.unwrap_or_else(|| self.release(revision, bytes));
-        let since = self.before(bytes);
-        let phase = phase(since, bytes);
-        let health = health(since, bytes);
-        let life = format!("life-{}", bytes.up_to(3));
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000));
-        let sighting = Sighting {
-            id,
-            incarnation: Incarnation(life.into()),
-            release: release.digest,
-            place: Place::here(),
-            phase,
-            addresses: release.template.ports.iter().map(|port| (port.name.clone(), address)).collect(),
-            created: since,
-            template: (!bytes.rarely(6)).then(|| Arc::clone(&release)),
-        };
-        let target = if bytes.rarely(8) { target_of(bytes) } else { release.target.clone() };
-        Instance { sighting, target, health }
-    }
-
-    fn release(&self, revision: Revision, bytes: &mut Bytes<'_>) -> Arc<Release> {
-        let template = template(bytes.of(&["v1", "v2", "v3", "v4", "v9"]));
-        let inputs = Inputs::default();
-        let digest = Release::digest_of(TemplateDigest::of(&template), &inputs);
-        let (app, exposure) = (self.sketch.name.clone(), self.sketch.exposure.clone());
-        let (target, origin) = (self.sketch.target.clone(), Origin::default());
-        Arc::new(Release { app, revision, digest, target, template, exposure, inputs, origin })
-    }
-
-    fn before(&self, bytes: &mut Bytes<'_>) -> Timestamp {
-        let ago = bytes.of(&[0_u64, 500, 5_000, 30_000, 3_600_000]);
-        Timestamp::from_millis(self.now.as_millis() - ago)
-    }
-
-    fn routes(&self, instances: &[Instance], bytes: &mut Bytes<'_>) -> RouteSeen {
-        let mut share = AppRoutes::none(&self.sketch.name);
-        let mut in_flight = BTreeMap::new();
-        let mut backends = Vec::new();
-        for one in instances {
-            let id = &one.sighting.id;
-            if bytes.yes() {
-                let address = one.sighting.addresses.values().next().copied();
-                backends.push(Backend { instance: id.clone(), address, weight: bytes.up_to(1) });
-            }
-            if bytes.rarely(4) {
-                in_flight.insert(id.clone(), bytes.up_to(2));
-            }
-        }
-        backends.sort_by(|one, other| one.instance.cmp(&other.instance));
-        backends.dedup_by(|one, other| one.instance == other.instance);
-        if !backends.is_empty() || bytes.yes() {
-            share.entries.push(RouteEntry { host: "web.localhost".to_owned(), path: "/".to_owned(), backends });
-        }
-        RouteSeen { share, in_flight }
-    }
 }
 
 fn template(version: &str) -> trueup_types::Template {
@@ -302,36 +220,6 @@ fn template(version: &str) -> trueup_types::Template {
 
 fn target_of(bytes: &mut Bytes<'_>) -> TargetName {
     bytes.of(&[TargetName::local(), TargetName::new("other").expect("a literal name")])
-}
-
-fn phase(since: Timestamp, bytes: &mut Bytes<'_>) -> Phase {
-    let exited = |code, why| Phase::Exited { code, at: since, why };
-    bytes.of(&[
-        Phase::Running { since },
-        Phase::Running { since },
-        Phase::Running { since },
-        exited(Some(1), ExitWhy::ByItself),
-        exited(Some(0), ExitWhy::ByItself),
-        exited(None, ExitWhy::Asked),
-        exited(None, ExitWhy::HostLost),
-        exited(Some(127), ExitWhy::CannotStart { detail: "no such file".to_owned() }),
-        Phase::Vanishing { since },
-        Phase::Created,
-        Phase::Starting,
-        Phase::Asleep,
-    ])
-}
-
-fn health(since: Timestamp, bytes: &mut Bytes<'_>) -> Health {
-    let probe = Label::new("ready").expect("a literal name");
-    let last = ProbeFailure { probe, at: since, detail: "503".to_owned(), status: Some(503), body: String::new() };
-    bytes.of(&[
-        Health::Passing { since },
-        Health::Passing { since },
-        Health::Waiting,
-        Health::Failed { since, last },
-        Health::Unknown,
-    ])
 }
 
 /// What comes of steps, up to the first that is not settled.
@@ -370,28 +258,5 @@ fn creates(step: &Step) -> bool {
     match &step.action {
         StepAction::Route { .. } => false,
         StepAction::Target { step: TargetStep::Instance(step), .. } => matches!(step, InstanceStep::Create { .. }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_corpus_sees_every_passage_and_every_step() {
-        let mut seen = BTreeSet::new();
-        for data in crate::fuzz::engine::corpus("planner").expect("it is committed") {
-            live(&data, &mut |plan| {
-                let passage = serde_json::to_value(&plan.record.rollout).expect("plain JSON");
-                seen.insert(format!("{}", passage["state"]));
-                let steps = plan.steps.iter().map(|step| step.action.to_string());
-                seen.extend(steps.filter_map(|step| step.split(' ').next().map(str::to_owned)));
-            });
-        }
-        for one in
-            ["\"idle\"", "\"underway\"", "\"baking\"", "\"reverting\"", "create", "start", "stop", "remove", "route"]
-        {
-            assert!(seen.contains(one), "{one} is not among {seen:?}");
-        }
     }
 }
