@@ -74,7 +74,8 @@ pub fn samples(field: &Field, values: &'static Values) -> Vec<Sample> {
     all.into_iter().map(|(value, refused)| Sample { field: values, value, refused }).collect()
 }
 
-/// Words that the schema has, and the process target does not serve, with the places where it does not.
+/// Words that the schema has and that are refused by themselves: the process target does not serve them, or they want
+/// other fields beside them, as a canary its steps.
 const REFUSED_WORDS: &[(&str, &str)] = &[("spec.routes[].tls", "auto"), ("spec.rollout.strategy", "canary")];
 
 fn words(schema: &Value, values: &Values) -> Vec<(Value, bool)> {

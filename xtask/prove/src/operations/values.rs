@@ -53,6 +53,15 @@ const WAITS: &[&str] = &[r#""0s""#, r#""1ms""#, r#""2s""#, r#""1m 30s""#];
 const NO_WAITS: &[&str] = &[r#""soon""#, r#""-1s""#, r#""1""#, r#""""#];
 const NAMES: &[&str] = &[r#""Web""#, r#""-a""#, r#""a_b""#, r#""""#];
 
+const NO_URLS: &[&str] = &[r#""127.0.0.1:80""#, r#""https://a/""#, r#""http://""#];
+const NO_EXPECTATIONS: &[&str] = &[r#""ok""#, r#""<""#, r#""< few""#];
+
+const CANARY: &str = r#"{"rollout":{"strategy":"canary","steps":[{"weight":10}]}}"#;
+const ANALYSED: &str =
+    r#"{"rollout":{"strategy":"canary","steps":[{"weight":10,"analysis":[{"exec":{"command":["look"]}}]}]}}"#;
+const ASKED_HTTP: &str = r#"{"rollout":{"strategy":"canary","steps":[{"weight":10,"analysis":[{"http":{"url":"http://a/","json":"/a","expect":"== b"}}]}]}}"#;
+const ASKED_PROMETHEUS: &str = r#"{"rollout":{"strategy":"canary","steps":[{"weight":10,"analysis":[{"prometheus":{"url":"http://a","query":"up","expect":"== 1"}}]}]}}"#;
+
 /// All fields, in the order of the schema.
 pub const FIELDS: &[Values] = &[
     field("apiVersion", Fixed, &[r#""trueup.dev/v1""#], &[r#""trueup.dev/v2""#]),
@@ -170,10 +179,50 @@ pub const FIELDS: &[Values] = &[
     field("spec.rollout.bake", Stays, WAITS, NO_WAITS),
     field("spec.rollout.drain", Stays, WAITS, NO_WAITS),
     field("spec.rollout.revert", Stays, &[], &[]),
-    field("spec.rollout.steps", Unserved, &[r#"[{"weight":10}]"#], &["[{}]"]),
-    field("spec.rollout.steps[].weight", Unserved, &["10"], &[]),
-    field("spec.rollout.steps[].pause", Unserved, &[r#""1m""#], &[]),
-    field("spec.rollout.steps[].approve", Unserved, &["true"], &[]),
+    field(
+        "spec.rollout.steps",
+        Stays,
+        &[r#"[{"weight":20},{"weight":30}]"#],
+        &["[{}]", r#"[{"weight":9},{"weight":9}]"#],
+    )
+    .within(CANARY),
+    field("spec.rollout.steps[].weight", Stays, &["50"], &[]).within(CANARY),
+    field("spec.rollout.steps[].pause", Stays, WAITS, NO_WAITS).within(CANARY),
+    field("spec.rollout.steps[].approve", Stays, &["true", "false"], &[]).within(CANARY),
+    field("spec.rollout.steps[].analysis", Stays, &["[]", r#"[{"exec":{"command":["look"]}}]"#], &["[{}]"])
+        .within(CANARY),
+    field("spec.rollout.steps[].analysis[].name", Stays, &[r#""errors""#], NAMES).within(ANALYSED),
+    field(
+        "spec.rollout.steps[].analysis[].http",
+        Stays,
+        &[r#"{"url":"http://a/"}"#],
+        &["{}", r#"{"url":"http://a/","json":"/b"}"#],
+    )
+    .within(ASKED_HTTP),
+    field("spec.rollout.steps[].analysis[].http.url", Stays, &[r#""http://127.0.0.1:80/b?c""#], NO_URLS)
+        .within(ASKED_HTTP),
+    field("spec.rollout.steps[].analysis[].http.json", Stays, &[r#""/a/0""#], &[r#""a""#]).within(ASKED_HTTP),
+    field("spec.rollout.steps[].analysis[].http.expect", Stays, &[r#""== ok""#, r#""< 0.5""#], NO_EXPECTATIONS)
+        .within(ASKED_HTTP),
+    field("spec.rollout.steps[].analysis[].exec", Stays, &[r#"{"command":["see"]}"#], &["{}"]).within(ANALYSED),
+    field("spec.rollout.steps[].analysis[].exec.command", Stays, &[r#"["see","well"]"#], &["[]"]).within(ANALYSED),
+    field("spec.rollout.steps[].analysis[].exec.command[]", Stays, &[r#""see""#], &[]).within(ANALYSED),
+    field(
+        "spec.rollout.steps[].analysis[].prometheus",
+        Stays,
+        &[r#"{"url":"http://b","query":"x","expect":"> 2"}"#],
+        &["{}"],
+    )
+    .within(ASKED_PROMETHEUS),
+    field("spec.rollout.steps[].analysis[].prometheus.url", Stays, &[r#""http://b:9090""#], NO_URLS)
+        .within(ASKED_PROMETHEUS),
+    field("spec.rollout.steps[].analysis[].prometheus.query", Stays, &[r#""rate(x[1m])""#], &[])
+        .within(ASKED_PROMETHEUS),
+    field("spec.rollout.steps[].analysis[].prometheus.expect", Stays, &[r#"">= 1""#], NO_EXPECTATIONS)
+        .within(ASKED_PROMETHEUS),
+    field("spec.rollout.steps[].analysis[].interval", Stays, &[r#""1s""#], &[r#""0s""#]).within(ANALYSED),
+    field("spec.rollout.steps[].analysis[].timeout", Stays, &[r#""1s""#], &[r#""0s""#]).within(ANALYSED),
+    field("spec.rollout.steps[].analysis[].failures", Stays, &["2"], &[]).within(ANALYSED),
     field("spec.hooks", Unserved, &[r#"{"preDeploy":[{"name":"a","command":["b"]}]}"#], &[r#"{"preDeploy":[{}]}"#]),
     field("spec.hooks.preDeploy", Unserved, &[r#"[{"name":"a","command":["b"]}]"#], &["[{}]"]),
     field("spec.hooks.preDeploy[].name", Unserved, &[r#""a""#], NAMES),
