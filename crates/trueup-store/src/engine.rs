@@ -5,8 +5,9 @@
 //!
 //! - `flush` is not an fsync on Linux: the files are synced here.
 //! - It may panic, in our thread or in its own: each call runs on a thread of its own ([`Hand`]), is caught, and has a time limit.
-//! - A write that fails in one of its threads may leave a waiter asleep; another `flush` wakes it, so a slow one is
-//!   asked again by a second thread. Its closing flushes too, where nobody could ask again: so it is flushed before.
+//! - A write that fails in one of its threads may leave a waiter asleep, and the lock that it holds is one for all of
+//!   a process's engines, so that each of them waits for it. A write that takes no such lock wakes it: [`Engine::awaited`].
+//!   Its closing waits too, where nobody could wake it: so it is flushed before.
 //! - A handle that has failed once is poisoned: the caller drops it and opens again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,10 @@ const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Longest that sled may take to open, list or close, before it is given up. Opening takes 10 ms for a small store.
 const CALL_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// How long a commit may take before another `flush` wakes whoever sleeps on it; doubled each time.
+/// A collection that is begun and dropped where a write must be tried; empty, should it be left behind.
+const NUDGE: &str = "nudge";
+
+/// How long a commit may take before a write wakes whoever sleeps on it; doubled each time.
 const NUDGE_AFTER: Duration = Duration::from_secs(1);
 
 /// How often it is nudged before it is given up: 1 + 2 + 4 + 8 + 16 = 31 s in all.
@@ -177,7 +181,8 @@ impl Engine {
         self.awaited(&done, &answer)
     }
 
-    /// Waits for an answer, and flushes by another thread each time that it takes long.
+    /// Waits for an answer, and each time that it takes long, tries a write by another thread: a write that meets an
+    /// earlier failure wakes all who wait. To begin a collection is the only one that takes no lock of the process's.
     fn awaited(&self, done: &Done, answer: &Receiver<Result<(), EngineError>>) -> Result<(), EngineError> {
         let mut wait = NUDGE_AFTER;
         for _ in 0..NUDGES_MAX {
@@ -188,7 +193,7 @@ impl Engine {
             let (ended, _) = std::sync::mpsc::channel();
             // That it went well says nothing of what is waited for; that it did not, all.
             Hand::new("store-nudge")?.ask(ended, move || {
-                if let Err(error) = db.flush() {
+                if let Err(error) = db.open_tree(NUDGE).and_then(|_| db.drop_tree(NUDGE)) {
                     let _ = failed.send(Err(error.into()));
                 }
                 Ok(())
