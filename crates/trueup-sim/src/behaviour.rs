@@ -20,6 +20,8 @@ pub struct Behaviour {
     pub exit_code: i32,
     /// It cannot be started at all.
     pub cannot_start: bool,
+    /// It passes its probes, and fails whatever analysis is asked in it.
+    pub analysed_bad: bool,
     /// It exits only in its first so many lives; `None` in all.
     pub exits_in_lives: Option<u32>,
 }
@@ -36,6 +38,10 @@ pub const EXIT_AFTER_MS: &str = "SIM_EXIT_AFTER_MS";
 pub const EXIT_CODE: &str = "SIM_EXIT_CODE";
 /// Set to anything: cannot be started.
 pub const CANNOT_START: &str = "SIM_CANNOT_START";
+/// Set to anything: answers probes as it does, and the command [`ANALYSE`] fails in it.
+pub const ANALYSED_BAD: &str = "SIM_ANALYSED_BAD";
+/// The command that an analysis runs; any other is a probe's.
+pub const ANALYSE: &str = "analyse";
 /// How many lives end by themselves.
 pub const EXITS_IN_LIVES: &str = "SIM_EXITS_IN_LIVES";
 
@@ -52,6 +58,7 @@ impl Behaviour {
             exit_after: millis(EXIT_AFTER_MS),
             exit_code: number(EXIT_CODE).and_then(|code| i32::try_from(code).ok()).unwrap_or(1),
             cannot_start: template.env.contains_key(CANNOT_START),
+            analysed_bad: template.env.contains_key(ANALYSED_BAD),
             exits_in_lives: number(EXITS_IN_LIVES).and_then(|lives| u32::try_from(lives).ok()),
         }
     }

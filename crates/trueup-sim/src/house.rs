@@ -90,7 +90,7 @@ impl House {
                 }
             }),
             ingress: Some(Arc::new(ingress)),
-            clock: Arc::new(self.world.clock),
+            clock: Arc::clone(tether) as Arc<dyn Clock>,
             seed: 7,
             owner: OwnerId::new("sim").expect("a literal name"),
             state_dir: None,

@@ -20,6 +20,7 @@ pub mod house;
 pub mod ignorance;
 pub mod ingress;
 pub mod laws;
+mod pulse;
 pub mod runtime;
 pub mod source;
 pub mod store;

@@ -12,7 +12,7 @@ use trueup_types::observed::{ExitWhy, Incarnation, Phase};
 use trueup_types::step::{InstanceStep, Refusal, StepOutcome, TargetStep};
 use trueup_types::{InstanceId, Place, Release, TargetName, Timestamp};
 
-use crate::behaviour::Behaviour;
+use crate::behaviour::{ANALYSE, Behaviour};
 use crate::faults::{CallFault, SightFault};
 use crate::laws;
 use crate::world::{SimInstance, World};
@@ -343,7 +343,7 @@ impl Inspect for SimRuntime {
     fn exec<'a>(
         &'a self,
         instance: &'a InstanceId,
-        _command: &'a [String],
+        command: &'a [String],
         _timeout: Duration,
     ) -> BoxFuture<'a, Result<ExecOutput, ObserveError>> {
         Box::pin(async move {
@@ -351,7 +351,8 @@ impl Inspect for SimRuntime {
             let state = self.world.lock();
             let found = state.instances.get(&self.target).and_then(|target| target.get(instance));
             let found = found.ok_or_else(|| ObserveError { detail: "no such instance".to_owned() })?;
-            let code = i32::from(!found.passing(now));
+            let analysed = command.first().is_some_and(|word| word == ANALYSE);
+            let code = i32::from(!found.passing(now) || (analysed && found.behaviour.analysed_bad));
             Ok(ExecOutput { code: Some(code), output: String::new() })
         })
     }

@@ -20,6 +20,7 @@ use trueup_types::step::{StepOutcome, TargetStep};
 use trueup_types::{AppName, InstanceId, Timestamp};
 
 use crate::SimClock;
+use crate::pulse::Pulse;
 
 /// What a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,6 +137,7 @@ struct State {
     resting: bool,
     dead: bool,
     calls: Option<Vec<Call>>,
+    pulse: Pulse,
 }
 
 impl Tether {
@@ -169,6 +171,23 @@ impl Tether {
         while !self.is_cut() {
             self.died.notified().await;
         }
+    }
+
+    /// The moment, as the daemon reads it; one that reads on and on while no time passes is cut off.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        if !state.pulse.beat(now) && !state.dead {
+            self.die(&mut state);
+        }
+        now
+    }
+
+    /// What the daemon did without end while no time passed, if it was cut off for that.
+    #[must_use]
+    pub fn restless(&self) -> Option<String> {
+        self.lock().pulse.restless()
     }
 
     /// The calls since it was armed, where they are kept.
@@ -274,6 +293,12 @@ impl<T> Tethered<T> {
     #[must_use]
     pub fn new(inner: Arc<T>, tether: &Arc<Tether>) -> Self {
         Self { inner, tether: Arc::clone(tether) }
+    }
+}
+
+impl trueup_driver::Clock for Tether {
+    fn now(&self) -> Timestamp {
+        Self::now(self)
     }
 }
 

@@ -16,7 +16,7 @@ use trueup_sim::{CallFault, House};
 use crate::crashes::book::{Book, Reference};
 use crate::crashes::play::{Keep, Outcome, Trouble, play};
 use crate::crashes::scenario::Variant;
-use crate::crashes::tell;
+use crate::crashes::{tell, vigil};
 use crate::tier::{Effort, Row, Scale, Tier, Violation};
 use crate::workers;
 
@@ -49,7 +49,7 @@ fn row(effort: &Effort, book: &Book, kind: &Kind) -> Row {
         let reference = book.reference(number);
         let ills = (kind.ills)(&known(&reference.outcome));
         let count = u64::try_from(ills.len()).unwrap_or(u64::MAX);
-        let round = number / book.len();
+        let round = number / book.count();
         if round >= count {
             return Ok(0);
         }
@@ -67,12 +67,16 @@ fn known(undisturbed: &Outcome) -> Run {
 
 /// Plays a variant with an ill.
 fn befalls(reference: &Reference, ill: Ill) -> Result<Outcome, Violation> {
-    let outcome = suffer(&reference.variant, ill, Keep::Ending);
+    let replay = format!("{}/{ill}", reference.variant.name());
+    let outcome = match vigil::over("ambiguity", &replay, || suffer(&reference.variant, ill, Keep::Ending)) {
+        Ok(outcome) => outcome,
+        Err(what) => return Err(Violation { what, replay }),
+    };
     let wrong = rule::after_ill(&reference.outcome, &outcome, &reference.variant, ill);
     if wrong.is_empty() {
         return Ok(outcome);
     }
-    Err(Violation { what: wrong.join("\n  "), replay: format!("{}/{ill}", reference.variant.name()) })
+    Err(Violation { what: wrong.join("\n  "), replay })
 }
 
 fn suffer(variant: &Variant, ill: Ill, keep: Keep) -> Outcome {
@@ -136,4 +140,28 @@ fn replay(text: &str) -> anyhow::Result<bool> {
     let wrong = rule::after_ill(&reference.outcome, &outcome, &variant, ill);
     tell(&outcome, &wrong);
     Ok(wrong.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bug_that_only_an_unclear_answer_brings_to_light_is_caught_by_a_sample_and_nothing_is_found_without() {
+        for bug in [Bug::TakesErrorForEmpty, Bug::TakesPartForWhole, Bug::LooksOnlyAtEvents] {
+            let found = sample(Some(bug)).unwrap_or_else(|| panic!("{} is missed", bug.name()));
+            let caught = again(&found.replay, Some(bug)).expect("its own cases mean something to it");
+            assert_eq!(caught, Some(found.what), "what replays a case shows the same");
+        }
+        assert_eq!(sample(None).map(|found| found.replay), None);
+    }
+
+    #[test]
+    fn a_case_is_read_as_it_is_spelled() {
+        let run = Run { counts: [3; trueup_sim::CallKind::ALL.len()], millis: 60_000 };
+        for ill in KINDS.iter().flat_map(|kind| (kind.ills)(&run)) {
+            assert_eq!(Ill::parse(&ill.to_string()).expect("an ill"), ill);
+        }
+        assert!(Ill::parse("lost-after@step:1").is_err() && Ill::parse("odd@step:1x1").is_err());
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use trueup_sim::behaviour::{CANNOT_START, EXIT_AFTER_MS, NEVER_HEALTHY, SICK_AFTER_MS};
+use trueup_sim::behaviour::{ANALYSED_BAD, CANNOT_START, EXIT_AFTER_MS, NEVER_HEALTHY, SICK_AFTER_MS};
 use trueup_sim::world::Deed;
 use trueup_types::Release;
 
@@ -14,7 +14,7 @@ use trueup_types::Release;
 pub enum Nature {
     /// Nothing is wrong with it.
     Good,
-    /// It lives on and does not pass, from the start or later.
+    /// It lives on and does not pass, from the start or later, or is found wanting by an analysis.
     Sick,
     /// It dies by itself, at its start or later.
     Mortal,
@@ -26,7 +26,7 @@ impl Nature {
         let says = |key: &str| release.template.env.contains_key(key);
         match () {
             () if says(EXIT_AFTER_MS) || says(CANNOT_START) => Self::Mortal,
-            () if says(NEVER_HEALTHY) || says(SICK_AFTER_MS) => Self::Sick,
+            () if [NEVER_HEALTHY, SICK_AFTER_MS, ANALYSED_BAD].into_iter().any(says) => Self::Sick,
             () => Self::Good,
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use trueup_sim::world::SimInstance;
-use trueup_sim::{Call, CallKind, Cut, House};
+use trueup_sim::{Call, CallKind, Cut, House, Tether};
 use trueup_types::target::{IngressKind, TargetKind, TargetSpec};
 use trueup_types::{AppName, TargetName};
 
@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 const GLANCE: Duration = Duration::from_millis(100);
 /// The same of one who only watches.
 const WATCH: Duration = Duration::from_secs(1);
+/// Most calls of one life: the longest ones, with a target that is dark for an hour, make some hundreds.
+const CALLS_MAX: u32 = 20_000;
 
 /// What becomes of the store when the daemon dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,20 +108,23 @@ pub fn play(variant: &Variant, trouble: &Trouble<'_>, keep: Keep) -> Outcome {
     })
 }
 
-struct Play<'a> {
-    house: House,
+/// A run under way; what people do in it is in `person`.
+pub(super) struct Play<'a> {
+    pub(super) house: House,
     before: Vec<trueup_sim::AppSketch>,
-    acts: VecDeque<Act>,
+    pub(super) acts: VecDeque<Act>,
     deaths: VecDeque<Death>,
     trouble: &'a Trouble<'a>,
     keep: Keep,
     /// A word was said, and the daemon died over it.
-    said: bool,
-    rest: Option<Instant>,
-    rebuilt: bool,
+    pub(super) said: bool,
+    /// A person has let an app's canary go on.
+    pub(super) promoted: Option<&'static str>,
+    pub(super) rest: Option<Instant>,
+    pub(super) rebuilt: bool,
     forgotten: bool,
     down: BTreeMap<String, u32>,
-    wrong: Vec<String>,
+    pub(super) wrong: Vec<String>,
     calls: Vec<Call>,
     story: String,
     old: Vec<(String, u64)>,
@@ -142,6 +147,7 @@ impl<'a> Play<'a> {
             trouble,
             keep,
             said: false,
+            promoted: None,
             rest: None,
             rebuilt: false,
             forgotten: false,
@@ -160,8 +166,13 @@ impl<'a> Play<'a> {
         self.commit(&self.before.clone(), &[]);
         self.house.start().await;
         let deadline = Instant::now() + PATIENCE;
-        while !self.house.settled() && Instant::now() < deadline {
-            tokio::time::sleep(WATCH).await;
+        let tether = self.house.tether();
+        while !self.house.settled() && !tether.is_cut() {
+            if Instant::now() >= deadline {
+                self.wrong.push("law 1: what was there before does not settle".to_owned());
+                break;
+            }
+            wait(&tether, WATCH).await;
         }
         self.old = self.before.iter().flat_map(|app| self.house.running(app.name.as_str())).collect();
         let mut state = self.house.world.lock();
@@ -185,6 +196,9 @@ impl<'a> Play<'a> {
         (self.begun, self.moved) = (Instant::now(), Instant::now());
         loop {
             let tether = self.house.tether();
+            if let Some(why) = tether.restless() {
+                return self.wrong.push(format!("law 11: {why}"));
+            }
             if tether.is_cut() {
                 self.bury().await;
                 self.moved = Instant::now();
@@ -199,14 +213,12 @@ impl<'a> Play<'a> {
                 return;
             }
             if now >= deadline {
-                self.wrong.push(format!("law 1: not settled within {} s", PATIENCE.as_secs()));
-                return;
+                return self.wrong.push(format!("law 1: not settled within {} s", PATIENCE.as_secs()));
             }
-            tokio::select! {
-                biased;
-                () = tether.died() => {}
-                () = tokio::time::sleep(if self.acts.is_empty() { WATCH } else { GLANCE }) => {}
+            if CallKind::ALL.map(|kind| tether.count(kind)).into_iter().sum::<u32>() > CALLS_MAX {
+                return self.wrong.push(format!("law 11: more than {CALLS_MAX} calls in one life"));
             }
+            wait(&tether, if self.acts.is_empty() { WATCH } else { GLANCE }).await;
         }
     }
 
@@ -290,93 +302,9 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn note(&self, what: &str) {
+    pub(super) fn note(&self, what: &str) {
         let at = self.house.world.now().since(trueup_sim::clock::EPOCH).as_millis();
         self.house.world.lock().journal.push(format!("+{at}ms -- {what}"));
-    }
-
-    /// Does whatever can be done now.
-    async fn act(&mut self) {
-        while let Some(act) = self.acts.pop_front() {
-            let done = match &act {
-                Act::Commit(apps, gone) => {
-                    self.commit(apps, gone);
-                    true
-                }
-                Act::Say(app, order) => self.say(app, order.clone()).await,
-                Act::Until(app, shows) => {
-                    let app = AppName::new(app).expect("a literal name");
-                    self.house.store.with_record(&app, shows).unwrap_or(false)
-                }
-                Act::Rest(time) => {
-                    let end = *self.rest.get_or_insert_with(|| Instant::now() + *time);
-                    end <= Instant::now()
-                }
-            };
-            if !done {
-                self.acts.push_front(act);
-                break;
-            }
-            self.rest = None;
-        }
-        if self.rebuilt {
-            // A store that lost something asks before it lets anything go; a person says yes.
-            let (control, tether) = (self.house.control(), self.house.tether());
-            tokio::select! {
-                biased;
-                answer = control.approve_prune("a person") => drop(answer),
-                () = tether.died() => {}
-            }
-        }
-    }
-
-    fn commit(&mut self, apps: &[trueup_sim::AppSketch], gone: &[&'static str]) {
-        self.learn();
-        let names: Vec<_> = gone.iter().map(|name| AppName::new(name).expect("a literal name")).collect();
-        self.house.source.commit(apps.iter().map(trueup_sim::AppSketch::build), &names);
-        let said = apps.iter().map(|app| app.name.as_str()).chain(gone.iter().copied()).collect::<Vec<_>>().join(" ");
-        self.note(&format!("commit {said}"));
-        self.learn();
-    }
-
-    /// Tells the world what is wanted, for its laws.
-    fn learn(&self) {
-        let snapshot = trueup_seams::Source::snapshot(self.house.source.as_ref());
-        let now = self.house.world.now();
-        let mut state = self.house.world.lock();
-        for (app, found) in &snapshot.apps {
-            state.wants.learn(app, Some(&found.desired), now);
-        }
-        for app in snapshot.vanished.keys() {
-            state.wants.learn(app, None, now);
-        }
-    }
-
-    async fn say(&mut self, app: &str, order: trueup_types::order::Order) -> bool {
-        let app = AppName::new(app).expect("a literal name");
-        let (control, tether) = (self.house.control(), self.house.tether());
-        let restarted = self.house.store.with_record(&app, |record| record.restarts > 0).unwrap_or(false);
-        if self.said && order == trueup_types::order::Order::Restart && restarted {
-            // Who got no answer looks before he says again what would be done twice.
-            return true;
-        }
-        self.note(&format!("say {} to {app}", order.verb()));
-        tokio::select! {
-            biased;
-            answer = control.order(&app, order, "a person") => match answer {
-                Ok(_) => true,
-                // The word was heard before the daemon died, or lost with the store.
-                Err(_) if self.said || self.rebuilt => true,
-                Err(error) => {
-                    self.wrong.push(format!("the word is denied: {error}"));
-                    true
-                }
-            },
-            () = tether.died() => {
-                self.said = true;
-                false
-            }
-        }
     }
 
     fn end(mut self) -> Outcome {
@@ -393,5 +321,14 @@ impl<'a> Play<'a> {
         let (wrong, calls, forgotten, story) = (self.wrong, self.calls, self.forgotten, self.story);
         let down = self.down;
         Outcome { ending, wrong, calls, counts, undead, forgotten, down, took, story }
+    }
+}
+
+/// Waits so long, or until the daemon dies.
+async fn wait(tether: &Tether, time: Duration) {
+    tokio::select! {
+        biased;
+        () = tether.died() => {}
+        () = tokio::time::sleep(time) => {}
     }
 }

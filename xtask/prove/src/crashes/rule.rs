@@ -4,7 +4,10 @@
 //!    repeated look and nothing else: the end is the same name by name, and every instance was made, started, stopped
 //!    and removed as often as in the undisturbed run. What dies by itself does so at its own moments: it is made at most
 //!    as often, for it may be found bad before all of it was made, and whether it is stopped before it dies, or started
-//!    once more, is its own affair. Of a failed release that stays for a person to look at, as many stay, not the same.
+//!    once more, is its own affair: each of them once more at most, over all. Of a failed release that stays for a person to look at, as many stay, not the same.
+//!    Where what dies by itself is found bad at the first look, the old ones are on their way out or back at that very
+//!    moment: one that is still there is started again rather than made anew, so that of the good ones creates and starts
+//!    are together as many, and removes as many as the end tells.
 //! 2. Elsewhere time has passed that did not pass in the undisturbed run, and apps live by their own clocks: what turns
 //!    bad turns bad at another point of its passage, what is overtaken has come more or less far. The end is then the same
 //!    thing by thing, whatever it is called, and nothing that stood all along is replaced. Creates are never more than in
@@ -25,7 +28,7 @@
 use std::collections::BTreeMap;
 
 use super::case::Case;
-use super::ending::differences;
+use super::ending::{Ending, differences};
 use super::nature::{Nature, Tally};
 use super::play::{Loss, Outcome};
 use super::scenario::{Act, Script};
@@ -86,19 +89,35 @@ fn the_same(undisturbed: &Outcome, here: &Outcome, script: &Script) -> Vec<Strin
     };
     let mut wrong = differences(&kept(&before.state), &kept(&after.state));
     wrong.extend(differences(&before.content, &after.content));
+    let dies = |app: &str| before.counts.sum(app, "create", &[Nature::Mortal]) > 0;
     let exactly = |tally: &Tally| match tally.nature {
-        Nature::Good => true,
+        Nature::Good => tally.verb == "stop" || !dies(&tally.app),
         Nature::Sick => tally.verb != "start",
         Nature::Mortal => false,
     };
     wrong.extend(differences(&before.counts.only(exactly), &after.counts.only(exactly)));
     for app in after.counts.apps() {
-        let made = |outcome: &Outcome| outcome.ending.counts.sum(app, "create", &[Nature::Mortal]);
-        if made(here) > made(undisturbed) {
-            wrong.push(format!("creates of {app}, mortal: undisturbed {}, here {}", made(undisturbed), made(here)));
+        wrong.extend(raised_or_made(before, after, app));
+        let mortal = |outcome: &Outcome, verb| outcome.ending.counts.sum(app, verb, &[Nature::Mortal]);
+        let (made, most) = (mortal(here, "create"), mortal(undisturbed, "create"));
+        if made > most {
+            wrong.push(format!("creates of {app}, mortal: undisturbed {most}, here {made}"));
+        }
+        let (started, most) = (mortal(here, "start"), mortal(undisturbed, "start") + most);
+        if started > most {
+            wrong.push(format!("starts of {app}, mortal: at most {most}, here {started}"));
         }
     }
     wrong
+}
+
+/// The good ones that come up: made or started again, together as many, and none made in excess.
+fn raised_or_made(before: &Ending, after: &Ending, app: &str) -> Option<String> {
+    let good = |ending: &Ending, verb| ending.counts.sum(app, verb, &[Nature::Good]);
+    let up = |ending: &Ending| good(ending, "create") + good(ending, "start");
+    let well = up(after) == up(before) && good(after, "create") <= good(before, "create");
+    let told = |ending: &Ending| format!("{} and {}", good(ending, "create"), good(ending, "start"));
+    (!well).then(|| format!("creates and starts of {app}, good: undisturbed {}, here {}", told(before), told(after)))
 }
 
 /// What stands at the end; without what failed, where that stays for a person to look at.

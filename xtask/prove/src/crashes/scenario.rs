@@ -8,9 +8,9 @@ use std::time::Duration;
 use trueup_sim::behaviour::HEALTHY_AFTER_MS;
 use trueup_sim::{AppSketch, Pace};
 use trueup_types::order::Order;
-use trueup_types::policy::Strategy;
+use trueup_types::policy::{CanaryStep, Strategy};
 use trueup_types::record::AppRecord;
-use trueup_types::{Quantity, Revision};
+use trueup_types::{Percent, Quantity, Revision};
 
 use super::table;
 
@@ -53,6 +53,8 @@ pub enum Shape {
     StopFirst,
     /// Rolling, without routes.
     Worker,
+    /// All new ones beside the old, by weight, in two steps.
+    Canary,
 }
 
 impl Shape {
@@ -64,6 +66,7 @@ impl Shape {
             Self::Recreate => "recreate",
             Self::StopFirst => "stopfirst",
             Self::Worker => "worker",
+            Self::Canary => "canary",
         }
     }
 }
@@ -131,6 +134,8 @@ const BAKE: Duration = Duration::from_secs(15);
 const HEALTHY_DEADLINE: Duration = Duration::from_secs(40);
 /// Longer than some calls that hang, one after the other.
 const PROGRESS_DEADLINE: Duration = Duration::from_secs(400);
+/// The steps of a canary: how many percent, for how long.
+const CANARY: [(u8, Duration); 2] = [(20, Duration::from_secs(3)), (50, Duration::from_secs(4))];
 /// When what turns bad within its bake does so: later than the slowest passage, with two crashes in it, is through.
 pub const TURNS_BAD_MS: &str = "50000";
 /// The bake of what turns bad in it.
@@ -186,15 +191,25 @@ impl Variant {
         match self.shape {
             Shape::BlueGreen => {
                 policy.strategy = Strategy::BlueGreen;
-                policy.max_surge = Quantity::Share(trueup_types::Percent::ALL);
+                policy.max_surge = Quantity::Share(Percent::ALL);
             }
             Shape::Rolling | Shape::Worker => {}
             Shape::GiveWay => (policy.max_surge, policy.max_unavailable) = (Quantity::Count(0), Quantity::Count(1)),
+            Shape::Canary => {
+                policy.strategy = Strategy::Canary;
+                policy.max_surge = Quantity::Share(Percent::ALL);
+                policy.steps = CANARY.map(step).to_vec();
+            }
             Shape::Recreate => policy.strategy = Strategy::Recreate,
             Shape::StopFirst => policy.stop_first = Some("it has a volume".to_owned()),
         }
         if self.slow == Slow::Health { app.env(HEALTHY_AFTER_MS, "3300") } else { app }
     }
+}
+
+fn step((weight, pause): (u8, Duration)) -> CanaryStep {
+    let weight = Percent::new(weight).expect("a literal share");
+    CanaryStep { weight, pause, approve: false, analysis: Vec::new() }
 }
 
 /// Whether a revision is, or was, the last good one.

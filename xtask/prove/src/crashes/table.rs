@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use trueup_sim::AppSketch;
-use trueup_sim::behaviour::{CANNOT_START, EXIT_AFTER_MS, NEVER_HEALTHY, SICK_AFTER_MS};
-use trueup_types::TargetName;
+use trueup_sim::behaviour::{ANALYSE, ANALYSED_BAD, CANNOT_START, EXIT_AFTER_MS, NEVER_HEALTHY, SICK_AFTER_MS};
+use trueup_types::analysis::{Analysis, Ask};
 use trueup_types::order::Order;
 use trueup_types::policy::RevertMode;
 use trueup_types::record::{AppRecord, Rollout};
+use trueup_types::{Label, TargetName};
 
 use super::scenario::{Act, LONG_BAKE, Scenario, Script, Shape, TURNS_BAD_MS, Variant, live_at};
 
-use Shape::{BlueGreen, GiveWay, Recreate, Rolling, StopFirst, Worker};
+use Shape::{BlueGreen, Canary, GiveWay, Recreate, Rolling, StopFirst, Worker};
 
-const EVERY: &[Shape] = &[BlueGreen, Rolling, GiveWay, Recreate, StopFirst, Worker];
+const EVERY: &[Shape] = &[BlueGreen, Rolling, GiveWay, Recreate, StopFirst, Worker, Canary];
 const MAIN: &[Shape] = &[BlueGreen, Rolling, Recreate, Worker];
 const ROUTED: &[Shape] = &[BlueGreen, Rolling, Recreate];
 const SIDE_BY_SIDE: &[Shape] = &[BlueGreen, Rolling, Worker];
@@ -55,6 +56,9 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "abort", shapes: SIDE_BY_SIDE, script: abort },
     Scenario { name: "reroute", shapes: ROUTED, script: reroute },
     Scenario { name: "exchange", shapes: ROUTED, script: exchange },
+    Scenario { name: "approved", shapes: &[Canary], script: approved },
+    Scenario { name: "analysed", shapes: &[Canary], script: |v| analysed(v, |app| app) },
+    Scenario { name: "condemned", shapes: &[Canary], script: |v| analysed(v, |app| app.env(ANALYSED_BAD, "1")) },
 ];
 
 fn script(before: Vec<AppSketch>, acts: Vec<Act>) -> Script {
@@ -218,4 +222,28 @@ fn exchange(v: &Variant) -> Script {
     let (mut next_a, mut next_b) = (a.clone(), b.clone());
     std::mem::swap(&mut next_a.exposure, &mut next_b.exposure);
     script(vec![a, b], vec![Act::Commit(vec![next_a, next_b], Vec::new())])
+}
+
+/// A canary whose first step waits for a person.
+fn approved(v: &Variant) -> Script {
+    let mut app = v.app("web");
+    app.policy.steps[0].approve = true;
+    let shared: fn(&AppRecord) -> bool =
+        |record| matches!(&record.rollout, Rollout::Underway { canary, .. } if canary.begun());
+    let acts = vec![put(app.clone().env("VERSION", "v2")), Act::Until("web", shared), Act::Say("web", Order::Promote)];
+    script(vec![app], acts)
+}
+
+/// A canary that is analysed at each step.
+fn analysed(v: &Variant, change: impl FnOnce(AppSketch) -> AppSketch) -> Script {
+    let mut app = v.app("web");
+    let analysis = Analysis {
+        name: Label::new("errors").expect("a literal name"),
+        ask: Ask::Exec { command: vec![ANALYSE.to_owned()] },
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(5),
+        failures: 2,
+    };
+    app.policy.steps.iter_mut().for_each(|step| step.analysis = vec![analysis.clone()]);
+    script(vec![app.clone()], vec![put(change(app.env("VERSION", "v2")))])
 }

@@ -5,7 +5,7 @@
 //! has to hold, so that a bug is caught for its own sake. A bug that its story misses is a violation, and so is a tier
 //! that no longer meets what the page says: a test is missing, or has been lost.
 
-mod catcher;
+pub mod catcher;
 mod exhibit;
 mod kept;
 mod page;
@@ -20,6 +20,7 @@ use std::time::Instant;
 use trueup_museum::Bug;
 
 use self::catcher::Catcher;
+pub use self::catcher::panicked;
 use self::kept::Kept;
 use crate::tier::{Effort, Row, Scale, Tier, Violation};
 use crate::workers;
