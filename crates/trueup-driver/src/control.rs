@@ -91,7 +91,7 @@ impl Handle {
         let instances = together.map(|((target, sighting, _), health)| Instance { sighting, target, health }).collect();
         let routes = engine.routes.sight(app, epoch, &engine.epoch).await;
         let now = engine.now();
-        Ok(Observed { at: now, sighted_since: engine.started_at, instances, routes })
+        Ok(Observed::sorted(now, engine.started_at, instances, routes))
     }
 
     async fn take_down(&self, by: &str) -> Result<(), ControlError> {

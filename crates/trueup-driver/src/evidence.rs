@@ -71,7 +71,8 @@ fn probes(scene: &Scene<'_>, revision: trueup_types::Revision) -> BTreeMap<Strin
 
 async fn logs(engine: &Engine, scene: &Scene<'_>, revision: trueup_types::Revision) -> BTreeMap<String, Vec<String>> {
     let mut found = BTreeMap::new();
-    for one in scene.observed.instances.iter().filter(|one| one.sighting.id.revision == revision) {
+    let seen = scene.observed.instances.iter().chain(&scene.observed.tasks);
+    for one in seen.filter(|one| one.sighting.id.revision == revision) {
         let inspect = engine.target(&one.target).and_then(|target| target.inspect.clone());
         let Some(inspect) = inspect else { continue };
         let id = one.sighting.id.clone();

@@ -86,7 +86,7 @@ pub async fn alone(
         let share = table.as_ref().and_then(|table| table.apps.iter().find(|share| share.app == name)).cloned();
         let share = share.map_or_else(|| AppRoutes::none(&name), |share| AppRoutes::clone(&share));
         let routes = RouteSight::Seen(RouteSeen { share, in_flight: BTreeMap::new() });
-        let observed = Observed { at: now, sighted_since: now, instances, routes };
+        let observed = Observed::sorted(now, now, instances, routes);
         previews.push(of(&name, None, after.remove(&name).as_ref(), &observed, &record, now));
     }
     Ok(previews)

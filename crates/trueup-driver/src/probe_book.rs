@@ -94,7 +94,7 @@ impl ProbeBook {
                 healths.push(Health::Unknown);
                 continue;
             };
-            if release.template.health.is_empty() {
+            if release.template.health.is_empty() || sighting.id.task.is_some() {
                 healths.push(Health::Passing { since });
                 continue;
             }

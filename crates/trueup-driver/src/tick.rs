@@ -233,14 +233,14 @@ async fn look(
         |one: &trueup_types::Sighting| record.release(one.id.revision).cloned().or_else(|| one.template.clone());
     let healths = engine.probes.observe(app, &seen, release);
     let together = seen.into_iter().zip(healths);
-    let instances: Vec<_> =
+    let all: Vec<_> =
         together.map(|((target, sighting, _), health)| Instance { sighting, target, health }).collect();
-    if is_older(&memory.record, &instances) {
-        recall(engine, app, memory, &instances);
+    if is_older(&memory.record, &all) {
+        recall(engine, app, memory, &all);
     }
     // What a survey saw before the host slept is no sight of the time since.
     let since = since.max(engine.heartbeat.beat(engine.now()));
-    Ok(Observed { at, sighted_since: since, instances, routes })
+    Ok(Observed::sorted(at, since, all, routes))
 }
 
 /// Whether the world is newer than the record: there is none, or a revision is seen that it has never given out. Since a
@@ -281,7 +281,7 @@ fn dark(engine: &Engine, app: &AppName, cell: &Cell, memory: &mut AppMemory, sna
         message: format!("{why}; nothing is changed"),
     };
     let routes = RouteSight::Unknown(why);
-    let observed = Observed { at: now, sighted_since: now, instances: Vec::new(), routes };
+    let observed = Observed::sorted(now, now, Vec::new(), routes);
     publish::app(engine, app, cell, snapshot, &memory.record, &verdict, &observed);
     engine.ask_at(app, now.after(memory.dark.wait()), "dark");
 }

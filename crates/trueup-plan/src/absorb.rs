@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use trueup_museum::{Bug, planted};
 use trueup_types::Timestamp;
-use trueup_types::record::{AppRecord, RefusedCreate};
+use trueup_types::record::{AppRecord, HookEnd, RefusedCreate};
 use trueup_types::step::{InstanceStep, Refusal, StepAction, StepOutcome, StepResult, TargetStep};
 
 use crate::limits;
@@ -54,6 +54,10 @@ fn refuse(record: &mut AppRecord, result: &StepResult, why: &Refusal, now: Times
         Refusal::NameTaken | Refusal::Foreign | Refusal::StillRunning | Refusal::Superseded => false,
     };
     match creating {
+        Some(_) if blames_release && step.id().task.is_some() => {
+            let end = HookEnd { at: now, failure: Some(why.to_string()) };
+            record.hooks.entry(step.id().clone()).or_default().ended = Some(end);
+        }
         Some(revision) if blames_release => {
             let instance = step.id().clone();
             record.refused = Some(RefusedCreate { revision, instance, why: why.to_string() });

@@ -30,6 +30,9 @@ pub fn adopt(app: &AppName, instances: &[Instance], now: Timestamp) -> AppRecord
         if let Some(release) = &one.sighting.template {
             releases.insert(revision, Arc::clone(release));
         }
+        if one.sighting.id.task.is_some() {
+            continue;
+        }
         let stands = match &one.sighting.phase {
             Phase::Running { .. } | Phase::Asleep => true,
             Phase::Vanishing { .. } | Phase::Exited { why: ExitWhy::Asked, .. } => newest > Some(revision),

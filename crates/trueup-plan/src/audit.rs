@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use trueup_types::desired::{Permits, Wanted};
 use trueup_types::observed::{Health, Phase};
 use trueup_types::policy::Strategy;
-use trueup_types::record::{AppRecord, Rollout};
+use trueup_types::record::{AppRecord, Outcome, ReleaseNote, Rollout};
 use trueup_types::route::AppRoutes;
 use trueup_types::step::{InstanceStep, StepAction, TargetStep};
-use trueup_types::{Instance, InstanceId, Observed, Plan, Release, RouteSight, TargetName, Violation};
+use trueup_types::{Instance, InstanceId, Observed, Plan, Release, RouteSight, TargetName, Task, Violation};
 
 /// The laws that this plan would break; empty when it may be carried out.
 #[must_use]
@@ -33,6 +33,7 @@ pub fn audit(
     scene.releases(&mut found);
     scene.doubt(&mut found);
     scene.memory(&mut found);
+    scene.hooks(&mut found);
     found
 }
 
@@ -113,7 +114,7 @@ impl Scene<'_> {
 
     /// The one of this name on this target: a name says nothing of what bears it elsewhere.
     fn find(&self, (target, id): Key<'_>) -> Option<&Instance> {
-        self.observed.instances.iter().find(|one| key(one) == (target, id))
+        self.observed.instances.iter().chain(&self.observed.tasks).find(|one| key(one) == (target, id))
     }
 
     /// Whether laws 3 and 4 do not bind: nothing is wanted, or the order is to stop first, or a sole one may be missing.
@@ -255,7 +256,8 @@ impl Scene<'_> {
         let record = &self.plan.record;
         for (_, step) in self.instance_steps() {
             let InstanceStep::Create { id, release, .. } = step else { continue };
-            if record.rejected.contains_key(&(release.digest, release.target.clone())) {
+            let undoes = id.task == Some(Task::OnRevert);
+            if record.rejected.contains_key(&(release.digest, release.target.clone())) && !undoes {
                 found.push(law(7, format!("{id} is of a rejected digest")));
             }
         }
@@ -284,6 +286,32 @@ impl Scene<'_> {
                     found.push(law(9, format!("{id} would go though nothing may be destroyed")));
                 }
                 InstanceStep::Create { .. } | InstanceStep::Start { .. } => {}
+            }
+        }
+    }
+
+    /// Law 13: a hook is run once, and nothing of a new release is created before its `preDeploy` hooks have ended well.
+    fn hooks(&self, found: &mut Vec<Violation>) {
+        let record = &self.plan.record;
+        for (_, step) in self.instance_steps() {
+            let (InstanceStep::Create { id, .. } | InstanceStep::Start { id, .. }) = step else { continue };
+            let there = self.observed.tasks.iter().filter(|one| one.sighting.id == *id);
+            let ran = there.into_iter().any(|one| one.sighting.phase != Phase::Created);
+            if id.task.is_some() && (ran || record.hooks.get(id).is_some_and(|run| run.ended.is_some())) {
+                found.push(law(13, format!("{id} would be run a second time")));
+            }
+            let InstanceStep::Create { release, .. } = step else { continue };
+            let live = |note: &ReleaseNote| note.revision == id.revision && note.outcome == Some(Outcome::Live);
+            let proven = record.current == Some(id.revision) || record.history.iter().any(live);
+            if id.task.is_some() || proven || record.pin.is_some() {
+                continue;
+            }
+            let well = |task: &InstanceId| {
+                let end = record.hooks.get(task).and_then(|run| run.ended.as_ref());
+                end.is_some_and(|end| end.failure.is_none())
+            };
+            if let Some((task, _)) = release.tasks(Task::PreDeploy).find(|(task, _)| !well(task)) {
+                found.push(law(13, format!("{id} would be created before {task} has ended well")));
             }
         }
     }

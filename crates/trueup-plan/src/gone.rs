@@ -8,7 +8,7 @@ use trueup_types::route::AppRoutes;
 use trueup_types::step::{InstanceStep, Step, StepAction, TargetStep, Why};
 use trueup_types::template::Stop;
 use trueup_types::verdict::{Counts, State};
-use trueup_types::{Observed, Plan, Release, RouteSight, Timestamp, Verdict, Wake, WakeReason};
+use trueup_types::{Instance, Observed, Plan, Release, RouteSight, Timestamp, Verdict, Wake, WakeReason};
 
 use crate::census::{Census, Member, Vigour};
 use crate::limits;
@@ -40,10 +40,10 @@ pub(crate) fn plan(prune: Prune, observed: &Observed, permits: &Permits, record:
         // Not seen is not absent: forgotten now, what is left of it in the table would stay for ever.
         RouteSight::Unknown(_) => true,
     };
-    if census.members.is_empty() && !routed {
+    if census.members.is_empty() && observed.tasks.is_empty() && !routed {
         return still(record, &census, State::Gone, "nothing of it is left");
     }
-    let again = if census.members.is_empty() { limits::PERMIT_AGAIN } else { limits::LOOK_AGAIN };
+    let again = if census.members.is_empty() && observed.tasks.is_empty() { limits::PERMIT_AGAIN } else { limits::LOOK_AGAIN };
     let mut wake = Wake::At(now.after(again), WakeReason::LookAgain);
     let mut steps = Vec::new();
     if let RouteSight::Seen(seen) = &observed.routes
@@ -56,6 +56,7 @@ pub(crate) fn plan(prune: Prune, observed: &Observed, permits: &Permits, record:
     for member in &census.members {
         steps.extend(depart(&mut record, observed, member, now, &mut wake));
     }
+    steps.extend(observed.tasks.iter().filter_map(go));
     let mut plan = still(record, &census, State::Removing, "its manifest is gone; it is taken down");
     plan.steps = steps;
     plan.wake = wake;
@@ -78,17 +79,22 @@ fn depart(
         *wake = wake.or(Wake::At(due.min(now.after(limits::LOOK_AGAIN)), WakeReason::Drain));
         return None;
     }
-    let (id, incarnation) = (member.id().clone(), member.seen.sighting.incarnation.clone());
-    let step = match &member.seen.sighting.phase {
+    go(member.seen)
+}
+
+/// Stops it, or removes what is left of it.
+fn go(one: &Instance) -> Option<Step> {
+    let (id, incarnation) = (one.sighting.id.clone(), one.sighting.incarnation.clone());
+    let step = match &one.sighting.phase {
         Phase::Vanishing { .. } => return None,
         Phase::Created | Phase::Exited { .. } => InstanceStep::Remove { id, incarnation },
         Phase::Starting | Phase::Running { .. } | Phase::Asleep => {
-            let release: Option<&Release> = member.seen.sighting.template.as_deref();
+            let release: Option<&Release> = one.sighting.template.as_deref();
             let stop = release.map_or_else(Stop::default, |release| release.template.stop.clone());
             InstanceStep::Stop { id, incarnation, stop }
         }
     };
-    let action = StepAction::Target { target: member.seen.target.clone(), step: TargetStep::Instance(step) };
+    let action = StepAction::Target { target: one.target.clone(), step: TargetStep::Instance(step) };
     Some(Step { action, why: Why::Gone })
 }
 

@@ -199,6 +199,7 @@ pub fn sentence(evidence: &Evidence) -> String {
             format!("{instance} failed within its bake: probe {}: {}", last.probe, last.detail)
         }
         Evidence::Analysis { name, detail } => format!("analysis {name}: {detail}"),
+        Evidence::Hook { task, name, detail, .. } => format!("{} hook {name}: {detail}", task.as_str()),
         Evidence::NoProgress => "it made no progress in time".to_owned(),
         Evidence::Aborted { by } => format!("aborted by {by}"),
     }

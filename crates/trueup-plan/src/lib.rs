@@ -1,7 +1,7 @@
 //! Decides: what is wanted, what is seen and what is remembered go in; a plan comes out.
 //!
 //! [`plan`] is a pipeline of pure steps, a file each: `rollout` (which release are we heading for), with `passage` and
-//! `judge` (is the new one bad, and what follows) and `canary` (how much of the traffic it gets) → `census` (every instance in exactly one bucket) → `routes` (who
+//! `judge` (is the new one bad, and what follows), `hooks` (what runs once for a release) and `canary` (how much of the traffic it gets) → `census` (every instance in exactly one bucket) → `routes` (who
 //! serves) → `drain` (who leaves, since when) → `steps` (what closes the gap, within `surge`) → `verdict` (how it stands,
 //! when to look again). [`absorb`] takes in what came of the steps, [`command`] a person's word; [`adopt`] makes a record
 //! from labels when memory is lost, and [`learn`] takes in what a canary's [`analyses`] were answered. [`audit`] checks the laws by other means, and [`explain`] says it all in words.
@@ -17,6 +17,7 @@ mod command;
 mod drain;
 mod explain;
 mod gone;
+mod hooks;
 mod judge;
 pub mod limits;
 mod notes;
@@ -32,6 +33,7 @@ use std::collections::BTreeSet;
 
 use trueup_museum::{Bug, planted};
 use trueup_types::desired::{DesiredApp, Hold, Permits};
+use trueup_types::record::Rollout;
 use trueup_types::{AppRecord, Instance, Observed, Plan, Timestamp, Wake, WakeReason, Wanted};
 
 pub use absorb::absorb;
@@ -64,14 +66,15 @@ pub fn plan(wanted: &Wanted, observed: &Observed, permits: &Permits, record: &Ap
 /// The same sight with everything in it once, in name order: how a listing was put together decides nothing.
 fn tidy(observed: &Observed) -> Cow<'_, Observed> {
     let key = |one: &Instance| (one.sighting.id.clone(), one.target.clone());
-    if planted(Bug::TrustsListingOrder)
-        || observed.instances.is_sorted_by(|a, b| (&a.sighting.id, &a.target) < (&b.sighting.id, &b.target))
-    {
+    let sorted = |all: &[Instance]| all.is_sorted_by(|a, b| (&a.sighting.id, &a.target) < (&b.sighting.id, &b.target));
+    if planted(Bug::TrustsListingOrder) || (sorted(&observed.instances) && sorted(&observed.tasks)) {
         return Cow::Borrowed(observed);
     }
     let mut tidied = observed.clone();
-    tidied.instances.sort_by_key(key);
-    tidied.instances.dedup_by_key(|one| key(one));
+    for all in [&mut tidied.instances, &mut tidied.tasks] {
+        all.sort_by_key(key);
+        all.dedup_by_key(|one| key(one));
+    }
     Cow::Owned(tidied)
 }
 
@@ -81,6 +84,7 @@ fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before:
         return gone::suspended(desired, observed, record, now);
     }
     let scene = Scene { desired, observed, permits, now };
+    hooks::notice(&mut record, observed, now);
     let heading = rollout::advance(&mut record, &scene);
     let min_healthy = desired.policy.min_healthy;
     let census = Census::take(observed, heading.release.as_deref(), heading.good.as_deref(), min_healthy, now);
@@ -92,14 +96,17 @@ fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before:
     let share = routes::share(desired, &heading, &census, &serving, &leaving);
     drain::mark(&mut record, &observed.routes, &census, &leaving, now);
     let gap = Gap { scene: &scene, heading: &heading, census: &census, leaving: &leaving, share, extra };
-    let (steps, step_wake) = gap.close(&mut record);
+    let (mut steps, step_wake) = gap.close(&mut record);
     notes::trim(&mut record, observed, &desired.policy.history, now);
+    steps.extend(heading.hook.iter().filter_map(|pending| pending.step.clone()));
+    steps.extend(hooks::tidy(&mut record, &scene));
     forget_homes(&mut record, observed, desired, &heading);
     let verdict = verdict::of(&record, &scene, &heading, &census, &serving, !steps.is_empty());
     let wake = extra_wake
         .or(step_wake)
         .or(steps::gates(&scene, &census))
         .or(verdict::deadlines(&record, &scene, &heading))
+        .or(hooks::due(&record, &scene, heading.hook.as_ref()))
         .or(soon(&heading, &census, &steps, now))
         .or(after_transition(before, &record, now));
     Plan { record, steps, verdict, wake }
@@ -133,8 +140,12 @@ fn after_transition(before: &AppRecord, after: &AppRecord, now: Timestamp) -> Wa
 /// A release that is kept as the way back may live where nothing of the app is left: what is made again there has to be
 /// seen.
 fn forget_homes(record: &mut AppRecord, observed: &Observed, desired: &DesiredApp, heading: &rollout::Heading) {
-    let there = |target: &_| observed.instances.iter().any(|one| one.target == *target);
-    let ahead = [heading.release.as_ref(), heading.good.as_ref(), record.current_release()];
+    let there = |target: &_| observed.instances.iter().chain(&observed.tasks).any(|one| one.target == *target);
+    let rolling = match &record.rollout {
+        Rollout::Idle | Rollout::Reverting { .. } => None,
+        Rollout::Underway { to, .. } | Rollout::Baking { to, .. } => record.release(*to),
+    };
+    let ahead = [heading.release.as_ref(), heading.good.as_ref(), record.current_release(), rolling];
     let ahead: BTreeSet<_> = ahead.into_iter().flatten().map(|release| release.target.clone()).collect();
     record.homes.retain(|target| *target == desired.placement.target || there(target));
     record.homes.extend(ahead);

@@ -15,7 +15,7 @@ pub(crate) fn open(record: &mut AppRecord, release: &Release, now: Timestamp) {
         started: now,
         ended: None,
         outcome: None,
-        phases: vec![PhaseNote { phase: DeployPhase::Start, started: now, ended: None }],
+        phases: vec![PhaseNote { phase: DeployPhase::Prepare, started: now, ended: None }],
         cause: None,
     });
 }

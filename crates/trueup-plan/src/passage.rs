@@ -8,7 +8,7 @@ use trueup_types::policy::RevertMode;
 use trueup_types::record::{AppRecord, DeployPhase, Evidence, Outcome, REJECTED_MAX, Rejection, Rollout, Stage};
 use trueup_types::time::Stopwatch;
 use trueup_types::verdict::Stall;
-use trueup_types::{Instance, Release, Revision, RouteSight, Timestamp};
+use trueup_types::{Instance, Release, Revision, RouteSight, Task, Timestamp};
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::judge::{self, Bake};
 use crate::rollout::{
     Heading, Mode, Scene, answers, begin, held_back, idle, is_rejected, refresh_exposure, rolling, steady,
 };
+use crate::hooks::{self, Hooks};
 use crate::{drain, notes};
 
 /// A rollout under way: superseded, failed, promoted, or further on.
@@ -31,8 +32,7 @@ pub(crate) fn underway(
         return idle(record, scene);
     };
     let Some(release) = record.release(to).cloned() else { return idle(record, scene) };
-    let wanted_still = answers(record, scene.desired, &release) || planted(Bug::FinishesSuperseded);
-    if !wanted_still || scene.desired.replicas() == 0 {
+    if is_superseded(record, scene, &release) {
         return superseded(record, scene, &release);
     }
     let release = refresh_exposure(record, scene.desired, &release);
@@ -81,6 +81,48 @@ pub(crate) fn underway(
     Heading { weight, unsure, ..rolling(release, good) }
 }
 
+/// A rollout that has created nothing yet.
+pub(crate) fn preparing(
+    record: &mut AppRecord,
+    scene: &Scene<'_>,
+    rollout: Rollout,
+    crashed: Option<Instance>,
+) -> Heading {
+    let release = match &rollout {
+        Rollout::Underway { to, .. } => record.release(*to).cloned(),
+        Rollout::Idle | Rollout::Baking { .. } | Rollout::Reverting { .. } => None,
+    };
+    let Some(release) = release else { return idle(record, scene) };
+    if is_superseded(record, scene, &release) {
+        return superseded(record, scene, &release);
+    }
+    record.rollout = rollout;
+    if let Some(heading) = prepare(record, scene, &release) {
+        return heading;
+    }
+    let rollout = std::mem::take(&mut record.rollout);
+    underway(record, scene, rollout, crashed)
+}
+
+/// What must be over before the first instance is created: where the app heads meanwhile, which is where it was. Nothing
+/// once it is over.
+pub(crate) fn prepare(record: &mut AppRecord, scene: &Scene<'_>, release: &Arc<Release>) -> Option<Heading> {
+    let hooks = hooks::run(record, scene, release, Task::PreDeploy);
+    let Rollout::Underway { to, stage, progress, .. } = &mut record.rollout else { return None };
+    // A hook has a time of its own.
+    *progress = Stopwatch::started(scene.now);
+    match hooks {
+        Hooks::Bad(evidence) => Some(fail(record, scene, release, evidence)),
+        Hooks::Pending(pending) => Some(Heading { hook: Some(pending), ..steady(record.current_release().cloned(), false) }),
+        Hooks::Over => {
+            *stage = Stage::Start;
+            let to = *to;
+            notes::enter(record, to, DeployPhase::Start, scene.now);
+            None
+        }
+    }
+}
+
 fn stage_of(census: &Census<'_>, complete: bool) -> Stage {
     let started = census.of(Role::Fresh).next().is_some();
     match (started, complete) {
@@ -111,6 +153,11 @@ fn fresh_alone_is_routed(scene: &Scene<'_>, census: &Census<'_>) -> bool {
 /// Strategies that give way one by one are through only when the old ones have gone; blueGreen keeps them.
 fn way_is_clear(scene: &Scene<'_>, census: &Census<'_>) -> bool {
     crate::steps::keeps_old_through_bake(scene.desired) || census.count(Role::Kept, Vigour::runs) == 0
+}
+
+fn is_superseded(record: &AppRecord, scene: &Scene<'_>, release: &Release) -> bool {
+    let wanted_still = answers(record, scene.desired, release) || planted(Bug::FinishesSuperseded);
+    !wanted_still || scene.desired.replicas() == 0
 }
 
 /// Something else is wanted, or nothing is to run: whatever came up of this release is left behind at once.
@@ -201,13 +248,18 @@ pub(crate) fn baking(
         Bake::BothFail | Bake::Unsure => bake.skip(scene.now),
         Bake::Bad(evidence) => return fail(record, scene, &release, evidence),
     }
+    let hook = match hooks::run(record, scene, &release, Task::PostDeploy) {
+        Hooks::Bad(evidence) => return fail(record, scene, &release, evidence),
+        Hooks::Pending(pending) => Some(pending),
+        Hooks::Over => None,
+    };
     let wanted_still = answers(record, scene.desired, &release);
     let release = if wanted_still { refresh_exposure(record, scene.desired, &release) } else { release };
     let policy = &scene.desired.policy;
     let census = Census::take(scene.observed, Some(&release), good.as_deref(), policy.min_healthy, scene.now);
     let whole = census.count(Role::Fresh, |vigour| vigour.passes() || vigour == Vigour::Completed);
     let wanted = if wanted_still { scene.desired.replicas() } else { whole.max(1) };
-    if bake.reached(policy.bake) && whole >= wanted {
+    if bake.reached(policy.bake) && whole >= wanted && hook.is_none() {
         record.current = Some(to);
         record.rollout = Rollout::Idle;
         notes::close(record, to, Outcome::Live, None, scene.now);
@@ -215,7 +267,7 @@ pub(crate) fn baking(
         return steady(Some(release), false);
     }
     record.rollout = Rollout::Baking { to, began, bake };
-    Heading { mode: Mode::Baking, unsure, ..rolling(release, good) }
+    Heading { mode: Mode::Baking, unsure, hook, ..rolling(release, good) }
 }
 
 /// A revert on its way.
@@ -236,17 +288,24 @@ pub(crate) fn reverting(
     let enough = back >= scene.desired.replicas() && fresh_alone_is_routed(scene, &census) && !held;
     let left = census.of(Role::Stale).any(|member| member.id().revision == from);
     let failed = spent.reached(policy.progress_deadline);
-    if enough && !left {
+    // What undoes it runs once nothing of it is left that could mind.
+    let hook = if enough && !left { hooks::undo(record, scene, from) } else { None };
+    if enough && !left && hook.is_none() {
         record.rollout = Rollout::Idle;
         return steady(Some(good), is_rejected(record, scene.desired));
     }
     // A fix need not wait for a revert that does not end, nor for the last of the bad ones to go.
     let fixed = !answers(record, scene.desired, &good) && !is_rejected(record, scene.desired);
-    if fixed && (enough || failed) {
+    let undoes = record.release(from).is_some_and(|release| !release.template.hooks.on_revert.is_empty());
+    if fixed && (failed || (enough && !undoes)) {
         record.rollout = Rollout::Idle;
         return begin(record, scene, Some(good));
     }
+    if hook.is_some() {
+        // A hook has a time of its own.
+        spent = Stopwatch::started(scene.now);
+    }
     record.rollout = Rollout::Reverting { from, since, spent };
-    let stall = failed.then_some(Stall::RevertFailed);
-    Heading { mode: Mode::Reverting, stall, ..steady(Some(good), true) }
+    let stall = failed.then_some(Stall::RevertFailed).filter(|_| hook.is_none());
+    Heading { mode: Mode::Reverting, stall, hook, ..steady(Some(good), true) }
 }

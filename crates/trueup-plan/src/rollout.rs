@@ -15,6 +15,7 @@ use trueup_types::time::Stopwatch;
 use trueup_types::verdict::Stall;
 use trueup_types::{InstanceId, Observed, Release, Revision, Template, Timestamp};
 
+use crate::hooks::Pending;
 use crate::{limits, notes, passage};
 
 /// Where the app heads, and what keeps it from going there.
@@ -36,6 +37,8 @@ pub(crate) struct Heading {
     pub unsure: bool,
     /// How much of the traffic a canary gets; everything where it is unset, once the gate is met.
     pub weight: Option<Percent>,
+    /// The hook that it waits for.
+    pub hook: Option<Pending>,
 }
 
 /// In which manner the app is brought to its heading.
@@ -73,6 +76,7 @@ pub(crate) fn advance(record: &mut AppRecord, scene: &Scene<'_>) -> Heading {
     let rollout = std::mem::take(&mut record.rollout);
     match rollout {
         Rollout::Idle => idle(record, scene),
+        Rollout::Underway { stage: Stage::Prepare, .. } => passage::preparing(record, scene, rollout, crashed),
         Rollout::Underway { .. } => passage::underway(record, scene, rollout, crashed),
         Rollout::Baking { to, began, bake } => passage::baking(record, scene, (to, began, bake), crashed),
         Rollout::Reverting { from, since, spent } => passage::reverting(record, scene, (from, since, spent)),
@@ -200,7 +204,7 @@ pub(crate) fn refresh_exposure(record: &mut AppRecord, desired: &DesiredApp, rel
 
 pub(crate) fn steady(release: Option<Arc<Release>>, rejected: bool) -> Heading {
     let mode = if release.is_some() { Mode::Steady } else { Mode::Empty };
-    Heading { release, good: None, mode, hold: None, stall: None, rejected, unsure: false, weight: None }
+    Heading { release, good: None, mode, hold: None, stall: None, rejected, unsure: false, weight: None, hook: None }
 }
 
 fn fallen(record: &AppRecord, desired: &DesiredApp) -> Heading {
@@ -215,6 +219,7 @@ fn fallen(record: &AppRecord, desired: &DesiredApp) -> Heading {
         rejected: true,
         unsure: false,
         weight: None,
+        hook: None,
     }
 }
 
@@ -234,20 +239,18 @@ pub(crate) fn begin(record: &mut AppRecord, scene: &Scene<'_>, current: Option<A
     notes::open(record, &release, scene.now);
     record.rollout = Rollout::Underway {
         to,
-        stage: Stage::Start,
+        stage: Stage::Prepare,
         began: scene.now,
         progress: Stopwatch::started(scene.now),
         passed: 0,
         waits: std::collections::BTreeMap::new(),
         canary: CanaryAt::default(),
     };
-    rolling(release, current)
+    passage::prepare(record, scene, &release).unwrap_or_else(|| rolling(release, current))
 }
 
 pub(crate) fn rolling(release: Arc<Release>, good: Option<Arc<Release>>) -> Heading {
-    let mode = Mode::Rolling;
-    let release = Some(release);
-    Heading { release, good, mode, hold: None, stall: None, rejected: false, unsure: false, weight: None }
+    Heading { mode: Mode::Rolling, good, ..steady(Some(release), false) }
 }
 
 /// What keeps a rollout from beginning. A revert asks none of this.
@@ -290,7 +293,7 @@ fn next_release(record: &AppRecord, scene: &Scene<'_>) -> Arc<Release> {
 /// The newest revision that was ever given out, as far as anybody knows: what is seen of it counts too, for memory may be
 /// older than the world.
 fn newest(record: &AppRecord, scene: &Scene<'_>) -> Revision {
-    let seen = scene.observed.instances.iter().map(|one| one.sighting.id.revision).max();
+    let seen = scene.observed.instances.iter().chain(&scene.observed.tasks).map(|one| one.sighting.id.revision).max();
     seen.map_or(record.highest, |seen| seen.max(record.highest))
 }
 
@@ -299,7 +302,8 @@ fn newest(record: &AppRecord, scene: &Scene<'_>) -> Revision {
 fn begun_before(record: &AppRecord, scene: &Scene<'_>) -> Option<Arc<Release>> {
     let revision = newest(record, scene);
     let noted = record.history.iter().any(|note| note.revision == revision);
-    let mut labels = scene.observed.instances.iter().filter(|one| one.sighting.id.revision == revision);
+    let seen = scene.observed.instances.iter().chain(&scene.observed.tasks);
+    let mut labels = seen.filter(|one| one.sighting.id.revision == revision);
     let labelled =
         labels.find_map(|one| one.sighting.template.clone().filter(|label| label.digest == one.sighting.release));
     let release = record.release(revision).cloned().or(labelled)?;

@@ -84,6 +84,9 @@ fn state(record: &AppRecord, scene: &Scene<'_>, heading: &Heading, standing: &St
     if let Some(hold) = &heading.hold {
         return State::Waiting(hold.clone());
     }
+    if heading.hook.is_some() && matches!(record.rollout, Rollout::Underway { .. }) {
+        return State::Progressing;
+    }
     match heading.mode {
         Mode::Rolling => State::Progressing,
         Mode::Baking => State::Baking,
@@ -152,6 +155,10 @@ fn message(
 ) -> String {
     let release = heading.release.as_ref().map_or_else(|| "nothing".to_owned(), |release| release.revision.to_string());
     let cause = rejected_cause(record, heading);
+    if let (Some(pending), Rollout::Underway { to, .. }) = (&heading.hook, &record.rollout) {
+        let stays = heading.release.as_ref().map_or_else(String::new, |_| format!("; {release} stays as it is"));
+        return format!("{to} waits for {}{stays}", pending.told());
+    }
     match state {
         State::Ready if counts.desired == 0 && heading.release.is_none() => {
             "scaled to 0; its release is untried, and is judged when it is scaled up".to_owned()
@@ -166,8 +173,14 @@ fn message(
         }
         State::Progressing if heading.weight.is_some() => canary(record, scene, &release),
         State::Progressing => format!("{release} is rolled out, {} of {} updated", counts.updated, counts.desired),
-        State::Baking => format!("{release} is promoted and watched"),
-        State::Reverting => format!("{cause}; going back to {release}"),
+        State::Baking => match &heading.hook {
+            Some(pending) => format!("{release} is promoted and watched, with {}", pending.told()),
+            None => format!("{release} is promoted and watched"),
+        },
+        State::Reverting => match &heading.hook {
+            Some(pending) => format!("{cause}; back at {release}, and waiting for {}", pending.told()),
+            None => format!("{cause}; going back to {release}"),
+        },
         State::Waiting(hold) => format!("{hold}; {release} stays"),
         State::Stalled(Stall::NothingToRevertTo) => format!("{cause}; there is no good release to go back to"),
         State::Stalled(Stall::RevertFailed) => format!("{cause}; going back to {release} does not end, holding"),

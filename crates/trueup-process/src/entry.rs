@@ -160,7 +160,8 @@ fn exited(ended: Ended, world: &World, now: Timestamp) -> State {
     let why = match ended.how {
         How::Asked => ExitWhy::Asked,
         How::CannotStart { detail } => ExitWhy::CannotStart { detail },
-        How::CalledOff => ExitWhy::HostLost,
+        // It never began, and may.
+        How::CalledOff => return State::Created,
         How::ByItself if here => ExitWhy::ByItself,
         // A host that goes down takes its processes with it: that is no fault of theirs.
         How::ByItself => ExitWhy::HostLost,

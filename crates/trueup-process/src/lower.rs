@@ -30,7 +30,10 @@ pub(crate) fn life(id: &InstanceId, release: &Release, incarnation: Incarnation,
     Life {
         version: VERSION,
         incarnation,
-        command: template.command.iter().chain(&template.args).cloned().collect(),
+        command: match release.hook(id) {
+            Some(hook) => hook.command.clone(),
+            None => template.command.iter().chain(&template.args).cloned().collect(),
+        },
         env: environment(id, release, &around),
         workdir,
         ports: around.ports,
@@ -57,6 +60,9 @@ fn environment(id: &InstanceId, release: &Release, around: &Surroundings<'_>) ->
     env.insert("TRUEUP_APP".to_owned(), release.app.to_string());
     env.insert("TRUEUP_INSTANCE".to_owned(), id.to_string());
     env.insert("TRUEUP_REVISION".to_owned(), release.revision.0.to_string());
+    if let (Some(task), Some(hook)) = (id.task, release.hook(id)) {
+        env.insert("TRUEUP_HOOK".to_owned(), format!("{}/{}", task.as_str(), hook.name));
+    }
     env.into_iter().collect()
 }
 

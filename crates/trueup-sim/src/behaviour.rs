@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use trueup_types::Template;
+use trueup_types::{InstanceId, Release, Template};
 
 /// How one instance behaves from its start on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,7 +45,22 @@ pub const ANALYSE: &str = "analyse";
 /// How many lives end by themselves.
 pub const EXITS_IN_LIVES: &str = "SIM_EXITS_IN_LIVES";
 
+/// How long a hook runs that says nothing of it.
+const HOOK_TAKES: Duration = Duration::from_millis(100);
+
 impl Behaviour {
+    /// How an instance of a release behaves: what runs a hook reads the words of its command, such as `SIM_EXIT_CODE=3`,
+    /// and exits with 0 after a moment where they say nothing else.
+    #[must_use]
+    pub fn of_instance(id: &InstanceId, release: &Release) -> Self {
+        let Some(hook) = release.hook(id) else { return Self::of(&release.template) };
+        let words = hook.command.iter().filter_map(|word| word.split_once('='));
+        let env = words.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let told = Self::of(&Template { env, ..Template::default() });
+        let exit_code = if hook.command.iter().any(|word| word.starts_with(EXIT_CODE)) { told.exit_code } else { 0 };
+        Self { exit_after: told.exit_after.or(Some(HOOK_TAKES)), exit_code, ..told }
+    }
+
     /// Reads the behaviour that a template carries.
     #[must_use]
     pub fn of(template: &Template) -> Self {

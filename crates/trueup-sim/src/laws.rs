@@ -2,7 +2,7 @@
 //!
 //! Law 3: no step lowers what passes and is routed below what is wanted, nor raises what runs above the surge. Law 4:
 //! the last passing instance is never unrouted. Law 5: nothing routed, and nothing with requests in flight within its
-//! drain, is stopped. What breaks one is written to `State::violations`, which every test asks for.
+//! drain, is stopped. Law 13: what runs a hook is begun once. What breaks one is written to `State::violations`, which every test asks for.
 //!
 //! Who acts knows the world of a moment ago, so capacity is judged by what it may believe: an instance that turned bad
 //! within [`LAG`] still counts as passing. And it acts for what was wanted when it looked: [`Wants`] keeps the versions
@@ -214,7 +214,7 @@ pub(crate) fn before_stop(state: &mut State, target: &TargetName, id: &InstanceI
 
 /// Checks an instance that is about to be created or started.
 pub(crate) fn before_begin(state: &mut State, id: &InstanceId, now: Timestamp) {
-    if state.exempt.contains(&id.app) {
+    if state.exempt.contains(&id.app) || id.task.is_some() {
         return;
     }
     let runs = state.of_app(&id.app).filter(|(_, one)| !one.exited(now)).count();

@@ -198,7 +198,7 @@ impl SimRuntime {
             place: place.clone(),
             life: 0,
             lives: 0,
-            behaviour: Behaviour::of(&release.template),
+            behaviour: Behaviour::of_instance(id, release),
             started: now,
             created: now,
             end: None,
@@ -238,6 +238,11 @@ impl SimRuntime {
         };
         instance.life = life;
         instance.lives += 1;
+        let again = id.task.is_some() && !state.hooks_begun.insert(id.clone());
+        state.broken(now, again.then(|| format!("law 13: {id} is run a second time")));
+        let Some(instance) = state.instances.get_mut(&self.target).and_then(|target| target.get_mut(id)) else {
+            return;
+        };
         instance.started = now;
         instance.asked = None;
         instance.sick = None;

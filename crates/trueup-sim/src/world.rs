@@ -64,6 +64,8 @@ pub struct State {
     pub stops: BTreeMap<AppName, u32>,
     /// What was done to instances by whoever acts here, in order.
     pub deeds: Vec<Deed>,
+    /// What was begun to run a hook.
+    pub hooks_begun: BTreeSet<InstanceId>,
     /// What was wanted lately, as whoever keeps the laws was told.
     pub wants: Wants,
     /// What nobody can know.
@@ -202,6 +204,7 @@ impl World {
             starts: BTreeMap::new(),
             stops: BTreeMap::new(),
             deeds: Vec::new(),
+            hooks_begun: BTreeSet::new(),
             wants: Wants::default(),
             ignorance: Ignorance::default(),
             unrouted: BTreeMap::new(),
@@ -299,10 +302,12 @@ impl World {
 
 impl State {
     /// The instances of one app, on all targets.
+    /// The instances of an app that serve.
     pub(crate) fn of_app<'s>(&'s self, app: &'s AppName) -> impl Iterator<Item = (&'s InstanceId, &'s SimInstance)> {
         let first = InstanceId::new(app, Revision(0), Ordinal(0));
         let targets = self.instances.values();
-        targets.flat_map(move |target| target.range(first.clone()..).take_while(|(id, _)| id.app == *app))
+        let ours = targets.flat_map(move |target| target.range(first.clone()..).take_while(|(id, _)| id.app == *app));
+        ours.filter(|(id, _)| id.task.is_none())
     }
 
     pub(crate) fn address_next(&mut self) -> SocketAddr {

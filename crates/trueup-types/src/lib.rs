@@ -2,7 +2,7 @@
 //!
 //! Everything else speaks in these words. Read in this order: [`name`] and [`number`] (what things are called),
 //! [`time`], [`desired`] with [`template`], [`policy`], [`analysis`] and [`exposure`] (what is wanted), [`release`] (what one
-//! rollout carries), [`observed`] (what is there), [`record`] (what only memory knows), [`step`] and [`verdict`]
+//! rollout carries), [`observed`] (what is there), [`record`] with [`history`] (what only memory knows), [`step`] and [`verdict`]
 //! (what is decided), [`route`] (what the ingress is told), and [`status`] (what people are shown).
 //!
 //! Knows nothing of async, files, YAML or HTTP.
@@ -11,6 +11,7 @@ pub mod analysis;
 pub mod desired;
 pub mod digest;
 pub mod exposure;
+pub mod history;
 pub mod name;
 pub mod number;
 pub mod observed;
@@ -30,7 +31,7 @@ pub mod verdict;
 pub use desired::{Cause, DesiredApp, Doubt, Hold, Inputs, Permits, Placement, Prune, Readiness, Wanted};
 pub use digest::{IntentDigest, ReleaseDigest, TemplateDigest};
 pub use exposure::{Exposure, Route, Tls};
-pub use name::{AppName, InstanceId, Label, NameError, OwnerId, Place, PortName, TargetName};
+pub use name::{AppName, InstanceId, Label, NameError, OwnerId, Place, PortName, TargetName, Task};
 pub use number::{Generation, Ordinal, Percent, Quantity, Revision, TableGeneration};
 pub use observed::{
     ExitWhy, Health, Incarnation, Instance, Observed, Phase, ProbeFailure, RouteSeen, RouteSight, Sighting,

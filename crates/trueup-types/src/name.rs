@@ -175,7 +175,44 @@ impl Place {
     }
 }
 
-/// The derived name of an instance: `web-r12-0` is ordinal 0 of revision 12 of app `web`.
+/// What a task of a release is run for: the three kinds of hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Task {
+    /// Before any instance of the release is created.
+    PreDeploy,
+    /// After promotion, within the bake.
+    PostDeploy,
+    /// After a revert from the release, once traffic is back.
+    OnRevert,
+}
+
+impl Task {
+    /// All of them, in the order in which a release may come to them.
+    pub const ALL: [Self; 3] = [Self::PreDeploy, Self::PostDeploy, Self::OnRevert];
+
+    /// As the manifest spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PreDeploy => "preDeploy",
+            Self::PostDeploy => "postDeploy",
+            Self::OnRevert => "onRevert",
+        }
+    }
+
+    /// How names of instances spell it.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::PreDeploy => "pre",
+            Self::PostDeploy => "post",
+            Self::OnRevert => "undo",
+        }
+    }
+}
+
+/// The derived name of an instance: `web-r12-0` is ordinal 0 of revision 12 of app `web`, and `web-r12-pre0` runs the
+/// first of its `preDeploy` hooks.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InstanceId {
@@ -183,21 +220,30 @@ pub struct InstanceId {
     pub app: AppName,
     /// The revision it was made for.
     pub revision: Revision,
-    /// Its number among the instances of that revision.
+    /// Which kind of hook it runs; it serves where this is unset.
+    pub task: Option<Task>,
+    /// Its number among those of its kind of that revision; a hook's is its place in the manifest's list.
     pub ordinal: Ordinal,
 }
 
 impl InstanceId {
-    /// Derives the name.
+    /// Derives the name of one that serves.
     #[must_use]
     pub fn new(app: &AppName, revision: Revision, ordinal: Ordinal) -> Self {
-        Self { app: app.clone(), revision, ordinal }
+        Self { app: app.clone(), revision, task: None, ordinal }
+    }
+
+    /// Derives the name of one that runs a hook.
+    #[must_use]
+    pub fn of_task(app: &AppName, revision: Revision, task: Task, ordinal: Ordinal) -> Self {
+        Self { app: app.clone(), revision, task: Some(task), ordinal }
     }
 }
 
 impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}-{}-{}", self.app, self.revision, self.ordinal))
+        let task = self.task.map_or("", Task::prefix);
+        f.pad(&format!("{}-{}-{task}{}", self.app, self.revision, self.ordinal))
     }
 }
 
@@ -214,9 +260,12 @@ impl FromStr for InstanceId {
         let wrong = || NameError::Instance { text: text.to_owned() };
         let (rest, ordinal) = text.rsplit_once('-').ok_or_else(wrong)?;
         let (app, revision) = rest.rsplit_once("-r").ok_or_else(wrong)?;
+        let task = Task::ALL.into_iter().find(|task| ordinal.starts_with(task.prefix()));
+        let ordinal = ordinal.strip_prefix(task.map_or("", Task::prefix)).unwrap_or(ordinal);
         let id = Self {
             app: AppName::new(app)?,
             revision: Revision(revision.parse().map_err(|_| wrong())?),
+            task,
             ordinal: Ordinal(ordinal.parse().map_err(|_| wrong())?),
         };
         // `web-r012-0` would be a second spelling of `web-r12-0`.
@@ -247,11 +296,15 @@ mod tests {
         assert_eq!(id.app.as_str(), "my-r2-app");
         assert_eq!(id.revision, Revision(12));
         assert_eq!(id.to_string(), "my-r2-app-r12-0");
+        for task in Task::ALL {
+            let id = InstanceId::of_task(&id.app, id.revision, task, Ordinal(3));
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
     }
 
     #[test]
     fn second_spellings_are_refused() {
-        for text in ["web-r012-0", "web-r1-00", "web-r1-", "web-1-0", "-r1-0", "web-r+1-0"] {
+        for text in ["web-r012-0", "web-r1-00", "web-r1-", "web-1-0", "-r1-0", "web-r+1-0", "web-r1-pre", "web-r1-pre00", "web-r1-x0"] {
             assert!(text.parse::<InstanceId>().is_err(), "{text} was taken");
         }
     }

@@ -21,10 +21,21 @@ pub struct Observed {
     pub at: Timestamp,
     /// Since when sight of all its targets has been unbroken; time before it does not count as watched.
     pub sighted_since: Timestamp,
-    /// Everything of the app that carries our owner label, on all its targets, in name order.
+    /// Everything of the app that carries our owner label and serves, on all its targets, in name order.
     pub instances: Vec<Instance>,
+    /// What runs its hooks, or has run them.
+    pub tasks: Vec<Instance>,
     /// What the ingress does for it.
     pub routes: RouteSight,
+}
+
+impl Observed {
+    /// Sorts what was seen into what serves and what runs hooks.
+    #[must_use]
+    pub fn sorted(at: Timestamp, sighted_since: Timestamp, seen: Vec<Instance>, routes: RouteSight) -> Self {
+        let (tasks, instances) = seen.into_iter().partition(|one| one.sighting.id.task.is_some());
+        Self { at, sighted_since, instances, tasks, routes }
+    }
 }
 
 /// One instance, as seen, with its health.

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::Tally;
 use crate::desired::Prune;
 use crate::digest::{IntentDigest, ReleaseDigest, TemplateDigest};
-use crate::name::{InstanceId, Label, TargetName};
+use crate::name::{InstanceId, Label, TargetName, Task};
 use crate::number::{Generation, Revision};
 use crate::observed::{Incarnation, ProbeFailure};
 use crate::release::Release;
 use crate::time::{Stopwatch, Timestamp};
+
+pub use crate::history::{DeployPhase, Outcome, PhaseNote, ReleaseNote};
 
 /// Most rejected digests remembered for an app; the oldest goes first. A digest that comes back after so many others is
 /// tried again, which costs one revert.
@@ -55,11 +57,36 @@ pub struct AppRecord {
     pub restarts: u32,
     /// The generation whose rollout was reverted by itself; at most one each.
     pub reverted_generation: Option<Generation>,
+    /// What came of the hooks of the releases that are kept, by the instance that ran each.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<InstanceId, HookRun>,
     /// What came of each release, oldest first, at most `history.limit` and the ones in use.
     pub history: Vec<ReleaseNote>,
     /// The releases in use and in the history; stored under their own keys, not in the record.
     #[serde(skip)]
     pub releases: BTreeMap<Revision, Arc<Release>>,
+}
+
+/// One run of a hook: there is one for each release, ever.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HookRun {
+    /// Whether its instance was seen: one that was and is not any more has run, be it not to its end.
+    pub seen: bool,
+    /// Watched time since it was seen to run.
+    pub spent: Option<Stopwatch>,
+    /// How it ended.
+    pub ended: Option<HookEnd>,
+}
+
+/// How a hook ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookEnd {
+    /// When that was seen.
+    pub at: Timestamp,
+    /// What was wrong, one line; nothing where it exited with 0.
+    pub failure: Option<String>,
 }
 
 /// A create that its target refused for good.
@@ -218,6 +245,18 @@ pub enum Evidence {
         /// The last answer, one line.
         detail: String,
     },
+    /// A hook failed.
+    #[serde(rename_all = "camelCase")]
+    Hook {
+        /// Of which kind.
+        task: Task,
+        /// Its name.
+        name: Label,
+        /// What ran it.
+        instance: InstanceId,
+        /// What was wrong, one line.
+        detail: String,
+    },
     /// The rollout made no progress in time.
     NoProgress,
     /// A person said `abort`.
@@ -276,72 +315,6 @@ pub struct Word {
     pub by: String,
     /// When.
     pub at: Timestamp,
-}
-
-/// What came of a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ReleaseNote {
-    /// Which.
-    pub revision: Revision,
-    /// Its digest.
-    pub digest: ReleaseDigest,
-    /// When its rollout began.
-    pub started: Timestamp,
-    /// When it ended.
-    pub ended: Option<Timestamp>,
-    /// What came of it; `None` while under way.
-    pub outcome: Option<Outcome>,
-    /// When it entered each phase.
-    #[serde(default)]
-    pub phases: Vec<PhaseNote>,
-    /// One line, for a failed one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
-}
-
-/// What came of a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
-    /// It met its gate and its bake.
-    Live,
-    /// It failed and was reverted.
-    Reverted,
-    /// It failed and there was nothing to revert to, or reverting is off.
-    Failed,
-    /// A newer one took its place.
-    Superseded,
-    /// A person went back to it.
-    RolledBack,
-}
-
-/// When a release entered a phase of its deploy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PhaseNote {
-    /// Which.
-    pub phase: DeployPhase,
-    /// When it began.
-    pub started: Timestamp,
-    /// When it ended.
-    pub ended: Option<Timestamp>,
-}
-
-/// The phases of a deploy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DeployPhase {
-    /// The manifest was read and found good.
-    Validate,
-    /// Fetch, build, transfer.
-    Prepare,
-    /// Instances come up.
-    Start,
-    /// The gate.
-    Verify,
-    /// Traffic moves.
-    Route,
-    /// The watch after promotion.
-    Bake,
 }
 
 /// Serde for maps whose keys are not text: a list of pairs.

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::desired::Inputs;
 use crate::digest::{ReleaseDigest, TemplateDigest};
 use crate::exposure::Exposure;
-use crate::name::{AppName, TargetName};
-use crate::number::Revision;
-use crate::template::Template;
+use crate::name::{AppName, InstanceId, TargetName, Task};
+use crate::number::{Ordinal, Revision};
+use crate::template::{Hook, Template};
 
 /// A revision with all that it takes to make its instances again, without a byte of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,21 @@ impl Release {
     #[must_use]
     pub fn digest_of(template: TemplateDigest, inputs: &Inputs) -> ReleaseDigest {
         ReleaseDigest::of(&(template, inputs))
+    }
+
+    /// The hooks of one kind, each with the name of the instance that runs it.
+    pub fn tasks(&self, task: Task) -> impl Iterator<Item = (InstanceId, &Hook)> {
+        let hooks = (0..).zip(self.template.hooks.of(task));
+        hooks.map(move |(place, hook)| {
+            (InstanceId::of_task(&self.app, self.revision, task, Ordinal(place)), hook)
+        })
+    }
+
+    /// The hook that an instance of this release runs; nothing for one that serves.
+    #[must_use]
+    pub fn hook(&self, id: &InstanceId) -> Option<&Hook> {
+        let place = usize::try_from(id.ordinal.0).ok()?;
+        self.template.hooks.of(id.task?).get(place)
     }
 }
 

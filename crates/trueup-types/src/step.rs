@@ -147,6 +147,8 @@ pub enum Why {
     Drained,
     /// Health or wish changed who gets traffic.
     Reroute,
+    /// A hook is to run, or has had its time.
+    Hook,
     /// The app is gone.
     Gone,
     /// The app moved to another target.
@@ -165,6 +167,7 @@ impl fmt::Display for Why {
             Self::Stale => "stale",
             Self::Drained => "drained",
             Self::Reroute => "reroute",
+            Self::Hook => "hook",
             Self::Gone => "gone",
             Self::Moved => "moved",
         })

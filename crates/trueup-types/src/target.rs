@@ -72,8 +72,6 @@ impl TargetKind {
                     (template.concurrency.is_some(), "concurrency"),
                     (template.autostop.is_some(), "autostop"),
                     (!template.volumes.is_empty(), "volumes"),
-                    (!template.hooks.pre_deploy.is_empty(), "hooks.preDeploy"),
-                    (!template.hooks.post_deploy.is_empty(), "hooks.postDeploy"),
                     (app.placement.spread.keys().any(|place| place.as_str() != "here"), "regions"),
                 ];
                 asked.into_iter().filter_map(|(there, path)| there.then_some(path)).collect()

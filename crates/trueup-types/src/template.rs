@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{Label, PortName};
+use crate::name::{Label, PortName, Task};
 pub use crate::probe::{Check, Probe};
 use crate::target::TargetKind;
 use crate::time::human;
@@ -319,11 +319,24 @@ pub struct Hooks {
     /// After promotion.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub post_deploy: Vec<Hook>,
+    /// After a revert from it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub on_revert: Vec<Hook>,
 }
 
 impl Hooks {
+    /// Those of one kind, in the order in which they run.
+    #[must_use]
+    pub fn of(&self, task: Task) -> &[Hook] {
+        match task {
+            Task::PreDeploy => &self.pre_deploy,
+            Task::PostDeploy => &self.post_deploy,
+            Task::OnRevert => &self.on_revert,
+        }
+    }
+
     fn is_empty(&self) -> bool {
-        self.pre_deploy.is_empty() && self.post_deploy.is_empty()
+        Task::ALL.into_iter().all(|task| self.of(task).is_empty())
     }
 }
 

@@ -146,6 +146,8 @@ pub enum WakeReason {
     Bake,
     /// The end of a canary's pause.
     Pause,
+    /// The end of a hook's time.
+    Hook,
     /// The end of a drain.
     Drain,
     /// The end of a back-off.
@@ -163,6 +165,7 @@ impl fmt::Display for WakeReason {
             Self::Deadline => "deadline",
             Self::Bake => "bake",
             Self::Pause => "pause",
+            Self::Hook => "hook",
             Self::Drain => "drain",
             Self::Backoff => "back-off",
             Self::LookAgain => "look again",

@@ -92,7 +92,7 @@ fn converged() -> anyhow::Result<Scene> {
         let share = AppRoutes::clone(share);
         let routes = RouteSight::Seen(RouteSeen { share, in_flight: std::collections::BTreeMap::new() });
         let sighted_since = Timestamp::from_millis(0);
-        let observed = Observed { at: now, sighted_since, instances: instances.collect(), routes };
+        let observed = Observed::sorted(now, sighted_since, instances.collect(), routes);
         Ok(Scene { wanted: Wanted::Present(Arc::clone(&desired)), observed, record, now })
     })
 }

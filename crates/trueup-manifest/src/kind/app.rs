@@ -278,6 +278,7 @@ const ASK_PROMETHEUS: &[Field] = &[
 const HOOKS: &[Field] = &[
     Field::new("preDeploy", list(&Shape::Object(HOOK), FEW), "Once for each release, before any instance is created."),
     Field::new("postDeploy", list(&Shape::Object(HOOK), FEW), "Once for each release, after promotion."),
+    Field::new("onRevert", list(&Shape::Object(HOOK), FEW), "Once for each release that was reverted, to undo it."),
 ];
 
 const HOOK: &[Field] = &[

@@ -44,6 +44,7 @@ pub(super) fn lower(spec: View<'_>, target: &TargetSpec, notes: &mut Notes<'_>) 
         hooks: Hooks {
             pre_deploy: hooks(spec.get("hooks").get("preDeploy"), notes),
             post_deploy: hooks(spec.get("hooks").get("postDeploy"), notes),
+            on_revert: hooks(spec.get("hooks").get("onRevert"), notes),
         },
     };
     if !spec.get("image").is_absent() && !spec.get("build").is_absent() {

@@ -12,7 +12,7 @@ use trueup_types::desired::{DesiredApp, Inputs, Placement, Prune};
 use trueup_types::exposure::{Exposure, Route, Tls};
 use trueup_types::policy::{CanaryStep, History, Policy, RevertMode, Strategy};
 use trueup_types::release::Origin;
-use trueup_types::template::{Port, Protocol, RestartPolicy, Template};
+use trueup_types::template::{Hook, Hooks, Port, Protocol, RestartPolicy, Template};
 use trueup_types::{
     AppName, InstanceId, Label, Ordinal, Percent, Place, PortName, Quantity, Release, Revision, TargetName,
     TemplateDigest,
@@ -47,6 +47,16 @@ pub fn revision(text: &str) -> Revision {
     Revision(number.unwrap_or_else(|| panic!("`{text}` is not a revision")))
 }
 
+/// Reads `migrate,seed`: hooks of these names, with a minute each. `none` is none.
+fn hooks(names: &str) -> Vec<Hook> {
+    let named = |name: &str| Hook {
+        name: Label::new(name).expect("a name"),
+        command: vec![name.to_owned()],
+        timeout: Duration::from_secs(60),
+    };
+    names.split(',').filter(|name| *name != "none").map(named).collect()
+}
+
 /// An app as a test sketches it.
 #[derive(Debug, Clone)]
 pub struct Sketch {
@@ -61,6 +71,7 @@ pub struct Sketch {
     pub policy: Policy,
     pub prune: Prune,
     pub image: Option<String>,
+    pub hooks: Hooks,
 }
 
 impl Default for Sketch {
@@ -77,6 +88,7 @@ impl Default for Sketch {
             policy: policy(),
             prune: Prune::Delete,
             image: None,
+            hooks: Hooks::default(),
         }
     }
 }
@@ -150,6 +162,9 @@ impl Sketch {
             "retries" => self.retries = value.parse().expect("a count"),
             "at" => value.clone_into(&mut self.host),
             "port" => value.clone_into(&mut self.port),
+            "pre" => self.hooks.pre_deploy = hooks(value),
+            "post" => self.hooks.post_deploy = hooks(value),
+            "undo" => self.hooks.on_revert = hooks(value),
             "image" => self.image = Some(value.to_owned()),
             "on" => self.target = TargetName::new(value).expect("a target"),
             _ => panic!("nobody knows what `{word} {value}` wants"),
@@ -194,6 +209,7 @@ impl Sketch {
             ports: ports.map(port).collect(),
             ..Template::default()
         };
+        template.hooks = self.hooks.clone();
         template.restart.policy = self.restart;
         template.restart.max_retries = self.retries;
         template

@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use trueup_types::desired::{DesiredApp, Permits, Wanted};
-use trueup_types::observed::RouteSight;
+use trueup_types::observed::{ExitWhy, RouteSight};
 use trueup_types::policy::Strategy;
 use trueup_types::record::{AppRecord, Rollout};
 use trueup_types::route::AppRoutes;
 use trueup_types::step::{InstanceStep, Step, StepAction, TargetStep};
-use trueup_types::{Generation, InstanceId, Observed, Plan, ReleaseDigest, Revision, TargetName, Timestamp};
+use trueup_types::{
+    Generation, InstanceId, Observed, Plan, Release, ReleaseDigest, Revision, TargetName, Task, Timestamp,
+};
 
 use super::model::{Being, Life, Model};
 
@@ -23,6 +25,7 @@ pub struct Watch {
     rejected: BTreeSet<(ReleaseDigest, TargetName)>,
     reverted: BTreeSet<Generation>,
     unrouted: BTreeMap<InstanceId, Timestamp>,
+    hooks_begun: BTreeSet<InstanceId>,
 }
 
 impl Watch {
@@ -100,6 +103,9 @@ impl Watch {
                     if !model.beings.contains_key(&(target.clone(), id.clone())) {
                         self.note(format!("law 6: {id} is started and is not there"));
                     }
+                    if id.task.is_some() {
+                        self.begin_hook(id);
+                    }
                     self.total(model, id);
                 }
                 InstanceStep::Stop { id, .. } | InstanceStep::Remove { id, .. } => self.leave(model, target, id, step),
@@ -130,7 +136,8 @@ impl Watch {
         if id.revision != release.revision || id.app != release.app {
             self.note(format!("law 6: {id} is not a name of {}", release.revision));
         }
-        if self.rejected.contains(&(release.digest, release.target.clone())) {
+        let undoes = id.task == Some(Task::OnRevert);
+        if self.rejected.contains(&(release.digest, release.target.clone())) && !undoes {
             self.note(format!("law 7: {id} is of a rejected digest"));
         }
         if model.permits.create.is_err() {
@@ -142,18 +149,45 @@ impl Watch {
         let wanted = desired.release_digest(model.record.restarts);
         let baking = matches!(model.record.rollout, Rollout::Baking { to, .. } if to == id.revision);
         let pinned = model.record.pin.is_some();
-        if !(baking || pinned || release.digest == wanted || self.good.contains(&release.revision)) {
+        if !(baking || pinned || undoes || release.digest == wanted || self.good.contains(&release.revision)) {
             self.note(format!("law 7: {id} is of a superseded generation"));
+        }
+        let there = model.beings.keys().any(|(_, other)| other == id);
+        if id.task.is_some() && !there {
+            self.begin_hook(id);
+        }
+        if id.task.is_none() && !pinned && !self.good.contains(&release.revision) {
+            self.prepared(model, id, release);
         }
         self.total(model, id);
     }
 
+    /// Law 13: a hook is run once.
+    fn begin_hook(&mut self, id: &InstanceId) {
+        if !self.hooks_begun.insert(id.clone()) {
+            self.note(format!("law 13: {id} is run a second time"));
+        }
+    }
+
+    /// Law 13: nothing of a release is created before its `preDeploy` hooks have ended well.
+    fn prepared(&mut self, model: &Model, id: &InstanceId, release: &Release) {
+        let well = |being: &Being| matches!(being.state, Life::Down { code: Some(0), why: ExitWhy::ByItself, .. });
+        for (task, _) in release.tasks(Task::PreDeploy) {
+            if !model.beings.iter().any(|((_, other), being)| *other == task && well(being)) {
+                self.note(format!("law 13: {id} is created before {task} has ended well"));
+            }
+        }
+    }
+
     /// Law 3: how many run, with one more.
     fn total(&mut self, model: &Model, id: &InstanceId) {
+        if id.task.is_some() {
+            return;
+        }
         let Some(desired) = model.desired() else { return };
         let surge = desired.policy.max_surge.of_rounded_up(desired.replicas());
         let most = usize::try_from(desired.replicas() + surge + 1).expect("a small number");
-        let total = model.beings.values().filter(|being| runs(being)).count() + 1;
+        let total = model.beings.values().filter(|being| being.hook.is_none() && runs(being)).count() + 1;
         if total > most {
             self.note(format!("law 3: {id} would be the {total}th to run, most is {most}"));
         }

@@ -1,6 +1,7 @@
 //! A small world that lives on: instances start, pass, fail, exit and go; an edge has one table; a daemon ticks.
 //!
-//! A version behaves as the world says (`Behaviour`); all else follows from time. `tick` is the driver's loop: look,
+//! A version and a hook behave as the world says (`Behaviour`; a hook that nothing is said of completes after a second);
+//! all else follows from time. `tick` is the driver's loop: look,
 //! plan, audit, save, act, absorb, and it may die before any step. `laws` sees every step before it lands.
 
 use std::collections::BTreeMap;
@@ -22,6 +23,9 @@ use super::scene::{NOW, address, failure};
 
 /// How long an instance takes to go once told.
 const GOES_IN: Duration = Duration::from_millis(200);
+
+/// How long a hook takes of which nothing is said.
+const HOOK_TAKES: Duration = Duration::from_secs(1);
 
 /// How the instances of a version behave.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -51,6 +55,8 @@ impl fmt::Debug for Behaviour {
 #[derive(Debug, Clone)]
 pub struct Being {
     pub release: Arc<Release>,
+    /// The hook that it runs, if it runs one.
+    pub hook: Option<String>,
     pub place: Place,
     pub born: Timestamp,
     pub life: u32,
@@ -140,6 +146,10 @@ impl Model {
     }
 
     fn behaviour(&self, being: &Being) -> Behaviour {
+        if let Some(hook) = &being.hook {
+            let completes = || Behaviour { exits_after: Some((HOOK_TAKES, 0)), ..Behaviour::default() };
+            return self.behaviours.get(hook).cloned().unwrap_or_else(completes);
+        }
         let version = &being.release.template.env["VERSION"];
         self.behaviours.get(version).cloned().unwrap_or_default()
     }
@@ -163,7 +173,7 @@ impl Model {
 
     /// Whether it truly serves well.
     pub fn passes(&self, being: &Being) -> bool {
-        matches!(self.health(being), Health::Passing { .. })
+        being.hook.is_none() && matches!(self.health(being), Health::Passing { .. })
     }
 
     /// Whether it has served well for `minHealthy`.
@@ -203,7 +213,7 @@ impl Model {
             true => RouteSight::Unknown(Doubt::TargetDark("the edge does not answer".to_owned())),
             false => RouteSight::Seen(RouteSeen { share: self.share.clone(), in_flight: self.in_flight.clone() }),
         };
-        Observed { at: self.now, sighted_since: self.sighted_since, instances: instances.collect(), routes }
+        Observed::sorted(self.now, self.sighted_since, instances.collect(), routes)
     }
 
     // --- what is done ---
@@ -305,6 +315,7 @@ impl Model {
         self.lives += 1;
         let being = Being {
             release: Arc::clone(release),
+            hook: release.hook(&key.1).map(|hook| hook.name.to_string()),
             place: place.clone(),
             born: self.now,
             life: 10 * self.lives,
@@ -412,7 +423,8 @@ impl Model {
     pub fn lose_store(&mut self) {
         self.restart_daemon();
         let observed = self.look();
-        self.record = adopt(&web(), &observed.instances, self.now);
+        let all: Vec<_> = observed.instances.into_iter().chain(observed.tasks).collect();
+        self.record = adopt(&web(), &all, self.now);
         self.watch.memory_is_lost(self.record.current);
     }
 }

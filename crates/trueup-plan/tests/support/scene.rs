@@ -93,6 +93,7 @@ impl Scene {
                 at: NOW,
                 sighted_since: Timestamp::ZERO,
                 instances: Vec::new(),
+                tasks: Vec::new(),
                 routes: RouteSight::Unknown(Doubt::TargetDark("edge".to_owned())),
             },
             permits: Permits::all(),

@@ -5,6 +5,7 @@ mod canaries;
 mod commands;
 mod crashed;
 mod drift;
+mod hooks;
 mod modelled;
 mod orders;
 mod permits;

@@ -271,12 +271,7 @@ impl State {
             target: TargetName::local(),
             health: being.health(self.blind, self.now),
         });
-        Observed {
-            at: self.now,
-            sighted_since: self.sighted_since,
-            instances: instances.collect(),
-            routes: self.routes(),
-        }
+        Observed::sorted(self.now, self.sighted_since, instances.collect(), self.routes())
     }
 
     /// What the edge shows.

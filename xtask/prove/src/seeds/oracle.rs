@@ -245,7 +245,7 @@ impl Judge<'_> {
                 continue;
             }
             let excused = match &rejection.evidence {
-                Evidence::NoProgress | Evidence::NotHealthyInTime { .. } => self.act.hindered,
+                Evidence::Hook { .. } | Evidence::NoProgress | Evidence::NotHealthyInTime { .. } => self.act.hindered,
                 Evidence::Aborted { .. } => true,
                 Evidence::Exited { .. }
                 | Evidence::CannotStart { .. }

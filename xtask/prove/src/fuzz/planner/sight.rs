@@ -32,14 +32,14 @@ impl Life {
             RouteSight::Seen(self.routes(&instances, bytes))
         };
         let sighted_since = bytes.of(&[Timestamp::ZERO, BEGINNING, self.now]).min(self.now);
-        Observed { at: self.now, sighted_since, instances, routes }
+        Observed::sorted(self.now, sighted_since, instances, routes)
     }
 
     fn instance(&self, bytes: &mut Bytes<'_>) -> Instance {
         // Mostly of the newest releases, which matter most.
         let newest = self.record.highest.0;
         let revision = Revision(newest.saturating_sub(u64::from(bytes.up_to(2))).max(1) + u64::from(bytes.rarely(16)));
-        let id = InstanceId { app: self.sketch.name.clone(), revision, ordinal: Ordinal(bytes.up_to(3)) };
+        let id = InstanceId::new(&self.sketch.name, revision, Ordinal(bytes.up_to(3)));
         let known = self.record.release(revision).cloned().filter(|_| !bytes.rarely(12));
         let release = known.unwrap_or_else(|| self.release(revision, bytes));
         let since = self.before(bytes);
