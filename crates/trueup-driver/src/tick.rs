@@ -233,8 +233,7 @@ async fn look(
         |one: &trueup_types::Sighting| record.release(one.id.revision).cloned().or_else(|| one.template.clone());
     let healths = engine.probes.observe(app, &seen, release);
     let together = seen.into_iter().zip(healths);
-    let all: Vec<_> =
-        together.map(|((target, sighting, _), health)| Instance { sighting, target, health }).collect();
+    let all: Vec<_> = together.map(|((target, sighting, _), health)| Instance { sighting, target, health }).collect();
     if is_older(&memory.record, &all) {
         recall(engine, app, memory, &all);
     }

@@ -18,7 +18,8 @@ pub fn absorb(mut record: AppRecord, outcomes: &[StepResult], now: Timestamp) ->
     let mut settled = true;
     for result in outcomes {
         match &result.outcome {
-            StepOutcome::Done | StepOutcome::AlreadyTrue | StepOutcome::Unknown { .. } => {}
+            StepOutcome::Done => began(&mut record, result),
+            StepOutcome::AlreadyTrue | StepOutcome::Unknown { .. } => {}
             StepOutcome::Retry { after, why } => {
                 settled = false;
                 let failures = record.backoff.failures.saturating_add(1);
@@ -41,6 +42,17 @@ pub fn absorb(mut record: AppRecord, outcomes: &[StepResult], now: Timestamp) ->
         record.backoff.why = None;
     }
     record
+}
+
+/// What was made to run a hook is made once, though it may be gone before anybody looks.
+fn began(record: &mut AppRecord, result: &StepResult) {
+    let StepAction::Target { step: TargetStep::Instance(InstanceStep::Create { id, .. }), .. } = &result.step.action
+    else {
+        return;
+    };
+    if id.task.is_some() {
+        record.hooks.entry(id.clone()).or_default().seen = true;
+    }
 }
 
 fn refuse(record: &mut AppRecord, result: &StepResult, why: &Refusal, now: Timestamp) {

@@ -148,7 +148,9 @@ impl Scene<'_> {
         let Wanted::Present(desired) = self.wanted else { return };
         let (replicas, policy) = (desired.replicas(), &desired.policy);
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let creates = self.instance_steps().filter(|(_, step)| matches!(step, InstanceStep::Create { .. }));
+        let creates = self
+            .instance_steps()
+            .filter(|(_, step)| matches!(step, InstanceStep::Create { id, .. } if id.task.is_none()));
         let creates = count(creates.count());
         let total = count(self.observed.instances.iter().filter(|one| up(one)).count());
         let most = replicas + policy.max_surge.of_rounded_up(replicas) + 1;

@@ -51,10 +51,11 @@ fn want(wanted: &Wanted) -> String {
 }
 
 fn see(observed: &Observed, now: Timestamp) -> String {
-    if observed.instances.is_empty() {
+    let all: Vec<_> = observed.instances.iter().chain(&observed.tasks).collect();
+    if all.is_empty() {
         return "seen: nothing".to_owned();
     }
-    let all: Vec<_> = observed.instances.iter().map(|one| instance(observed, one, now)).collect();
+    let all: Vec<_> = all.into_iter().map(|one| instance(observed, one, now)).collect();
     format!("seen: {}", all.join(", "))
 }
 

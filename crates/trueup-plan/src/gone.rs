@@ -43,7 +43,8 @@ pub(crate) fn plan(prune: Prune, observed: &Observed, permits: &Permits, record:
     if census.members.is_empty() && observed.tasks.is_empty() && !routed {
         return still(record, &census, State::Gone, "nothing of it is left");
     }
-    let again = if census.members.is_empty() && observed.tasks.is_empty() { limits::PERMIT_AGAIN } else { limits::LOOK_AGAIN };
+    let again =
+        if census.members.is_empty() && observed.tasks.is_empty() { limits::PERMIT_AGAIN } else { limits::LOOK_AGAIN };
     let mut wake = Wake::At(now.after(again), WakeReason::LookAgain);
     let mut steps = Vec::new();
     if let RouteSight::Seen(seen) = &observed.routes

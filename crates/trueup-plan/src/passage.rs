@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use crate::canary::{self, Canary};
 use crate::census::{Census, Role, Vigour};
+use crate::hooks::{self, Hooks};
 use crate::judge::{self, Bake};
 use crate::rollout::{
     Heading, Mode, Scene, answers, begin, held_back, idle, is_rejected, refresh_exposure, rolling, steady,
 };
-use crate::hooks::{self, Hooks};
 use crate::{drain, notes};
 
 /// A rollout under way: superseded, failed, promoted, or further on.
@@ -113,7 +113,9 @@ pub(crate) fn prepare(record: &mut AppRecord, scene: &Scene<'_>, release: &Arc<R
     *progress = Stopwatch::started(scene.now);
     match hooks {
         Hooks::Bad(evidence) => Some(fail(record, scene, release, evidence)),
-        Hooks::Pending(pending) => Some(Heading { hook: Some(pending), ..steady(record.current_release().cloned(), false) }),
+        Hooks::Pending(pending) => {
+            Some(Heading { hook: Some(pending), ..steady(record.current_release().cloned(), false) })
+        }
         Hooks::Over => {
             *stage = Stage::Start;
             let to = *to;

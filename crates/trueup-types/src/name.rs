@@ -304,7 +304,17 @@ mod tests {
 
     #[test]
     fn second_spellings_are_refused() {
-        for text in ["web-r012-0", "web-r1-00", "web-r1-", "web-1-0", "-r1-0", "web-r+1-0", "web-r1-pre", "web-r1-pre00", "web-r1-x0"] {
+        for text in [
+            "web-r012-0",
+            "web-r1-00",
+            "web-r1-",
+            "web-1-0",
+            "-r1-0",
+            "web-r+1-0",
+            "web-r1-pre",
+            "web-r1-pre00",
+            "web-r1-x0",
+        ] {
             assert!(text.parse::<InstanceId>().is_err(), "{text} was taken");
         }
     }

@@ -42,9 +42,7 @@ impl Release {
     /// The hooks of one kind, each with the name of the instance that runs it.
     pub fn tasks(&self, task: Task) -> impl Iterator<Item = (InstanceId, &Hook)> {
         let hooks = (0..).zip(self.template.hooks.of(task));
-        hooks.map(move |(place, hook)| {
-            (InstanceId::of_task(&self.app, self.revision, task, Ordinal(place)), hook)
-        })
+        hooks.map(move |(place, hook)| (InstanceId::of_task(&self.app, self.revision, task, Ordinal(place)), hook))
     }
 
     /// The hook that an instance of this release runs; nothing for one that serves.

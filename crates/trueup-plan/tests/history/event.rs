@@ -158,6 +158,8 @@ fn befall(model: &mut Model, index: usize, what: &Fault) {
     match what {
         Fault::Sicken => being.sick = Some(now),
         Fault::Heal => being.sick = None,
+        // What began to run a hook does not come back to where it was, and is nobody else's.
+        Fault::Unstarted | Fault::Alter if being.hook.is_some() => {}
         Fault::Unstarted => being.state = Life::Made,
         Fault::Alter => {
             let other = Sketch::default().release(being.release.revision, "v9", &being.release.target);
@@ -169,7 +171,10 @@ fn befall(model: &mut Model, index: usize, what: &Fault) {
                 model.in_flight.insert(key.1, *count);
             }
         }
-        Fault::Vanish | Fault::Crash | Fault::Complete => drop(model.beings.remove(&key)),
+        Fault::Vanish | Fault::Crash | Fault::Complete => {
+            model.beings.remove(&key);
+            model.watch.vanished(&key.1);
+        }
     }
 }
 
@@ -263,6 +268,18 @@ fn edit() -> impl Strategy<Value = String> {
     ]
 }
 
+/// An edit of the hooks, each of which behaves as a random version does.
+fn hooks() -> impl Strategy<Value = String> {
+    let kind = prop_oneof![Just("pre"), Just("post"), Just("undo")];
+    let names = prop_oneof![
+        2 => (1..5_u32).prop_map(|version| format!("v{version}")),
+        2 => Just("migrate".to_owned()),
+        1 => Just("migrate,seed".to_owned()),
+        1 => Just("none".to_owned()),
+    ];
+    (kind, names).prop_map(|(kind, names)| format!("{kind} {names}"))
+}
+
 /// A good version that takes a while to come up.
 pub fn slow() -> Behaviour {
     Behaviour { passes_after: Duration::from_millis(700), ..Behaviour::default() }
@@ -298,6 +315,7 @@ pub fn event() -> impl Strategy<Value = Event> {
     ];
     prop_oneof![
         4 => edit().prop_map(Event::Edit),
+        2 => hooks().prop_map(Event::Edit),
         5 => millis().prop_map(|millis| Event::Run { millis }),
         1 => millis().prop_map(|millis| Event::Unwatched { millis }),
         8 => tick.prop_map(|(dies_at, after_ms)| Event::Tick { dies_at, after_ms }),

@@ -16,7 +16,7 @@ use event::{Beginning, Event};
 use trueup_types::desired::{Permits, Wanted};
 use trueup_types::policy::RevertMode;
 use trueup_types::record::Rollout;
-use trueup_types::{InstanceId, Release, Revision};
+use trueup_types::{InstanceId, Release, Revision, TargetName};
 
 use crate::support::model::{Being, Life, Model, Ticked};
 use crate::support::story::next;
@@ -155,8 +155,13 @@ fn up(being: &Being) -> bool {
     matches!(being.state, Life::Up { .. })
 }
 
+/// All but what runs hooks, or has run them.
+fn serving(model: &Model) -> impl Iterator<Item = (&(TargetName, InstanceId), &Being)> {
+    model.beings.iter().filter(|(_, being)| being.hook.is_none())
+}
+
 fn running(model: &Model) -> Vec<(InstanceId, u32)> {
-    let up = model.beings.iter().filter(|(_, being)| up(being));
+    let up = serving(model).filter(|(_, being)| up(being));
     up.map(|((_, id), being)| (id.clone(), being.life)).collect()
 }
 
@@ -175,7 +180,7 @@ fn as_wanted(model: &Model) -> Verdict {
     let rejected = record.rejected.contains_key(&(wanted, desired.placement.target.clone()));
     if desired.replicas() == 0 {
         let evidence = rejected && (held || record.current.is_none()) && running(model).is_empty();
-        let none = model.beings.is_empty() || evidence;
+        let none = serving(model).next().is_none() || evidence;
         return if none { Ok(()) } else { fail(model, "none is wanted, and one is left".to_owned()) };
     }
     let Some(current) = record.current_release() else {
@@ -186,12 +191,12 @@ fn as_wanted(model: &Model) -> Verdict {
         return fail(model, format!("{} serves, which is not wanted", current.revision));
     }
     let ours = |id: &InstanceId, being: &Being| id.revision == current.revision && same(being, current);
-    let well = model.beings.iter().filter(|((_, id), being)| ours(id, being) && up(being) && model.passes(being));
+    let well = serving(model).filter(|((_, id), being)| ours(id, being) && up(being) && model.passes(being));
     let well: Vec<_> = well.map(|((_, id), _)| id.clone()).collect();
     if well.len() != usize::try_from(desired.replicas()).expect("few") {
         return fail(model, format!("{} run well, {} are wanted", well.len(), desired.replicas()));
     }
-    if well.len() != model.beings.len() && !held {
+    if well.len() != serving(model).count() && !held {
         return fail(model, "something is left over".to_owned());
     }
     if desired.exposure.routes.len() != model.share.entries.len() {

@@ -47,6 +47,11 @@ impl Watch {
         self.good = current.into_iter().collect();
     }
 
+    /// Somebody else took it away: what ran a hook may be made again, where nobody had seen it yet.
+    pub fn vanished(&mut self, id: &InstanceId) {
+        self.hooks_begun.remove(id);
+    }
+
     /// Watches a decision: memory never goes back, reverts go to what was good and once a generation.
     pub fn plan(
         &mut self,
@@ -208,6 +213,10 @@ impl Watch {
         let drain = model.desired().map_or(std::time::Duration::ZERO, |desired| desired.policy.drain);
         if model.in_flight.get(id).is_some_and(|count| *count > 0) && model.now.since(since) < drain {
             self.note(format!("law 5: {verb} {id} before its drain has ended"));
+        }
+        if matches!(model.wanted, Wanted::Gone { .. }) {
+            // An app that comes back after it was gone begins anew.
+            self.hooks_begun.remove(id);
         }
         let Some(desired) = binding(model) else { return };
         if desired.exposure.routes.is_empty() && model.passes(being) {

@@ -6,7 +6,9 @@ use crate::support::story;
 
 #[test]
 fn nothing_of_a_release_is_created_before_its_hooks_have_ended_well() {
-    story("want 1×v1 pre migrate,seed post smoke\nsettle\nwant 1×v2\nsettle", expect![[r#"
+    story(
+        "want 1×v1 pre migrate,seed post smoke\nsettle\nwant 1×v2\nsettle",
+        expect![[r#"
         > want 1×v1 pre migrate,seed post smoke
             0.000 route web to [] (reroute); create web-r1-pre0 (hook); Progressing: r1 waits for its preDeploy hook migrate
             1.000 create web-r1-pre1 (hook); Progressing: r1 waits for its preDeploy hook seed
@@ -28,12 +30,15 @@ fn nothing_of_a_release_is_created_before_its_hooks_have_ended_well() {
            75.000 Baking: r2 is promoted and watched
           134.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
           134.000 stop web-r1-0 (stale)
-          134.200 remove web-r1-0 (stale)"#]]);
+          134.200 remove web-r1-0 (stale)"#]],
+    );
 }
 
 #[test]
 fn a_migration_that_fails_fails_the_release_and_touches_nothing_that_runs() {
-    story("want 1×v1\nsettle\nmigrate exits 2s\nwant 1×v2 pre migrate undo restore\nsettle", expect![[r#"
+    story(
+        "want 1×v1\nsettle\nmigrate exits 2s\nwant 1×v2 pre migrate undo restore\nsettle",
+        expect![[r#"
         > want 1×v1
             0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
             0.000 Progressing: r1 is rolled out, 1 of 1 updated
@@ -45,12 +50,15 @@ fn a_migration_that_fails_fails_the_release_and_touches_nothing_that_runs() {
            65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
            67.000 Reverting: r2 failed: preDeploy hook migrate: it exited with code 1; going back to r1
            67.000 create web-r2-undo0 (hook); Reverting: r2 failed: preDeploy hook migrate: it exited with code 1; back at r1, and waiting for its onRevert hook restore
-           68.000 Ready: r2 failed: preDeploy hook migrate: it exited with code 1; r1 serves"#]]);
+           68.000 Ready: r2 failed: preDeploy hook migrate: it exited with code 1; r1 serves"#]],
+    );
 }
 
 #[test]
 fn a_hook_that_takes_too_long_is_stopped() {
-    story("want 1×v1\nsettle\nmigrate never passes\nwant 1×v2 pre migrate\nsettle", expect![[r#"
+    story(
+        "want 1×v1\nsettle\nmigrate never passes\nwant 1×v2 pre migrate\nsettle",
+        expect![[r#"
         > want 1×v1
             0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
             0.000 Progressing: r1 is rolled out, 1 of 1 updated
@@ -61,7 +69,8 @@ fn a_hook_that_takes_too_long_is_stopped() {
         > want 1×v2 pre migrate
            65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
           125.000 stop web-r2-pre0 (hook); Reverting: r2 failed: preDeploy hook migrate: it ran longer than 1m; going back to r1
-          125.000 Ready: r2 failed: preDeploy hook migrate: it ran longer than 1m; r1 serves"#]]);
+          125.000 Ready: r2 failed: preDeploy hook migrate: it ran longer than 1m; r1 serves"#]],
+    );
 }
 
 #[test]
@@ -102,7 +111,9 @@ fn what_is_found_after_the_promotion_reverts_and_what_undoes_it_runs_when_traffi
 
 #[test]
 fn a_hook_that_was_cut_off_with_its_host_is_not_run_again() {
-    story("want 1×v1\nsettle\nmigrate exits 20s\nwant 1×v2 pre migrate\nwait 5s\nhost lost\nsettle", expect![[r#"
+    story(
+        "want 1×v1\nsettle\nmigrate exits 20s\nwant 1×v2 pre migrate\nwait 5s\nhost lost\nsettle",
+        expect![[r#"
         > want 1×v1
             0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
             0.000 Progressing: r1 is rolled out, 1 of 1 updated
@@ -115,7 +126,8 @@ fn a_hook_that_was_cut_off_with_its_host_is_not_run_again() {
         > host lost
            70.000 route web to [] (revert); start web-r1-0 (restart); Reverting: r2 failed: preDeploy hook migrate: its host went down while it ran; going back to r1
            70.500 route web to [web-r1-0=1] (revert)
-           70.500 Ready: r2 failed: preDeploy hook migrate: its host went down while it ran; r1 serves"#]]);
+           70.500 Ready: r2 failed: preDeploy hook migrate: its host went down while it ran; r1 serves"#]],
+    );
 }
 
 #[test]
@@ -226,7 +238,9 @@ fn a_rollback_runs_no_hooks() {
 
 #[test]
 fn a_hook_that_its_target_refuses_fails_the_release() {
-    story("want 1×v1\nsettle\nmigrate is refused\nwant 1×v2 pre migrate\nsettle", expect![[r#"
+    story(
+        "want 1×v1\nsettle\nmigrate is refused\nwant 1×v2 pre migrate\nsettle",
+        expect![[r#"
         > want 1×v1
             0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
             0.000 Progressing: r1 is rolled out, 1 of 1 updated
@@ -237,12 +251,15 @@ fn a_hook_that_its_target_refuses_fails_the_release() {
         > want 1×v2 pre migrate
            65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
            65.000 Reverting: r2 failed: preDeploy hook migrate: no such user; going back to r1
-           65.000 Ready: r2 failed: preDeploy hook migrate: no such user; r1 serves"#]]);
+           65.000 Ready: r2 failed: preDeploy hook migrate: no such user; r1 serves"#]],
+    );
 }
 
 #[test]
 fn an_app_that_goes_takes_its_hooks_with_it() {
-    story("want 1×v1 pre migrate\nsettle\ngone\nsettle", expect![[r#"
+    story(
+        "want 1×v1 pre migrate\nsettle\ngone\nsettle",
+        expect![[r#"
         > want 1×v1 pre migrate
             0.000 route web to [] (reroute); create web-r1-pre0 (hook); Progressing: r1 waits for its preDeploy hook migrate
             1.000 create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
@@ -254,5 +271,6 @@ fn an_app_that_goes_takes_its_hooks_with_it() {
            66.000 route web to [] (gone); remove web-r1-pre0 (gone); Removing: its manifest is gone; it is taken down
            66.000 stop web-r1-0 (gone)
            66.200 remove web-r1-0 (gone)
-           66.200 Gone: nothing of it is left"#]]);
+           66.200 Gone: nothing of it is left"#]],
+    );
 }
