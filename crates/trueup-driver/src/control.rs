@@ -207,6 +207,7 @@ impl Control for Handle {
         let target = status.status.target.clone();
         let mut all: Vec<_> = status.status.instances.iter().map(|one| (one.name.clone(), target.clone())).collect();
         all.sort_by_key(|(id, _)| (std::cmp::Reverse(id.revision), id.ordinal));
+        all.extend(status.status.hooks.iter().map(|one| (one.instance.clone(), target.clone())));
         all
     }
 

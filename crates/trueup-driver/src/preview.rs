@@ -36,10 +36,12 @@ pub fn of(
         change,
         before: before.cloned(),
         after: after.cloned(),
-        create: if rolls {
-            wanted_count.saturating_sub(count_of(old))
-        } else {
-            counts.get("create").copied().unwrap_or(0)
+        create: match change {
+            Change::Roll => wanted_count.saturating_sub(count_of(old)),
+            Change::Create => wanted_count,
+            Change::None | Change::Adjust | Change::Repair | Change::Remove => {
+                counts.get("create").copied().unwrap_or(0)
+            }
         },
         replace: if rolls { wanted_count.min(count_of(old)) } else { 0 },
         restart: counts.get("start").copied().unwrap_or(0),
@@ -99,7 +101,9 @@ fn count_of(number: usize) -> u32 {
 fn count(plan: &Plan) -> BTreeMap<&'static str, u32> {
     let mut counts = BTreeMap::new();
     for step in &plan.steps {
-        if let StepAction::Target { step: TargetStep::Instance(step), .. } = &step.action {
+        if let StepAction::Target { step: TargetStep::Instance(step), .. } = &step.action
+            && step.id().task.is_none()
+        {
             *counts.entry(step.verb()).or_default() += 1;
         }
     }
@@ -109,7 +113,7 @@ fn count(plan: &Plan) -> BTreeMap<&'static str, u32> {
 fn leaving(plan: &Plan, rolls: bool) -> u32 {
     let goes = |step: &&trueup_types::Step| {
         let StepAction::Target { step: TargetStep::Instance(step), .. } = &step.action else { return false };
-        matches!(step, InstanceStep::Stop { .. } | InstanceStep::Remove { .. })
+        step.id().task.is_none() && matches!(step, InstanceStep::Stop { .. } | InstanceStep::Remove { .. })
     };
     if rolls { 0 } else { count_of(plan.steps.iter().filter(goes).count()) }
 }

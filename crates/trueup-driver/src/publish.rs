@@ -8,13 +8,13 @@ use std::sync::atomic::Ordering;
 
 use trueup_seams::{Snapshot, StoreHealth};
 use trueup_types::observed::{Health, Phase};
-use trueup_types::record::{AppRecord, Rollout};
+use trueup_types::record::{AppRecord, HookRun, Rollout};
 use trueup_types::status::{
-    AppMetadata, AppState, AppStatus, Condition, ConditionStatus, DaemonStatus, Decision, InstanceStatus,
+    HookStatus, AppMetadata, AppState, AppStatus, Condition, ConditionStatus, DaemonStatus, Decision, InstanceStatus,
     RejectedStatus, ReleaseContent, ReleaseStatus, RouteStatus, STATUS_VERSION, StatusDocument, TargetStatus,
 };
 use trueup_types::verdict::State;
-use trueup_types::{AppName, Generation, Instance, Observed, Revision, RouteSight, TargetName, Timestamp, Verdict};
+use trueup_types::{AppName, Generation, Instance, InstanceId, Observed, Revision, RouteSight, TargetName, Timestamp, Verdict};
 
 use crate::conditions;
 use crate::engine::{Cell, DECISIONS_MAX, Engine, Shown};
@@ -71,6 +71,7 @@ pub(crate) fn app(
             last_good: record.current,
             rejected: rejected(record),
             history: record.history.iter().rev().take(HISTORY_MAX).cloned().collect(),
+            hooks: hooks(record),
             contents: contents(record),
             pin: record.pin.clone(),
             drift: drift(verdict, record),
@@ -93,6 +94,24 @@ pub(crate) fn app(
     if turned {
         wake_dependents(engine, snapshot, app);
     }
+}
+
+/// What ran once for each release, as far as the release is kept: it names the hook.
+fn hooks(record: &AppRecord) -> Vec<HookStatus> {
+    let status = |(id, run): (&InstanceId, &HookRun)| {
+        let hook = record.release(id.revision)?.hook(id)?;
+        Some(HookStatus {
+            revision: id.revision,
+            task: id.task?,
+            name: hook.name.clone(),
+            instance: id.clone(),
+            ended: run.ended.as_ref().map(|end| end.at),
+            failure: run.ended.as_ref().and_then(|end| end.failure.clone()),
+        })
+    };
+    let mut all: Vec<_> = record.hooks.iter().filter_map(status).collect();
+    all.sort_by_key(|one| std::cmp::Reverse(one.revision));
+    all
 }
 
 /// What has come away from what was converged, while it is being mended.

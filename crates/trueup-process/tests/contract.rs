@@ -161,6 +161,7 @@ async fn local_processes_keep_the_contract() {
         runtime: Arc::new(open(&folder)),
         place: Place::here(),
         release: Box::new(|app, revision| release(app, revision, "exec sleep 600")),
+        done: vec!["true".to_owned()],
     };
     check(&fixture).await;
 }

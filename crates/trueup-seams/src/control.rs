@@ -36,7 +36,7 @@ pub trait Control: Send + Sync {
     /// What would be done if `wanted` were the whole source; nothing is done.
     fn preview(&self, wanted: Vec<DesiredApp>) -> BoxFuture<'_, Result<Vec<AppPreview>, ControlError>>;
 
-    /// Which instances of an app there are, newest revision first, each with its target.
+    /// Which instances of an app there are, newest revision first, then those that run or ran its hooks; each with its target.
     fn instances(&self, app: &AppName) -> Vec<(InstanceId, TargetName)>;
 
     /// Lines that an instance wrote.

@@ -30,6 +30,7 @@ async fn the_simulated_runtime_keeps_the_contract() {
                 origin: desired.origin.clone(),
             })
         }),
+        done: vec!["done".to_owned()],
     };
     runtime::check(&fixture).await;
     assert!(world.lock().violations.is_empty());

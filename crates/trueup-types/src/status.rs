@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ReleaseDigest;
-use crate::name::{AppName, InstanceId, OwnerId, TargetName};
+use crate::name::{AppName, InstanceId, Label, OwnerId, TargetName, Task};
 use crate::number::{Generation, Revision};
 use crate::observed::ProbeFailure;
 use crate::record::{Evidence, Outcome, PhaseNote, Pin, ReleaseNote};
@@ -123,6 +123,9 @@ pub struct AppState {
     pub rejected: Vec<RejectedStatus>,
     /// Newest first, at most 10.
     pub history: Vec<ReleaseNote>,
+    /// What ran once for the releases that are remembered, newest release first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookStatus>,
     /// What the releases of the history carry, as far as they are kept.
     #[serde(default)]
     pub contents: BTreeMap<Revision, ReleaseContent>,
@@ -137,6 +140,24 @@ pub struct AppState {
     pub decisions: Vec<Decision>,
     /// When its first release began.
     pub since: Timestamp,
+}
+
+/// One hook of one release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookStatus {
+    /// Of which release.
+    pub revision: Revision,
+    /// Of which kind.
+    pub task: Task,
+    /// Its name.
+    pub name: Label,
+    /// What runs it.
+    pub instance: InstanceId,
+    /// When its end was seen.
+    pub ended: Option<Timestamp>,
+    /// What was wrong, one line; nothing where it ended well, or has not ended.
+    pub failure: Option<String>,
 }
 
 /// What was decided once, for `trueup why`.

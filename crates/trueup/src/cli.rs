@@ -287,6 +287,9 @@ pub(crate) struct Logs {
     /// Only this instance
     #[arg(long, value_name = "NAME")]
     pub instance: Option<trueup_types::InstanceId>,
+    /// What a hook of this name wrote when it ran last
+    #[arg(long, value_name = "NAME", conflicts_with = "instance")]
+    pub hook: Option<String>,
     /// Only what is younger than this
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub since: Option<Duration>,

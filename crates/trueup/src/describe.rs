@@ -30,6 +30,7 @@ pub(crate) fn run(places: &Places, name: &AppName) -> anyhow::Result<()> {
     conditions(&mut text, app, &status);
     instances(&mut text, app, &status);
     releases(&mut text, app, &status);
+    hooks(&mut text, app, &status);
     evidence(&mut text, &config::state_dir(places), name, &status);
     events(&mut text, name, &status);
     out(&text);
@@ -146,6 +147,22 @@ fn releases(text: &mut String, app: &AppStatus, status: &Status) {
     if !rows.is_empty() {
         let headers = ["RELEASE", "OUTCOME", "STARTED", "TOOK", "PHASES", "CAUSE"];
         indented(text, "Releases", &render(&headers, rows, false));
+    }
+}
+
+fn hooks(text: &mut String, app: &AppStatus, status: &Status) {
+    let rows = app.status.hooks.iter().map(|hook| {
+        let how = match (&hook.failure, hook.ended) {
+            (Some(why), _) => why.clone(),
+            (None, Some(ended)) => format!("done {} ago", age(ended, status.now)),
+            (None, None) => "runs".to_owned(),
+        };
+        let (when, name) = (hook.task.as_str().to_owned(), hook.name.to_string());
+        vec![hook.revision.to_string(), when, name, hook.instance.to_string(), how]
+    });
+    let rows: Vec<_> = rows.collect();
+    if !rows.is_empty() {
+        indented(text, "Hooks", &render(&["RELEASE", "WHEN", "HOOK", "INSTANCE", "OUTCOME"], rows, false));
     }
 }
 

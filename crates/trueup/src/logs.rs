@@ -24,12 +24,14 @@ pub(crate) async fn run(places: &Places, asked: &Logs) -> anyhow::Result<()> {
         return deploy(places, release);
     }
     let app = AppName::new(asked.name.strip_prefix("app/").unwrap_or(&asked.name))?;
+    let hook = asked.hook.as_ref().map(|hook| hook_run(places, &app, hook)).transpose()?;
+    let only = hook.as_ref().or(asked.instance.as_ref());
     let client = ControlClient::new(&config::state_dir(places))?;
     let since = asked.since.map(|ago| before(SteadyClock::fresh().now(), ago));
     let mut positions: BTreeMap<InstanceId, u64> = BTreeMap::new();
     let mut first = true;
     loop {
-        let instances = chosen(client.instances(&app).await?, asked);
+        let instances = chosen(client.instances(&app).await?, only);
         if instances.is_empty() && first {
             bail!("app/{app} has no such instance; `trueup get instances {app}` lists them");
         }
@@ -69,8 +71,17 @@ fn before(now: Timestamp, ago: Duration) -> Timestamp {
     Timestamp::from_millis(now.as_millis().saturating_sub(millis))
 }
 
-fn chosen(all: Vec<(InstanceId, TargetName)>, asked: &Logs) -> Vec<(InstanceId, TargetName)> {
-    let wanted = |id: &InstanceId| asked.instance.as_ref().is_none_or(|asked| asked == id);
+/// What ran a hook of this name last.
+fn hook_run(places: &Places, app: &AppName, hook: &str) -> anyhow::Result<InstanceId> {
+    let status = status_reader::read(places)?;
+    let found = status.app(app.as_str()).and_then(|app| app.status.hooks.iter().find(|one| one.name.as_str() == hook));
+    let found = found.with_context(|| format!("app/{app} has run no hook `{hook}`; `trueup describe app {app}` lists them"))?;
+    Ok(found.instance.clone())
+}
+
+/// The one that is asked for, or all that serve.
+fn chosen(all: Vec<(InstanceId, TargetName)>, only: Option<&InstanceId>) -> Vec<(InstanceId, TargetName)> {
+    let wanted = |id: &InstanceId| only.map_or(id.task.is_none(), |only| only == id);
     all.into_iter().filter(|(id, _)| wanted(id)).collect()
 }
 

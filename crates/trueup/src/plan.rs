@@ -14,6 +14,7 @@ use serde_json::json;
 use trueup_manifest::field_diff;
 use trueup_seams::{AppPreview, Change};
 use trueup_server::{ClientError, ControlClient};
+use trueup_types::Task;
 use trueup_types::desired::DesiredApp;
 
 use crate::cli::{Format, Places, PlanArgs};
@@ -123,8 +124,25 @@ fn effect(preview: &AppPreview) -> Vec<String> {
     if let Some(why) = preview.after.as_ref().and_then(|after| after.policy.stop_first.as_ref()) {
         lines.push(format!("stop-first: {why}"));
     }
+    lines.extend(hooks(preview));
     lines.extend(preview.notes.iter().map(|note| format!("note: {note}")));
     lines
+}
+
+/// What will run once for a release that is new.
+fn hooks(preview: &AppPreview) -> Vec<String> {
+    let rolls = matches!(preview.change, Change::Create | Change::Roll);
+    let Some(after) = preview.after.as_ref().filter(|_| rolls) else { return Vec::new() };
+    let when = |task: Task| match task {
+        Task::PreDeploy => "before any instance is created",
+        Task::PostDeploy => "after the promotion",
+        Task::OnRevert => "only if it is reverted",
+    };
+    let of = |task: Task| {
+        let hooks = after.template.hooks.of(task).iter();
+        hooks.map(move |hook| format!("hook: {} {} runs once, {}", task.as_str(), hook.name, when(task)))
+    };
+    Task::ALL.into_iter().flat_map(of).collect()
 }
 
 fn summary(changes: &[&AppPreview]) -> String {
@@ -157,6 +175,7 @@ fn objects(changes: &[&AppPreview]) -> String {
                     "remove": preview.remove,
                     "downtime": preview.downtime,
                 },
+                "hooks": hooks(preview),
                 "notes": preview.notes,
                 "steps": preview.steps,
             })

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trueup_seams::Runtime;
-use trueup_types::observed::{Phase, Sighting};
+use trueup_types::observed::{ExitWhy, Phase, Sighting};
 use trueup_types::step::{InstanceStep, Refusal, StepOutcome, TargetStep};
-use trueup_types::template::Stop;
-use trueup_types::{AppName, InstanceId, Ordinal, Place, Release, Revision};
+use trueup_types::template::{Hook, Stop};
+use trueup_types::{AppName, InstanceId, Label, Ordinal, Place, Release, Revision, Task};
 
 /// How long an instance may take to be up, or to be gone.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,6 +25,8 @@ pub struct RuntimeFixture {
     pub place: Place,
     /// Makes the release of this app and revision: it runs until it is told to stop, and goes within a second.
     pub release: ReleaseMaker,
+    /// A command that exits with 0 at once.
+    pub done: Vec<String>,
 }
 
 /// Runs the whole suite.
@@ -37,6 +39,7 @@ pub async fn check(fixture: &RuntimeFixture) {
     lives_are_never_confused(fixture).await;
     a_taken_name_is_refused(fixture).await;
     what_runs_is_not_removed(fixture).await;
+    a_hook_is_run_by_an_instance_of_its_own(fixture).await;
 }
 
 async fn absent_things_are_already_gone(fixture: &RuntimeFixture) {
@@ -105,6 +108,25 @@ async fn what_runs_is_not_removed(fixture: &RuntimeFixture) {
     assert_eq!(fixture.apply(remove).await, refused, "what runs is not removed");
     assert_eq!(fixture.await_running(&id).await.incarnation, there.incarnation);
     fixture.clear(&id).await;
+}
+
+async fn a_hook_is_run_by_an_instance_of_its_own(fixture: &RuntimeFixture) {
+    let serves = fixture.id("hooked", 1);
+    let id = InstanceId::of_task(&serves.app, serves.revision, Task::PreDeploy, serves.ordinal);
+    let name = Label::new("done").expect("a literal name");
+    let hook = Hook { name, command: fixture.done.clone(), timeout: PATIENCE };
+    let mut release = Release::clone(&(fixture.release)(&id.app, id.revision));
+    release.template.hooks.pre_deploy.push(hook);
+    let create = InstanceStep::Create { id: id.clone(), place: fixture.place.clone(), release: Arc::new(release) };
+    assert_eq!(fixture.apply(create.clone()).await, StepOutcome::Done, "what runs a hook is created");
+    let ended = fixture.await_exited(&id).await;
+    let well = matches!(ended.phase, Phase::Exited { code: Some(0), why: ExitWhy::ByItself, .. });
+    assert!(well, "the hook's command ran to its end, and no other: {ended:?}");
+    assert!(fixture.all(&serves).await.is_empty(), "nothing that serves was made with it");
+    assert_eq!(fixture.apply(create).await, StepOutcome::AlreadyTrue, "creating it again runs nothing");
+    assert_eq!(fixture.await_exited(&id).await.incarnation, ended.incarnation, "it had one life");
+    let remove = InstanceStep::Remove { id: id.clone(), incarnation: ended.incarnation };
+    assert_eq!(fixture.apply(remove).await, StepOutcome::Done, "what is left of it can be removed");
 }
 
 impl RuntimeFixture {
