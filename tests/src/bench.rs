@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
@@ -141,7 +142,9 @@ pub fn binary() -> PathBuf {
 /// When all are taken.
 #[must_use]
 pub fn free_port() -> SocketAddr {
-    let start = 12_000 + (std::process::id() % 4_000);
+    // No two calls of one process try the same one first: who is given one listens there only a moment later.
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id() % 4_000 + CALLS.fetch_add(1, Ordering::Relaxed) * 101;
     for offset in 0..4_000 {
         let port = u16::try_from(12_000 + (start + offset * 7) % 7_000).expect("below 20000");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

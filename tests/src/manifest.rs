@@ -16,6 +16,8 @@ pub struct DemoApp {
     pub env: BTreeMap<String, String>,
     /// Lines below `spec.rollout`.
     pub rollout: BTreeMap<String, String>,
+    /// Lines below `spec.hooks`.
+    pub hooks: BTreeMap<String, String>,
     /// Apps it depends on.
     pub depends_on: Vec<String>,
     /// Whether it has a route.
@@ -63,6 +65,7 @@ impl DemoApp {
             replicas: 2,
             env: BTreeMap::new(),
             rollout: rollout.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            hooks: BTreeMap::new(),
             depends_on: Vec::new(),
             routed: true,
         }
@@ -110,6 +113,18 @@ impl DemoApp {
         self
     }
 
+    /// With one hook of a kind, a shell's command.
+    ///
+    /// # Panics
+    /// When the command holds a single quote.
+    #[must_use]
+    pub fn hook(mut self, kind: &str, name: &str, command: &str) -> Self {
+        assert!(!command.contains('\''), "the command goes between single quotes");
+        let hook = format!("[{{name: {name}, command: [sh, -c, '{command}'], timeout: 20s}}]");
+        self.hooks.insert(kind.to_owned(), hook);
+        self
+    }
+
     /// Its manifest.
     #[must_use]
     pub fn manifest(&self) -> String {
@@ -137,6 +152,10 @@ impl DemoApp {
                 .to_owned(),
         );
         line("  stop: {timeout: 8s}".to_owned());
+        if !self.hooks.is_empty() {
+            line("  hooks:".to_owned());
+            self.hooks.iter().for_each(|(kind, hooks)| line(format!("    {kind}: {hooks}")));
+        }
         line("  rollout:".to_owned());
         for (key, value) in &self.rollout {
             line(format!("    {key}: {value}"));
