@@ -10,11 +10,13 @@ use trueup_seams::{Snapshot, StoreHealth};
 use trueup_types::observed::{Health, Phase};
 use trueup_types::record::{AppRecord, HookRun, Rollout};
 use trueup_types::status::{
-    HookStatus, AppMetadata, AppState, AppStatus, Condition, ConditionStatus, DaemonStatus, Decision, InstanceStatus,
+    AppMetadata, AppState, AppStatus, Condition, ConditionStatus, DaemonStatus, Decision, HookStatus, InstanceStatus,
     RejectedStatus, ReleaseContent, ReleaseStatus, RouteStatus, STATUS_VERSION, StatusDocument, TargetStatus,
 };
 use trueup_types::verdict::State;
-use trueup_types::{AppName, Generation, Instance, InstanceId, Observed, Revision, RouteSight, TargetName, Timestamp, Verdict};
+use trueup_types::{
+    AppName, Generation, Instance, InstanceId, Observed, Revision, RouteSight, TargetName, Timestamp, Verdict,
+};
 
 use crate::conditions;
 use crate::engine::{Cell, DECISIONS_MAX, Engine, Shown};

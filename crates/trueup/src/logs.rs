@@ -75,7 +75,8 @@ fn before(now: Timestamp, ago: Duration) -> Timestamp {
 fn hook_run(places: &Places, app: &AppName, hook: &str) -> anyhow::Result<InstanceId> {
     let status = status_reader::read(places)?;
     let found = status.app(app.as_str()).and_then(|app| app.status.hooks.iter().find(|one| one.name.as_str() == hook));
-    let found = found.with_context(|| format!("app/{app} has run no hook `{hook}`; `trueup describe app {app}` lists them"))?;
+    let found =
+        found.with_context(|| format!("app/{app} has run no hook `{hook}`; `trueup describe app {app}` lists them"))?;
     Ok(found.instance.clone())
 }
 

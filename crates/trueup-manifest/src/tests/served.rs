@@ -39,8 +39,6 @@ hooks:
         16:3: `volumes` is not served by process targets (remove it, or choose another target than `local`)
         17:23: a canary runs beside the old release, and cannot: the volume `data` has one owner at a time (write `strategy: rolling`)
         17:23: a canary shares traffic, and this app has no `routes` (add `routes`, or write `strategy: rolling`)
-        19:5: `hooks.preDeploy` is not served by process targets (remove it, or choose another target than `local`)
-        20:5: `hooks.postDeploy` is not served by process targets (remove it, or choose another target than `local`)
     "#]].assert_eq(&errors(spec));
 }
 
