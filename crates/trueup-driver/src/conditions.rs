@@ -97,6 +97,7 @@ pub fn reason(state: &State) -> &'static str {
             Hold::RolloutCap { .. } => "RolloutCap",
             Hold::PruneBlocked { .. } => "PruneBlocked",
             Hold::Dependencies(_) => "DependencyNotReady",
+            Hold::Dependents(_) => "DependentsGoFirst",
             Hold::RouteHeld { .. } => "RouteHeld",
             Hold::StoreDegraded => "StateStoreDegraded",
             Hold::InDoubt(_) => "InDoubt",

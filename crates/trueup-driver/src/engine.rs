@@ -19,6 +19,7 @@ use trueup_types::{AppName, AppRecord, OwnerId, Revision, TargetName, Timestamp}
 use crate::analyst::Analyst;
 use crate::clock::Clock;
 use crate::conditions::Onsets;
+use crate::dependents::Dependents;
 use crate::events::{About, Events};
 use crate::heartbeat::Heartbeat;
 use crate::probe_book::ProbeBook;
@@ -101,6 +102,7 @@ pub(crate) struct Engine {
     pub daemon: Mutex<DaemonRecord>,
     pub rolling: Mutex<BTreeSet<AppName>>,
     pub capped: Mutex<BTreeSet<AppName>>,
+    pub dependents: Dependents,
     pub prune: Mutex<crate::guard::Guard>,
     pub rebuilt: Mutex<Option<String>>,
     /// Since when each of the daemon's own conditions has been true.
@@ -163,6 +165,7 @@ impl Engine {
             coarse: Mutex::new((Timestamp::ZERO, 0)),
             targets: Mutex::default(),
             cells: Mutex::default(),
+            dependents: Dependents::default(),
             probes,
             analyst,
             routes,
@@ -198,6 +201,7 @@ impl Engine {
 
     /// A cell for an app, with a random stream of its own.
     pub(crate) fn new_cell(&self, app: &AppName, record: AppRecord, saved: bool) -> Cell {
+        self.dependents.learn(app, &BTreeSet::new(), &record.needs);
         let dice = crate::jitter::stream(self.parts.seed, app.as_str());
         let memory = AppMemory { record, acted: 0, dark: crate::retry::Retry::new(dice), saved };
         Cell {

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod conditions;
 mod control;
 pub mod deeds;
+mod dependents;
 mod driver;
 mod engine;
 pub mod events;

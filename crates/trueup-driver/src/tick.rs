@@ -2,6 +2,7 @@
 //!
 //! This is the only place that closes the circle. It closes it by looking again, never by assuming that a step worked.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use trueup_museum::{Bug, planted};
@@ -50,11 +51,16 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     let (wake, verdict) = carry_out(engine, &cell, &mut memory, plan, &scene, ask).await;
     keep_asking(engine, app, &memory.record, &wanted, &observed);
     wanted::release_place(engine, app, &memory.record, &verdict.state);
+    if matches!(wanted, Wanted::Gone { .. }) && matches!(verdict.state, State::Orphaned | State::Suspended) {
+        // What stays for ever keeps nobody from going.
+        engine.dependents.learn(app, &memory.record.needs, &BTreeSet::new());
+    }
     // What runs on as an orphan is remembered as one: forgotten, it would be found again and taken for a leftover.
     let left_alone = verdict.state == State::Orphaned && observed.instances.is_empty();
     if verdict.state == State::Gone || left_alone {
+        let needs = memory.record.needs.clone();
         drop(memory);
-        return forget(engine, app, &verdict).await;
+        return forget(engine, app, &needs, &verdict).await;
     }
     publish::app(engine, app, &cell, &snapshot, &memory.record, &verdict, &observed);
     if let Wake::At(at, _) = wake {
@@ -172,6 +178,7 @@ async fn save(engine: &Engine, app: &AppName, memory: &mut AppMemory, record: Ap
     if record == memory.record && memory.saved {
         return;
     }
+    engine.dependents.learn(app, &memory.record.needs, &record.needs);
     memory.saved = match engine.parts.store.save(app, &record).await {
         Ok(()) => true,
         Err(error) => {
@@ -294,7 +301,11 @@ fn bug(verdict: &Verdict, violation: &str) -> Verdict {
 }
 
 /// Nothing of the app is left, or it is left alone: its record goes, unless the daemon is only down.
-async fn forget(engine: &Engine, app: &AppName, verdict: &Verdict) {
+async fn forget(engine: &Engine, app: &AppName, needs: &BTreeSet<AppName>, verdict: &Verdict) {
+    engine.dependents.learn(app, needs, &BTreeSet::new());
+    for need in needs {
+        engine.ask(need, crate::queue::Priority::Edit, "what depends on it is gone");
+    }
     let down = engine.daemon.lock().expect("no holder panics").down.is_some();
     if !down {
         if let Err(error) = engine.parts.store.forget(app).await {

@@ -55,14 +55,25 @@ pub(crate) fn permits(
     match wanted {
         Wanted::Gone { .. } if !down && permits.destroy.is_ok() => {
             permits.destroy = engine.prune.lock().expect("no holder panics").permit(app);
+            permits.destroy = permits.destroy.and(dependents(engine, snapshot, app, record, down));
         }
-        Wanted::Gone { .. } | Wanted::Held { .. } => {}
+        Wanted::Gone { .. } => {
+            permits.destroy = permits.destroy.and(dependents(engine, snapshot, app, record, down));
+        }
+        Wanted::Held { .. } => {}
         Wanted::Present(desired) => {
             permits.dependencies = dependencies(engine, snapshot, desired);
             permits.start_rollout = start_rollout(engine, app, record, desired);
         }
     }
     permits
+}
+
+/// What depends on an app goes before it does; what stays knows that it goes.
+fn dependents(engine: &Engine, snapshot: &Snapshot, app: &AppName, record: &AppRecord, down: bool) -> Result<(), Hold> {
+    let goes = |other: &AppName| (down || !snapshot.apps.contains_key(other)) && !record.needs.contains(other);
+    let first: Vec<_> = engine.dependents.of(app).into_iter().filter(goes).collect();
+    if first.is_empty() { Ok(()) } else { Err(Hold::Dependents(first)) }
 }
 
 fn rebuilding(engine: &Engine) -> Option<Doubt> {

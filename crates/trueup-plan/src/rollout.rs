@@ -89,6 +89,9 @@ fn notice_intent(record: &mut AppRecord, desired: &DesiredApp) {
         record.intent = Some(desired.intent);
         record.prune = desired.prune;
     }
+    if record.needs != desired.policy.depends_on {
+        record.needs.clone_from(&desired.policy.depends_on);
+    }
 }
 
 /// Counts each exit by itself once, by incarnation; answers the newest that was counted now.

@@ -262,6 +262,29 @@ async fn a_dependency_comes_first_and_rollback_pins_until_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_depends_on_another_goes_before_it() {
+    let mut house = House::new();
+    let db = AppSketch::web("db");
+    let api = AppSketch::web("api").depends_on("db");
+    house.source.put_all([api.build(), db.build()]);
+    house.start().await;
+    house.until_live("api", 1).await;
+    house.world.lock().in_flight.insert("api-r1-0".parse().expect("a name"), 1);
+    house.kill().await;
+    house.start().await;
+    house.world.lock().exempt.extend([name("db"), name("api")]);
+    house.source.remove(&name("db"));
+    house.source.remove(&name("api"));
+    house
+        .until("db waits", PATIENCE, |house| house.app("db").is_some_and(|app| app.status.word == "DependentsGoFirst"))
+        .await;
+    house.until("api is gone", PATIENCE, |house| house.running("api").is_empty()).await;
+    assert_eq!(house.running("db").len(), 1, "{}", house.story());
+    house.until("db is gone", PATIENCE, |house| house.running("db").is_empty()).await;
+    lawful(&house);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dark_target_reverts_nothing_and_ends_no_bake() {
     let app = AppSketch::web("web").replicas(2);
     let house = house_with(&app).await;

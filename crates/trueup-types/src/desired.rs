@@ -222,6 +222,8 @@ pub enum Hold {
     },
     /// These are not Ready.
     Dependencies(Vec<AppName>),
+    /// These go too, and depend on it.
+    Dependents(Vec<AppName>),
     /// A route that another app still holds.
     RouteHeld {
         /// The route, as `host/path`.
@@ -250,6 +252,10 @@ impl fmt::Display for Hold {
             Self::Dependencies(apps) => {
                 let names: Vec<_> = apps.iter().map(AppName::as_str).collect();
                 write!(f, "not Ready yet: {}", names.join(", "))
+            }
+            Self::Dependents(apps) => {
+                let names: Vec<_> = apps.iter().map(AppName::as_str).collect();
+                write!(f, "what depends on it goes first: {}", names.join(", "))
             }
             Self::RouteHeld { route, by } => write!(f, "the route {route} is still held by {by}"),
             Self::StoreDegraded => f.write_str("the store cannot save; new rollouts wait"),

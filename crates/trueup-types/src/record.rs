@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::Tally;
 use crate::desired::Prune;
 use crate::digest::{IntentDigest, ReleaseDigest, TemplateDigest};
-use crate::name::{InstanceId, Label, TargetName, Task};
+use crate::name::{AppName, InstanceId, Label, TargetName, Task};
 use crate::number::{Generation, Revision};
 use crate::observed::{Incarnation, ProbeFailure};
 use crate::release::Release;
@@ -47,6 +47,9 @@ pub struct AppRecord {
     pub refused: Option<RefusedCreate>,
     /// What becomes of it when its manifest goes, as the manifest last said.
     pub prune: Prune,
+    /// The apps that it depends on, as the manifest last said: it goes before they do.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub needs: BTreeSet<AppName>,
     /// Where its instances may still be.
     pub homes: BTreeSet<TargetName>,
     /// A person's rollback.
