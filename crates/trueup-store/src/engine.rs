@@ -59,6 +59,9 @@ pub(crate) enum EngineError {
     /// The disk is full, read-only or out of reach: nothing is wrong with what lies on it.
     #[error("{0}")]
     Refused(String),
+    /// The disk failed a call: what lies on it may be whole, if it was a write.
+    #[error("{0}")]
+    Failed(String),
     /// Anything else, a panic or silence among it.
     #[error("{0}")]
     Broken(String),
@@ -76,10 +79,18 @@ impl From<io::Error> for EngineError {
             Self::Locked(error.to_string())
         } else if refused.contains(&error.kind()) || out_of_files {
             Self::Refused(error.to_string())
+        } else if is_input_output(&error) {
+            Self::Failed(error.to_string())
         } else {
             Self::Broken(error.to_string())
         }
     }
+}
+
+/// Whether the disk itself failed. sled hands its errors on as texts, so the number is often gone.
+fn is_input_output(error: &io::Error) -> bool {
+    let code = rustix::io::Errno::IO.raw_os_error();
+    error.raw_os_error() == Some(code) || error.to_string().contains(&format!("Os {{ code: {code}, "))
 }
 
 impl From<sled::Error> for EngineError {
@@ -256,6 +267,22 @@ pub(crate) fn remove_snapshots(dir: &Path) -> io::Result<()> {
         }
     }
     disk::sync_dir(dir)
+}
+
+/// Reads every file of a store to its end.
+pub(crate) fn read_through(dir: &Path) -> Result<(), EngineError> {
+    let dir = dir.to_owned();
+    bounded("store-read", move || {
+        for folder in [dir.join("blobs"), dir] {
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry.file_type()?.is_file() {
+                    io::copy(&mut File::open(entry.path())?, &mut io::sink())?;
+                }
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Whether a store was ever begun in `dir`.

@@ -38,6 +38,8 @@ pub(crate) trait Ground: Clone + fmt::Debug {
     fn is_there(&self) -> io::Result<bool>;
     /// Opens the store, or begins an empty one.
     fn open(&self) -> Result<Self::Engine, EngineError>;
+    /// Reads all that lies there.
+    fn read_through(&self) -> Result<(), EngineError>;
     /// Removes what the engine could read instead of its log.
     fn remove_snapshots(&self) -> io::Result<()>;
     /// Makes durable that the store is there.
@@ -106,6 +108,10 @@ impl Ground for Paths {
 
     fn open(&self) -> Result<Engine, EngineError> {
         Engine::open(&self.store)
+    }
+
+    fn read_through(&self) -> Result<(), EngineError> {
+        engine::read_through(&self.store)
     }
 
     fn remove_snapshots(&self) -> io::Result<()> {

@@ -27,7 +27,7 @@ pub(crate) struct Opened<E> {
 /// Opens the store, or an empty one in its place.
 ///
 /// # Errors
-/// `Locked`, or `Refused`: what lies on the disk was left as it is.
+/// `Locked`, `Refused`, or `Failed`: what lies on the disk was left as it is.
 pub(crate) fn open<G: Ground>(ground: &G) -> Result<Opened<G::Engine>, EngineError> {
     ground.check_room(0)?;
     let mark = ground.mark()?;
@@ -40,8 +40,7 @@ pub(crate) fn open<G: Ground>(ground: &G) -> Result<Opened<G::Engine>, EngineErr
     }
     let why = match believe(ground, &mark) {
         Ok(opened) => return Ok(opened),
-        Err(EngineError::Broken(why)) => why,
-        Err(refused @ (EngineError::Locked(_) | EngineError::Refused(_))) => return Err(refused),
+        Err(error) => not_believed(ground, error)?,
     };
     // Nothing more can be lost by reading the whole log instead of a snapshot that may be damaged or half-written.
     ground.remove_snapshots()?;
@@ -50,14 +49,27 @@ pub(crate) fn open<G: Ground>(ground: &G) -> Result<Opened<G::Engine>, EngineErr
             tracing::warn!(why, "the store was read from its log");
             Ok(opened)
         }
-        Err(EngineError::Broken(_)) => {
+        Err(error) => {
+            not_believed(ground, error)?;
             // A disk that filled up meanwhile is the likelier reason, and an empty store would not fit either.
             ground.check_room(0)?;
             let kept = clear(ground, &mark)?;
             let why = kept.map(|kept| format!("{why}; the old store is kept as {kept}"));
             begin(ground, why.or_else(|| lost_without_store(&mark)))
         }
-        Err(refused @ (EngineError::Locked(_) | EngineError::Refused(_))) => Err(refused),
+    }
+}
+
+/// Why what lies there cannot be believed.
+///
+/// # Errors
+/// The error itself, where it says nothing of what lies there: that of a disk which failed a call, and from which all of
+/// it can be read. Then a write failed, and the store waits for a disk that takes writes.
+fn not_believed<G: Ground>(ground: &G, error: EngineError) -> Result<String, EngineError> {
+    match error {
+        EngineError::Broken(why) => Ok(why),
+        EngineError::Failed(why) if ground.read_through().is_err() => Ok(why),
+        kept @ (EngineError::Locked(_) | EngineError::Refused(_) | EngineError::Failed(_)) => Err(kept),
     }
 }
 
@@ -150,5 +162,116 @@ fn clear<G: Ground>(ground: &G, mark: &Watermark) -> io::Result<Option<String>> 
     match mark {
         Watermark::At(root) if root.sequence == 0 => ground.remove().map(|()| None),
         Watermark::Absent | Watermark::At(_) | Watermark::Damaged(_) => ground.set_aside().map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine, Entry, Writes};
+    use crate::ground::Paths;
+
+    /// A directory on a disk that fails every write, and maybe every read.
+    #[derive(Debug, Clone)]
+    struct Failing {
+        paths: Paths,
+        reads: bool,
+    }
+
+    #[derive(Debug)]
+    struct Unwritable(Engine);
+
+    fn failed() -> EngineError {
+        io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()).into()
+    }
+
+    impl Ground for Failing {
+        type Engine = Unwritable;
+
+        fn check_room(&self, bytes: u64) -> Result<(), EngineError> {
+            self.paths.check_room(bytes)
+        }
+
+        fn mark(&self) -> io::Result<Watermark> {
+            self.paths.mark()
+        }
+
+        fn raise(&self, root: &Root) -> io::Result<()> {
+            self.paths.raise(root)
+        }
+
+        fn is_begun(&self) -> io::Result<bool> {
+            self.paths.is_begun()
+        }
+
+        fn is_there(&self) -> io::Result<bool> {
+            self.paths.is_there()
+        }
+
+        fn open(&self) -> Result<Unwritable, EngineError> {
+            self.paths.open().map(Unwritable)
+        }
+
+        fn read_through(&self) -> Result<(), EngineError> {
+            if self.reads { self.paths.read_through() } else { Err(failed()) }
+        }
+
+        fn remove_snapshots(&self) -> io::Result<()> {
+            self.paths.remove_snapshots()
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            self.paths.sync()
+        }
+
+        fn remove(&self) -> io::Result<()> {
+            self.paths.remove()
+        }
+
+        fn set_aside(&self) -> io::Result<String> {
+            self.paths.set_aside()
+        }
+    }
+
+    impl Held for Unwritable {
+        fn entries(&self) -> Result<Vec<Entry>, EngineError> {
+            self.0.entries()
+        }
+
+        fn commit(&mut self, _writes: Writes) -> Result<(), EngineError> {
+            Err(failed())
+        }
+
+        fn write(&self, _writes: Writes) -> Result<(), EngineError> {
+            Err(failed())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fails_writes_costs_nothing_and_one_that_fails_reads_costs_what_lay_on_it() {
+        let state = tempfile::tempdir().expect("a directory");
+        let paths = Paths::new(state.path());
+        let before = open(&paths).expect("opens").root;
+        let refused = open(&Failing { paths: paths.clone(), reads: true });
+        assert!(matches!(refused, Err(EngineError::Failed(_))), "{refused:?}");
+        let after = open(&paths).expect("opens once writes are taken again").root;
+        assert_eq!((after.identity, after.rebuilt), (before.identity, None));
+        let refused = open(&Failing { paths: paths.clone(), reads: false });
+        assert!(matches!(refused, Err(EngineError::Failed(_))), "an empty one cannot be begun there: {refused:?}");
+        assert!(state.path().join("store.aside-1").is_dir(), "what cannot be read is kept aside");
+    }
+
+    #[test]
+    fn a_failed_call_is_known_by_its_number_or_by_what_sled_makes_of_it() {
+        let error = io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error());
+        let copied = as_copied(&error);
+        for error in [error, copied] {
+            assert!(matches!(EngineError::from(error), EngineError::Failed(_)));
+        }
+    }
+
+    /// As sled hands an error on to those who come later.
+    fn as_copied(error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{error:?}"))
     }
 }

@@ -84,7 +84,7 @@ impl InMemoryStore {
 fn told(error: EngineError) -> StoreError {
     match error {
         EngineError::Locked(why) => StoreError::Locked(why),
-        EngineError::Refused(why) | EngineError::Broken(why) => StoreError::Unavailable(why),
+        EngineError::Refused(why) | EngineError::Failed(why) | EngineError::Broken(why) => StoreError::Unavailable(why),
     }
 }
 
@@ -170,6 +170,10 @@ impl Ground for Place {
     fn open(&self) -> Result<Self, EngineError> {
         self.files().store.get_or_insert_default();
         Ok(self.clone())
+    }
+
+    fn read_through(&self) -> Result<(), EngineError> {
+        Ok(())
     }
 
     fn remove_snapshots(&self) -> io::Result<()> {

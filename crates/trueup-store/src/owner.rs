@@ -89,7 +89,9 @@ impl Owner {
         let state = match guarded::open(&paths) {
             Ok(opened) => State::Up(Box::new(Up::new(&paths, opened))),
             Err(EngineError::Locked(why)) => return Err(StoreError::Locked(why)),
-            Err(EngineError::Refused(why) | EngineError::Broken(why)) => State::down(why, RETRY_WAIT_MIN),
+            Err(EngineError::Refused(why) | EngineError::Failed(why) | EngineError::Broken(why)) => {
+                State::down(why, RETRY_WAIT_MIN)
+            }
         };
         let owner = Self { paths, inbox, health, state };
         owner.publish_health();
