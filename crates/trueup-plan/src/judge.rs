@@ -63,9 +63,15 @@ pub(crate) fn waits_too_long(
     for one in ours {
         let passes = matches!(one.health, Health::Passing { .. });
         let up = matches!(one.sighting.phase, Phase::Running { .. } | Phase::Starting | Phase::Exited { .. });
+        // What nobody has asked yet, or nobody can ask, has not failed to answer: a daemon that has just begun counts nothing.
+        let unasked = one.health == Health::Unknown && matches!(one.sighting.phase, Phase::Running { .. });
         let watch = waits.entry(one.sighting.id.clone()).or_insert_with(|| Stopwatch::started(scene.now));
         if passes || !up {
             *watch = Stopwatch::started(scene.now);
+            continue;
+        }
+        if unasked {
+            watch.skip(scene.now);
             continue;
         }
         let sighted = if planted(Bug::CountsTheDark) { Timestamp::ZERO } else { scene.observed.sighted_since };

@@ -282,8 +282,11 @@ pub(crate) fn reverting(
     if planted(Bug::RevertReplacesHealthy) {
         Arc::make_mut(&mut good).revision = record.highest.next();
     }
-    count(&mut spent, record, scene);
     let policy = &scene.desired.policy;
+    // Beyond its deadline there is nothing more to count, and nothing to save at each look.
+    if !spent.reached(policy.progress_deadline) {
+        count(&mut spent, record, scene);
+    }
     let census = Census::take(scene.observed, Some(&good), None, policy.min_healthy, scene.now);
     let back = census.count(Role::Fresh, |vigour| vigour.passes() || vigour == Vigour::Completed);
     let held = planted(Bug::RevertWaitsForPermits) && held_back(scene).is_some();

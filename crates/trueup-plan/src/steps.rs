@@ -38,7 +38,8 @@ pub(crate) struct Gap<'s, 'a> {
 }
 
 /// How many more than wanted are needed for a while: one, where one of a baked release has failed too long; be it that
-/// the app is on its way back to it. Where that one is there and passes, the failing one goes before the next is replaced.
+/// the app is on its way back to it. Where that one is there and passes, the failing one goes before the next is replaced;
+/// where it fails as long as the others, it has been tried, and makes room for the next try.
 pub(crate) fn extra(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, serving: &BTreeSet<Key>) -> (u32, Wake) {
     let wanted = usize::try_from(scene.desired.replicas()).unwrap_or(usize::MAX);
     let well = census.of(Role::Fresh).filter(|member| member.vigour.passes() && serving.contains(&key(member))).count();
@@ -52,18 +53,24 @@ pub(crate) fn extra(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, s
         }
         Health::Failed { .. } | Health::Waiting | Health::Passing { .. } | Health::Unknown => None,
     });
-    match failing.min() {
-        Some(due) if due <= scene.now => (u32::from(!is_replaced(census, wanted)), Wake::OnChange),
-        Some(due) => (0, Wake::At(due, WakeReason::Deadline)),
-        None => (0, Wake::OnChange),
+    match (failing.clone().min(), failing.max()) {
+        (Some(due), Some(last)) if due <= scene.now => replacing(census, wanted, last, scene.now),
+        (Some(due), _) => (0, Wake::At(due, WakeReason::Deadline)),
+        (None, _) => (0, Wake::OnChange),
     }
 }
 
-/// Whether there are more than are wanted, and all pass that do not fail.
-fn is_replaced(census: &Census<'_>, wanted: usize) -> bool {
+/// Whether one more is needed where one has failed too long, the last of those that fail being due at `last`.
+fn replacing(census: &Census<'_>, wanted: usize, last: Timestamp, now: Timestamp) -> (u32, Wake) {
     let there = || census.of(Role::Fresh).filter(|member| member.vigour != Vigour::Going);
     let mut others = there().filter(|member| member.vigour != Vigour::Failing).peekable();
-    there().count() > wanted && others.peek().is_some() && others.all(|member| member.vigour.passes())
+    if there().count() <= wanted {
+        return (1, Wake::OnChange);
+    }
+    if others.peek().is_some() {
+        return (u32::from(!others.all(|member| member.vigour.passes())), Wake::OnChange);
+    }
+    if last <= now { (0, Wake::OnChange) } else { (1, Wake::At(last, WakeReason::Deadline)) }
 }
 
 impl Gap<'_, '_> {

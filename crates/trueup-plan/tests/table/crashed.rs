@@ -30,7 +30,7 @@ fn nobody_makes_room_while_it_is_not_known_how_those_do_that_serve_on() {
             seen: web-r1-0 of unknown health routed, web-r1-1 of unknown health, web-r2-1 of unknown health routed
             remembered: r1 is good, rolling to r2
             progressing: r2 is rolled out, 1 of 2 updated
-            look again in 299000 ms (deadline)"#]],
+            look again in 300000 ms (deadline)"#]],
     );
 }
 
@@ -92,5 +92,28 @@ fn a_first_release_that_was_stopped_is_not_good_because_memory_is_lost() {
           300.200 start web-r1-0 (restart); Progressing: r1 is rolled out, 0 of 1 updated
           300.200 Progressing: r1 is rolled out, 1 of 1 updated
           600.200 stop web-r1-0 (replace); Stalled(NothingToRevertTo): r1 failed: web-r1-0 was not healthy in time; there is no good release to go back to"#]],
+    );
+}
+
+#[test]
+fn a_canary_whose_steps_nobody_remembers_gets_no_more_than_it_has_while_nobody_was_asked() {
+    check(
+        "want 2×v2 steps 20@3s,50@4s | good r1 | r1: 0 unknown routed, 1 unknown routed | rolling r2 1s | r2: 0 unknown routed, 1 unknown routed",
+        expect![[r#"
+            wanted: 2 × v2 on local, canary
+            seen: web-r1-0 of unknown health routed, web-r1-1 of unknown health routed, web-r2-0 of unknown health routed, web-r2-1 of unknown health routed
+            remembered: r1 is good, rolling to r2
+            progressing: r2 is rolled out, 2 of 2 updated
+            look again in 300000 ms (deadline)"#]],
+    );
+    check(
+        "want 2×v2 steps 20@3s,50@4s | good r1 | r1: 0 passing 1s routed, 1 passing 1s routed | rolling r2 1s | r2: 0 passing 1s routed, 1 unknown routed",
+        expect![[r#"
+            wanted: 2 × v2 on local, canary
+            seen: web-r1-0 passing for 1000 ms routed, web-r1-1 passing for 1000 ms routed, web-r2-0 passing for 1000 ms routed, web-r2-1 of unknown health routed
+            remembered: r1 is good, rolling to r2
+            route web to [web-r1-0=1 web-r1-1=1] (rollout)
+            progressing: r2 is rolled out, 2 of 2 updated
+            look again in 250 ms (look again)"#]],
     );
 }

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use crate::support::story;
+use crate::support::{check, story};
 
 #[test]
 fn an_aborted_rollback_is_taken_back_with_its_pin() {
@@ -124,5 +124,59 @@ fn the_good_release_serves_at_once_where_nothing_does_though_another_is_rolled_o
           150.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
           150.000 stop web-r1-0 (stale)
           150.200 remove web-r1-0 (stale)"#]],
+    );
+}
+
+#[test]
+fn a_replacement_that_fails_as_long_as_what_it_was_to_replace_makes_room_for_the_next() {
+    check(
+        "want 1×v1 | good r1 | r1: 0 failing 1h routed, 1 failing 1h",
+        expect![[r#"
+        wanted: 1 × v1 on local, blueGreen
+        seen: web-r1-0 failing (status 503) routed, web-r1-1 failing (status 503)
+        remembered: r1 is good
+        stop web-r1-1 (replace)
+        progressing: web-r1-0 fails its probes; r1 is being restored, 0 of 1 pass
+        look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn one_that_has_just_failed_is_given_its_time() {
+    check(
+        "want 1×v1 | good r1 | r1: 0 failing 1h routed, 1 failing 10s",
+        expect![[r#"
+        wanted: 1 × v1 on local, blueGreen
+        seen: web-r1-0 failing (status 503) routed, web-r1-1 failing (status 503)
+        remembered: r1 is good
+        progressing: web-r1-0 fails its probes; r1 is being restored, 0 of 1 pass
+        look again in 290000 ms (deadline)"#]],
+    );
+}
+
+#[test]
+fn of_workers_that_all_fail_no_more_stay_than_are_wanted() {
+    check(
+        "want 2×v1 rolling worker | good r1 | r1: 0 failing 1h, 1 failing 1h, 2 failing 1h",
+        expect![[r#"
+            wanted: 2 × v1 on local, rolling
+            seen: web-r1-0 failing (status 503), web-r1-1 failing (status 503), web-r1-2 failing (status 503)
+            remembered: r1 is good
+            stop web-r1-2 (replace)
+            progressing: web-r1-0 fails its probes; r1 is being restored, 0 of 2 pass
+            look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn who_was_not_asked_is_not_rejected_for_its_silence() {
+    check(
+        "want 1×v2 | good r1 | r1: 0 passing 1h routed | rolling r2 400s | r2: 0 unknown 400s",
+        expect![[r#"
+            wanted: 1 × v2 on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms routed, web-r2-0 of unknown health
+            remembered: r1 is good, rolling to r2
+            progressing: r2 is rolled out, 1 of 1 updated
+            look again in 200000 ms (deadline)"#]],
     );
 }

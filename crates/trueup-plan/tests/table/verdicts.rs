@@ -102,7 +102,7 @@ fn a_release_that_nobody_can_ask_runs_out_of_time_as_any_other() {
             remembered: r1 is good, rolling to r2
             stop web-r2-0 (revert)
             stop web-r2-1 (revert)
-            reverting: r2 failed: web-r2-0 was not healthy in time; going back to r1
+            reverting: r2 failed: it made no progress in time; going back to r1
             look again in 0 ms (look again)"#]],
     );
 }
