@@ -96,6 +96,7 @@ pub fn reason(state: &State) -> &'static str {
         State::Waiting(hold) => match hold {
             Hold::RolloutCap { .. } => "RolloutCap",
             Hold::PruneBlocked { .. } => "PruneBlocked",
+            Hold::Window { .. } => "RolloutWindow",
             Hold::Dependencies(_) => "DependencyNotReady",
             Hold::Dependents(_) => "DependentsGoFirst",
             Hold::RouteHeld { .. } => "RouteHeld",

@@ -93,7 +93,7 @@ fn dependencies(engine: &Engine, snapshot: &Snapshot, desired: &DesiredApp) -> B
     desired.policy.depends_on.iter().map(|name| (name.clone(), readiness(name))).collect()
 }
 
-/// A first release is no rollout for the cap: nothing that serves is put at risk.
+/// A first release is no rollout for the cap and the windows: nothing that serves is put at risk.
 fn start_rollout(engine: &Engine, app: &AppName, record: &AppRecord, desired: &DesiredApp) -> Result<(), Hold> {
     let idle = matches!(record.rollout, Rollout::Idle | Rollout::Reverting { .. });
     if let StoreHealth::Degraded { .. } = engine.parts.store.health()
@@ -105,6 +105,7 @@ fn start_rollout(engine: &Engine, app: &AppName, record: &AppRecord, desired: &D
     if current.template == *desired.template && current.target == desired.placement.target && record.pin.is_none() {
         return Ok(());
     }
+    trueup_types::window::may_begin(&desired.policy.windows, engine.now()).map_err(|opens| Hold::Window { opens })?;
     let mut rolling = engine.rolling.lock().expect("no holder panics");
     if rolling.contains(app) {
         return Ok(());

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use trueup_types::analysis::Expectation;
+use trueup_types::window;
 use trueup_types::{AppName, Label, TargetName};
 
 use crate::field::Rule;
@@ -67,6 +68,8 @@ pub(crate) const POINTER: &Rule = &rule("a JSON pointer", "/errors/rate", PATH_B
 pub(crate) const EXPECTATION: &Rule =
     &rule("what a value is to be", "\"< 0.01\"", WORD_BYTES_MAX, |text| Expectation::from_str(text).map(drop))
         .pattern("^(<|<=|>|>=|==|!=) *[^ ]");
+pub(crate) const CRON: &Rule = &rule("a cron pattern", "0 9 * * MON-FRI", WORD_BYTES_MAX, window::cron);
+pub(crate) const TIME_ZONE: &Rule = &rule("a time zone", "Europe/Berlin", WORD_BYTES_MAX, window::time_zone);
 pub(crate) const ANY_TEXT: &Rule = &rule("text", "v1", WORD_BYTES_MAX, no_nul);
 
 fn named<T: FromStr<Err = trueup_types::NameError>>(text: &str) -> Result<(), String> {

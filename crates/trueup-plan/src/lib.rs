@@ -120,8 +120,18 @@ fn soon(heading: &rollout::Heading, census: &Census<'_>, steps: &[trueup_types::
         wake = Wake::At(now.after(limits::LOOK_AGAIN), WakeReason::LookAgain);
     }
     if let Some(hold) = &heading.hold {
-        let wait = if matches!(hold, Hold::RolloutCap { .. }) { limits::PLACE_AGAIN } else { limits::PERMIT_AGAIN };
-        wake = wake.or(Wake::At(now.after(wait), WakeReason::Permit));
+        let due = match hold {
+            Hold::RolloutCap { .. } => Some(now.after(limits::PLACE_AGAIN)),
+            Hold::Window { opens } => *opens,
+            Hold::PruneBlocked { .. }
+            | Hold::Dependencies(_)
+            | Hold::Dependents(_)
+            | Hold::RouteHeld { .. }
+            | Hold::StoreDegraded
+            | Hold::InDoubt(_)
+            | Hold::DestroyCap { .. } => Some(now.after(limits::PERMIT_AGAIN)),
+        };
+        wake = due.map_or(wake, |due| wake.or(Wake::At(due, WakeReason::Permit)));
     }
     if heading.unsure {
         wake = wake.or(Wake::At(now.after(limits::ANSWER_AGAIN), WakeReason::Bake));

@@ -12,6 +12,7 @@ use crate::name::{AppName, Place, TargetName};
 use crate::policy::Policy;
 use crate::release::{Origin, Release};
 use crate::template::Template;
+use crate::time::Timestamp;
 
 /// The wanted state of one app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -220,6 +221,12 @@ pub enum Hold {
         /// How many are waiting.
         waiting: u32,
     },
+    /// Rollouts may not begin at this time.
+    #[serde(rename_all = "camelCase")]
+    Window {
+        /// When they may; unset where no window ever opens.
+        opens: Option<Timestamp>,
+    },
     /// These are not Ready.
     Dependencies(Vec<AppName>),
     /// These go too, and depend on it.
@@ -249,6 +256,8 @@ impl fmt::Display for Hold {
             Self::PruneBlocked { waiting } => {
                 write!(f, "{waiting} apps vanished at once; `trueup approve prune` lets them go")
             }
+            Self::Window { opens: Some(opens) } => write!(f, "rollouts may begin at {opens}"),
+            Self::Window { opens: None } => f.write_str("rollouts may not begin, and no window ever opens"),
             Self::Dependencies(apps) => {
                 let names: Vec<_> = apps.iter().map(AppName::as_str).collect();
                 write!(f, "not Ready yet: {}", names.join(", "))

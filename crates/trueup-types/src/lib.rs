@@ -27,6 +27,7 @@ pub mod target;
 pub mod template;
 pub mod time;
 pub mod verdict;
+pub mod window;
 
 pub use desired::{Cause, DesiredApp, Doubt, Hold, Inputs, Permits, Placement, Prune, Readiness, Wanted};
 pub use digest::{IntentDigest, ReleaseDigest, TemplateDigest};

@@ -9,6 +9,7 @@ use crate::analysis::Analysis;
 use crate::name::AppName;
 use crate::number::{Percent, Quantity};
 use crate::time::human;
+use crate::window::Window;
 
 /// How an app is brought to a release, and kept there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,9 @@ pub struct Policy {
     /// The steps of a canary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<CanaryStep>,
+    /// When rollouts may begin; always, where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
     /// Apps that are Ready before this one is created or rolled.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub depends_on: BTreeSet<AppName>,

@@ -232,6 +232,13 @@ const ROLLOUT: &[Field] = &[
     Field::new("drain", WAIT, "Unrouted instances finish what they have, at most this long.").or("30s"),
     Field::new("revert", Shape::Word(REVERT), "What follows a failed rollout.").or("auto"),
     Field::new("steps", list(&Shape::Object(STEP), FEW), "The steps of a canary."),
+    Field::new("windows", list(&Shape::Object(WINDOW), FEW), "When rollouts may begin; reverts may at any time."),
+];
+
+const WINDOW: &[Field] = &[
+    Field::new("cron", Shape::Text(rule::CRON), "When it opens.").required(),
+    Field::new("timeZone", Shape::Text(rule::TIME_ZONE), "Where that is said.").or("UTC"),
+    Field::new("duration", TIMEOUT, "How long it stays open.").required(),
 ];
 
 const STRATEGY: &[Word] = &[

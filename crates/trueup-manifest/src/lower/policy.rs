@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use trueup_types::policy::{CanaryStep, History, Policy, RevertMode, Strategy};
 use trueup_types::template::{Restart, RestartPolicy};
+use trueup_types::window::Window;
 use trueup_types::{AppName, Percent, Quantity};
 
 use super::analysis;
 use super::notes::Notes;
-use super::read::{Broken, integer, name, parsed, spelled, truth, word};
+use super::read::{Broken, integer, name, parsed, spelled, text, truth, word};
 use crate::node::View;
 use crate::text::Span;
 use crate::units;
@@ -86,6 +87,7 @@ pub(super) fn lower(spec: View<'_>, standing: &Standing, notes: &mut Notes<'_>) 
             .flatten()
             .unwrap_or(RevertMode::Auto),
         steps: steps(rollout, strategy, notes),
+        windows: windows(rollout.get("windows")),
         depends_on,
         history: history(spec.get("history")),
         suspend: truth(spec.get("suspend")).ok().flatten().unwrap_or(false),
@@ -182,6 +184,16 @@ fn steps(rollout: View<'_>, strategy: Strategy, notes: &mut Notes<'_>) -> Vec<Ca
         notes.error_at_key(view, "manifest::rollout::steps", message, "write `strategy: canary`, or remove them");
     }
     steps
+}
+
+fn windows(view: View<'_>) -> Vec<Window> {
+    let window = |item: View<'_>| {
+        let cron = text(item.get("cron")).ok().flatten()?;
+        let time_zone = text(item.get("timeZone")).ok().flatten().unwrap_or_else(|| "UTC".to_owned());
+        let duration = parsed(item.get("duration"), units::timeout).ok().flatten()?;
+        Some(Window { cron, time_zone, duration })
+    };
+    view.items().filter_map(window).collect()
 }
 
 fn depends_on(view: View<'_>, notes: &mut Notes<'_>) -> (BTreeSet<AppName>, Vec<(AppName, Span)>) {

@@ -121,6 +121,9 @@ fn a_field_is_explained_in_the_words_of_the_schema() {
 
           steps: a list of: a map
             The steps of a canary.
+
+          windows: a list of: a map
+            When rollouts may begin; reverts may at any time.
     "#]]
     .assert_eq(&explain("app.spec.rollout").expect("it is there").to_string());
     expect![[r#"

@@ -205,6 +205,7 @@ fn policy(shape: &Shape) -> Policy {
         bake: BAKE,
         drain: DRAIN,
         revert: shape.revert,
+        windows: Vec::new(),
         steps: shape.steps.iter().map(step).collect(),
         depends_on: BTreeSet::new(),
         history: History { limit: 10, keep_for: Duration::from_secs(7 * 24 * 3_600) },
