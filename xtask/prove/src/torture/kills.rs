@@ -15,8 +15,8 @@ use trueup_seams::{Memory, Store as _};
 use trueup_store::SledStore;
 
 use super::ground::Ground;
-use super::shelf::real;
-use super::writer::{APPS, SETTLE_AT, Told, after, app, daemon_after};
+use super::writer::{APPS, SETTLE_AT, Told, after, app, daemon_after, program};
+use crate::waiting::real;
 
 /// Kills in one state directory, one after the other.
 pub const KILLS: u64 = 10;
@@ -75,8 +75,7 @@ fn rob(state: &Path, belief: &mut Belief, dice: &mut fastrand::Rng) -> String {
 /// Starts a writer, kills it, and answers what it had said.
 fn kill_one(state: &Path, belief: &Belief, bug: Option<Bug>, dice: &mut fastrand::Rng) -> Result<Vec<String>, String> {
     let told = Told { state, done: belief.done, rounds: belief.rounds, bug };
-    let program = std::env::current_exe().map_err(|why| why.to_string())?;
-    let mut child = Command::new(program)
+    let mut child = Command::new(program().map_err(|why| why.to_string())?)
         .args(["--child", &format!("torture-writer:{}", told.word())])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

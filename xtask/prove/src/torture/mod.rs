@@ -1,20 +1,24 @@
 //! Tortures the store: the real one, on a real file system, with sled under it.
 //!
 //! [`kills`] ends a writing process with `kill -9`, [`corrupt`] spoils the files of a store in every way that disks and
-//! people know, and [`disk`] fills the disk. What was acknowledged is there, or its loss is noticed. What a spoilt store
+//! people know, [`disk`] fills the disk, and [`late`] makes writes fail when nobody waits for them. What was acknowledged is there, or its loss is noticed. What a spoilt store
 //! says is handed to a real driver, in the simulated world as the last acknowledged record left it ([`judge`]): no law
 //! breaks, and nothing that is healthy and wanted is destroyed.
 
 mod corrupt;
+mod crowd;
 mod damage;
 mod disk;
 mod ground;
 mod judge;
 mod kills;
+mod late;
 mod shelf;
 mod story;
 mod writer;
+mod written;
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -26,6 +30,9 @@ use corrupt::{Case, Counts, Library};
 use damage::Damage;
 use disk::When;
 use ground::{Ground, Hush};
+use late::Figures;
+
+pub use writer::write_by;
 
 /// The tier.
 pub const TIER: Tier =
@@ -37,6 +44,8 @@ const KILLS: (u64, u64) = (200, 2_000);
 const CORRUPTIONS: (u64, u64) = (2_000, 20_000);
 /// Full disks, likewise.
 const DISKS: (u64, u64) = (60, 600);
+/// Lives in which writes fail late, likewise.
+const LATES: (u64, u64) = (8, 100);
 /// Cases of each way of spoiling for a planted bug.
 const SAMPLE_EACH: u64 = 6;
 /// Lives for one, of several kills each.
@@ -47,7 +56,7 @@ const SAMPLE_DISKS: u64 = 6;
 fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let _hush = Hush::new();
     let ground = Ground::new()?;
-    Ok(vec![killed(effort, &ground), corrupted(effort)?, filled(effort, &ground)?])
+    Ok(vec![killed(effort, &ground), corrupted(effort)?, filled(effort, &ground)?, failed_late(effort, &ground)])
 }
 
 fn killed(effort: &Effort, ground: &Ground) -> Row {
@@ -82,10 +91,7 @@ fn filled(effort: &Effort, ground: &Ground) -> anyhow::Result<Row> {
     let floor = effort.of(DISKS.0, DISKS.1);
     let what = "full-disk points".to_owned();
     if disk::Disk::new(ground)?.is_none() {
-        // CI can mount one; elsewhere the row says that it was left out.
-        let floor = if std::env::var_os("CI").is_some() { floor } else { 0 };
-        let note = "LEFT OUT: this user cannot mount a tmpfs".to_owned();
-        return Ok(Row { what, done: 0, floor, violations: Vec::new(), seconds: 0.0, note });
+        return Ok(left_out(what, floor, "this user cannot mount a tmpfs"));
     }
     let row = workers::each(effort, "full disks", floor, |number| full(ground, number));
     let note = "before a save, while saving, at a start; degraded is said, it heals, nothing acknowledged is lost";
@@ -103,13 +109,43 @@ fn full(ground: &Ground, number: u64) -> Result<u64, Violation> {
     }
 }
 
+/// Lives in which writes fail late.
+fn failed_late(effort: &Effort, ground: &Ground) -> Row {
+    let floor = effort.of(LATES.0, LATES.1);
+    let what = "lives with writes that fail late".to_owned();
+    if !late::can_fail() {
+        return left_out(what, floor, "there is no strace, or this user may not use it");
+    }
+    let all = Mutex::new(Figures::default());
+    let row = workers::each(effort, "late refusals", floor, |number| {
+        let lived = late::life(ground, number);
+        let told = |what| Violation { what, replay: format!("late:{number}") };
+        all.lock().expect("no worker panics").add(lived.map_err(told)?);
+        Ok(1)
+    });
+    let Figures { saved, refused, said } = all.into_inner().expect("no worker panics");
+    let note = format!(
+        "{} stores each; {saved} saves were acknowledged and are all there, {refused} refused, {said} of them said degraded",
+        crowd::STORES
+    );
+    Row { what, floor, note, ..row }
+}
+
+/// A row of what cannot be done here. CI can do all of it, and there it fails.
+fn left_out(what: String, floor: u64, why: &str) -> Row {
+    let note = format!("LEFT OUT: {why}");
+    eprintln!("  {what}: {note}");
+    let floor = if std::env::var_os("CI").is_some() { floor } else { 0 };
+    Row { what, done: 0, floor, violations: Vec::new(), seconds: 0.0, note }
+}
+
 /// A case that was played: what it was about, and how it ended.
 struct Told {
     about: String,
     end: Result<String, String>,
 }
 
-/// Plays one case: `kill:SEED`, `corrupt:KIND:SEED` or `disk:WHEN:SEED`, with a bug planted or without.
+/// Plays one case: `kill:SEED`, `corrupt:KIND:SEED`, `disk:WHEN:SEED` or `late:SEED`, with a bug planted or without.
 ///
 /// The past is written without the bug: what is spoilt is what a sound daemon left.
 fn play(case: &str, bug: Option<Bug>) -> anyhow::Result<Told> {
@@ -142,7 +178,12 @@ fn play(case: &str, bug: Option<Bug>) -> anyhow::Result<Told> {
                 end: done.ok_or_else(|| anyhow::anyhow!("this user cannot mount a tmpfs"))?,
             })
         }
-        _ => anyhow::bail!("`{case}` is none of kill:SEED, corrupt:KIND:SEED, disk:WHEN:SEED"),
+        ["late", seed] => {
+            let seed = seed.parse()?;
+            let end = late::life(&Ground::new()?, seed).map(|figures| format!("{figures:?}"));
+            Ok(Told { about: late::Failures::of(seed).told(), end })
+        }
+        _ => anyhow::bail!("`{case}` is none of kill:SEED, corrupt:KIND:SEED, disk:WHEN:SEED, late:SEED"),
     }
 }
 
@@ -185,8 +226,11 @@ pub fn sample(bug: Option<Bug>) -> Option<Violation> {
     found().unwrap_or_else(|why| Some(itself(why)))
 }
 
-/// The hidden child: `torture-writer:…`.
+/// The hidden children: `torture-writer:…` and `torture-crowd:FOLDER`.
 pub fn child(word: &str) -> anyhow::Result<()> {
-    let word = word.strip_prefix("torture-writer:").ok_or_else(|| anyhow::anyhow!("there is no child `{word}`"))?;
-    writer::write_for_ever(word)
+    match word.split_once(':') {
+        Some(("torture-writer", told)) => writer::write_for_ever(told),
+        Some(("torture-crowd", folder)) => crowd::write_until_told(Path::new(folder)),
+        _ => anyhow::bail!("there is no child `{word}`"),
+    }
 }

@@ -8,6 +8,7 @@ use trueup_store::SledStore;
 
 use super::ground::{Ground, copy};
 use super::story::Past;
+use crate::waiting::real;
 
 /// A past, with its state directory at each moment.
 #[derive(Debug)]
@@ -80,10 +81,4 @@ async fn write(store: &SledStore, before: &Memory, after: &Memory, churn: u32) -
     let known = before.events.last().map_or(0, |event| event.sequence);
     let fresh: Vec<_> = after.events.iter().filter(|event| event.sequence > known).cloned().collect();
     store.append_events(&fresh).await
-}
-
-/// Runs in real time, on this thread.
-pub fn real<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    runtime.expect("a runtime of one thread can be had").block_on(future)
 }

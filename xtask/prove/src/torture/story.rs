@@ -13,6 +13,8 @@ use trueup_sim::{AppSketch, House};
 use trueup_types::policy::Strategy;
 use trueup_types::{AppName, InstanceId};
 
+use crate::waiting::simulated;
+
 /// From one look at the store to the next.
 const GLANCE: Duration = Duration::from_millis(250);
 /// Most moments kept of a past: each costs a copy of the store on the disk.
@@ -245,10 +247,4 @@ fn thinned(moments: Vec<Moment>) -> Vec<Moment> {
     let most = MOMENTS_MAX.min(count).max(1);
     let kept: BTreeSet<usize> = (1..=most).map(|index| index * last / most).collect();
     moments.into_iter().enumerate().filter(|(index, _)| kept.contains(index)).map(|(_, moment)| moment).collect()
-}
-
-/// Runs in simulated time.
-pub fn simulated<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime of one thread can be had").block_on(future)
 }

@@ -4,8 +4,8 @@
 //! the parent can tell from a record which operation it saw last.
 
 use std::io::Write as _;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use trueup_museum::{Bug, Planted};
 use trueup_seams::{DaemonRecord, Store};
@@ -18,7 +18,7 @@ use trueup_types::{
     AppName, Exposure, Generation, Release, ReleaseDigest, Revision, TableGeneration, TargetName, Template, Timestamp,
 };
 
-use super::shelf::real;
+use crate::waiting::real;
 
 /// The apps that are written, all at once.
 pub const APPS: [&str; 3] = ["api", "db", "web"];
@@ -27,6 +27,20 @@ pub const APPS: [&str; 3] = ["api", "db", "web"];
 const FORGET_EVERY: u64 = 9;
 /// The round in which the store is told that every target was seen.
 pub const SETTLE_AT: u64 = 25;
+
+/// The program that is the child, where it is another than this one.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has another program be the child: its own tests are not the proof.
+pub fn write_by(program: PathBuf) {
+    // Whoever said it first said the same.
+    let _ = PROGRAM.set(program);
+}
+
+/// The program that is the child.
+pub fn program() -> std::io::Result<PathBuf> {
+    PROGRAM.get().cloned().map_or_else(std::env::current_exe, Ok)
+}
 
 /// The app of a name.
 pub fn app(name: &str) -> AppName {

@@ -1,6 +1,7 @@
 //! Keeps the corpus of the planner: for each way in which a tick can go, the shortest input that was found to go it.
 //!
-//! `cargo test -p trueup-prove -- --ignored the_corpus_is_grown` looks for ways that no input of it goes yet.
+//! `cargo xtask prove --only fuzz --replay grow` looks for ways that no input of it goes yet, and writes what it finds beside
+//! the rest. What breaks a law meanwhile is told: nothing else would ever make that input again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,12 +13,19 @@ use trueup_types::record::Rollout;
 use trueup_types::verdict::{Stall, State};
 
 use super::{Life, live};
+use crate::fuzz::engine::{Attempts, Target};
 use crate::fuzz::mutate;
+use crate::tier::Violation;
 
 /// Inputs that are tried when the corpus is grown.
 const TRIES: u64 = 200_000;
 /// Tries to make a new one smaller.
 const SMALLER_TRIES: usize = 3_000;
+
+/// Broken laws after which it is given up: one fault is found over and over.
+const FOUND_MAX: usize = 20;
+/// So many instances are many.
+const MANY: u32 = 3;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/planner")
@@ -69,11 +77,13 @@ fn standing(state: &State) -> &'static str {
 /// The way that a tick goes: from which passage to which, by which strategy, and how the app stands then.
 fn way(life: &Life, plan: &Plan) -> String {
     let (from, to) = (passage(&life.record.rollout), passage(&plan.record.rollout));
-    format!("{}-{from}-{to}-{}", strategy(life), standing(&plan.verdict.state))
+    // In a world that is left alone many stand together, and limits count.
+    let many = if life.calm && life.sketch.replicas >= MANY { "-many" } else { "" };
+    format!("{}-{from}-{to}-{}{many}", strategy(life), standing(&plan.verdict.state))
 }
 
 /// The ways that an input goes.
-fn ways(data: &[u8]) -> BTreeSet<String> {
+pub fn ways(data: &[u8]) -> BTreeSet<String> {
     let mut ways = BTreeSet::new();
     live(data, &mut |life, plan| {
         ways.insert(way(life, plan));
@@ -81,59 +91,58 @@ fn ways(data: &[u8]) -> BTreeSet<String> {
     ways
 }
 
-fn kept() -> BTreeMap<String, Vec<u8>> {
-    let entries = std::fs::read_dir(folder()).expect("it is committed").flatten();
-    let named = entries.map(|entry| {
-        let name = entry.file_name().into_string().expect("a plain name");
-        (name, std::fs::read(entry.path()).expect("it can be read"))
+/// The first words of the steps that an input leads to.
+pub fn verbs(data: &[u8]) -> BTreeSet<String> {
+    let mut verbs = BTreeSet::new();
+    live(data, &mut |_, plan| {
+        let steps = plan.steps.iter().map(|step| step.action.to_string());
+        verbs.extend(steps.filter_map(|step| step.split(' ').next().map(str::to_owned)));
+    });
+    verbs
+}
+
+/// The committed inputs, by name.
+///
+/// # Errors
+/// Those of the file system.
+pub fn kept() -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let named = std::fs::read_dir(folder())?.map(|entry| {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok((name, std::fs::read(path)?))
     });
     named.collect()
 }
 
-#[test]
-fn each_input_of_the_corpus_goes_the_way_that_it_is_named_for() {
-    let kept = kept();
-    let found = |name: &str| name.starts_with("found-");
-    for (name, data) in kept.iter().filter(|(name, _)| !found(name)) {
-        assert!(ways(data).contains(name), "{name} goes {:?}", ways(data));
-    }
-    for strategy in ["bluegreen", "rolling", "recreate", "stopfirst"] {
-        for passage in ["idle-underway", "underway-baking", "baking-idle", "baking-reverting", "reverting-idle"] {
-            let way = format!("{strategy}-{passage}-");
-            assert!(kept.keys().any(|name| name.starts_with(&way)), "none goes {way}");
-        }
-    }
-}
-
-#[test]
-fn the_corpus_sees_every_step() {
-    let mut seen = BTreeSet::new();
-    for data in kept().values() {
-        live(data, &mut |_, plan| {
-            let steps = plan.steps.iter().map(|step| step.action.to_string());
-            seen.extend(steps.filter_map(|step| step.split(' ').next().map(str::to_owned)));
-        });
-    }
-    let verbs = ["create", "start", "stop", "remove", "route"].map(str::to_owned);
-    assert!(seen.is_superset(&BTreeSet::from(verbs)), "{seen:?}");
-}
-
-#[test]
-#[ignore = "looks for long, and writes what it finds beside the rest"]
-fn the_corpus_is_grown() {
-    let mut kept = kept();
+/// Looks for inputs that go ways which none of the corpus goes, writes the shortest of each, and answers what was wrong
+/// on the way; an input that broke a law is none of the corpus.
+///
+/// # Errors
+/// Those of the file system.
+pub fn grow(attempts: &Attempts, target: &Target, say: &mut dyn FnMut(String)) -> anyhow::Result<Vec<Violation>> {
+    let kept = kept()?;
     let mut met: BTreeSet<_> = kept.values().flat_map(|data| ways(data)).collect();
-    let mut pool: Vec<_> = kept.values().cloned().collect();
+    let mut pool: Vec<_> = kept.into_values().collect();
+    let mut found = Vec::new();
     for number in 0..TRIES {
         let mut dice = fastrand::Rng::with_seed(number);
         let data = mutate::input(&pool, u64::MAX, &mut dice);
+        if let Err(wrong) = attempts.attempt(target, &data) {
+            found.push(attempts.tell(target, &data, &wrong));
+            if found.len() >= FOUND_MAX {
+                break;
+            }
+            continue;
+        }
         for way in ways(&data) {
             if met.insert(way.clone()) {
-                let smallest = mutate::smallest(&data, |less| ways(less).contains(&way), SMALLER_TRIES);
-                std::fs::write(folder().join(&way), &smallest).expect("the corpus can be written");
+                let goes = |less: &[u8]| attempts.attempt(target, less).is_ok() && ways(less).contains(&way);
+                let smallest = mutate::smallest(&data, goes, SMALLER_TRIES);
+                std::fs::write(folder().join(&way), &smallest)?;
+                say(way);
                 pool.push(data.clone());
-                kept.insert(way, smallest);
             }
         }
     }
+    Ok(found)
 }

@@ -4,8 +4,7 @@
 //! The record is always one that the planner made itself, so it is one that a daemon could hold. What is seen is not: the
 //! planner has to answer lawfully whatever it is shown.
 
-#[cfg(test)]
-mod corpus;
+pub mod corpus;
 mod sight;
 
 use std::collections::BTreeMap;
@@ -18,8 +17,11 @@ use trueup_types::desired::{Cause, DesiredApp, Doubt, Hold, Permits, Prune, Read
 use trueup_types::order::Order;
 use trueup_types::policy::{RevertMode, Strategy};
 use trueup_types::record::{AppRecord, REJECTED_MAX};
+use trueup_types::route::AppRoutes;
 use trueup_types::step::{InstanceStep, Refusal, Step, StepAction, StepOutcome, StepResult, TargetStep};
-use trueup_types::{AppName, Observed, Plan, Quantity, Revision, TargetName, Timestamp, Wake};
+use trueup_types::{
+    AppName, Instance, InstanceId, Observed, Phase, Plan, Quantity, Revision, RouteSight, TargetName, Timestamp, Wake,
+};
 
 /// Most ticks of one input.
 const TICKS_MAX: usize = 24;
@@ -72,13 +74,15 @@ struct Life {
     permits: Permits,
     record: AppRecord,
     now: Timestamp,
+    /// Looks show what the daemon left, and not what no world would show.
+    calm: bool,
 }
 
 impl Life {
     fn new() -> Self {
         let sketch = AppSketch::web("web");
         let wanted = Wanted::Present(sketch.build());
-        Self { sketch, wanted, permits: Permits::all(), record: AppRecord::default(), now: BEGINNING }
+        Self { sketch, wanted, permits: Permits::all(), record: AppRecord::default(), now: BEGINNING, calm: false }
     }
 
     fn desired(&self) -> Option<&DesiredApp> {
@@ -105,6 +109,7 @@ impl Life {
                 };
             }
             5 if bytes.rarely(4) => self.record = AppRecord::default(),
+            6 => self.calm = !self.calm,
             _ => {}
         }
     }
@@ -209,9 +214,43 @@ impl Life {
         let destroys = decided.steps.iter().any(destroys);
         let held = matches!(wanted, Wanted::Held { .. }) || permits.destroy.is_err();
         assert!(!(destroys && held), "law 9: something is destroyed in doubt\n{}", told());
+        assert!(!self.leaves_nobody(observed, decided), "nobody passes, and nobody is asked any more\n{}", told());
         let creates = decided.steps.iter().any(creates);
         assert!(!creates || permits.create.is_ok(), "something is created though nothing may be\n{}", told());
     }
+
+    /// Whether a plan takes out of the routes whoever runs there and puts nobody in, though somebody should always serve.
+    fn leaves_nobody(&self, observed: &Observed, decided: &Plan) -> bool {
+        let (Wanted::Present(desired), RouteSight::Seen(seen)) = (&self.wanted, &observed.routes) else { return false };
+        let (policy, replicas) = (&desired.policy, desired.replicas());
+        // Old and new one by one, in the same place: for a moment there is nobody.
+        let alone = policy.stop_first.is_some() || policy.strategy == Strategy::Recreate;
+        let in_place = replicas == 1 && policy.max_surge.of_rounded_up(1) == 0;
+        let pinned = decided.record.pin.as_ref().and_then(|pin| decided.record.release(pin.to));
+        let older = [pinned, decided.record.current_release()].into_iter().flatten();
+        let routeless =
+            desired.exposure.routes.is_empty() || older.into_iter().any(|one| one.exposure.routes.is_empty());
+        let next = decided.steps.iter().find_map(|step| match &step.action {
+            StepAction::Route { share } => Some(share),
+            StepAction::Target { .. } => None,
+        });
+        // What never was good is left by whoever fails: there is nothing to stand by.
+        let proven = decided.record.current.is_some();
+        let bound = proven && replicas > 0 && !alone && !in_place && !routeless;
+        let Some(next) = next.filter(|_| bound) else { return false };
+        let running = |id: &InstanceId| {
+            let runs = |one: &Instance| one.sighting.id == *id && matches!(one.sighting.phase, Phase::Running { .. });
+            observed.instances.iter().any(runs)
+        };
+        let (before, after) = (backends(&seen.share), backends(next));
+        before.into_iter().any(running) && after.is_empty()
+    }
+}
+
+/// Who is sent anything.
+fn backends(share: &AppRoutes) -> Vec<&InstanceId> {
+    let all = share.entries.iter().flat_map(|entry| &entry.backends);
+    all.filter(|backend| backend.weight > 0).map(|backend| &backend.instance).collect()
 }
 
 fn template(version: &str) -> trueup_types::Template {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use trueup_types::desired::{Doubt, Inputs};
 use trueup_types::observed::{ExitWhy, Incarnation, ProbeFailure, RouteSeen, Sighting};
+use trueup_types::record::Rollout;
 use trueup_types::release::Origin;
 use trueup_types::route::{AppRoutes, Backend, RouteEntry};
 use trueup_types::{
@@ -21,6 +22,9 @@ const INSTANCES_MAX: usize = 6;
 impl Life {
     /// A look at the world that the bytes tell of.
     pub(super) fn look(&self, bytes: &mut Bytes<'_>) -> Observed {
+        if self.calm {
+            return self.left(bytes);
+        }
         let mut names = BTreeSet::new();
         let mut instances: Vec<_> =
             (0..bytes.up_to(u32::try_from(INSTANCES_MAX).expect("few"))).map(|_| self.instance(bytes)).collect();
@@ -35,6 +39,41 @@ impl Life {
         Observed::sorted(self.now, sighted_since, instances, routes)
     }
 
+    /// A look at a world that is as the daemon left it: the release that is good has all of its instances, behind the
+    /// routes, and the one that it goes to has some. How many, and how each release fares, the bytes tell.
+    fn left(&self, bytes: &mut Bytes<'_>) -> Observed {
+        let good = self.record.current.unwrap_or(Revision(1));
+        let to = match self.record.rollout {
+            Rollout::Underway { to, .. } | Rollout::Baking { to, .. } => to,
+            Rollout::Reverting { from, .. } => from,
+            Rollout::Idle => good,
+        };
+        let (mut instances, mut backends) = (Vec::new(), Vec::new());
+        for revision in BTreeSet::from([good, to]) {
+            let known = self.record.release(revision).cloned();
+            let release = known.unwrap_or_else(|| self.release(revision, bytes));
+            let count = if revision == good { self.sketch.replicas } else { bytes.up_to(self.sketch.replicas) };
+            let since = self.before(bytes);
+            let health = health(since, bytes);
+            for ordinal in 0..count {
+                let id = InstanceId::new(&self.sketch.name, revision, Ordinal(ordinal));
+                let phase = Phase::Running { since };
+                let sighting = sighting(id.clone(), &release, phase, since, "life-0".to_owned());
+                if revision == good {
+                    let address = sighting.addresses.values().next().copied();
+                    backends.push(Backend { instance: id, address, weight: 1 });
+                }
+                instances.push(Instance { sighting, target: release.target.clone(), health: health.clone() });
+            }
+        }
+        let mut share = AppRoutes::none(&self.sketch.name);
+        if !self.sketch.exposure.routes.is_empty() {
+            share.entries.push(RouteEntry { host: "web.localhost".to_owned(), path: "/".to_owned(), backends });
+        }
+        let routes = RouteSight::Seen(RouteSeen { share, in_flight: BTreeMap::new() });
+        Observed { at: self.now, sighted_since: BEGINNING, instances, tasks: Vec::new(), routes }
+    }
+
     fn instance(&self, bytes: &mut Bytes<'_>) -> Instance {
         // Mostly of the newest releases, which matter most.
         let newest = self.record.highest.0;
@@ -46,17 +85,8 @@ impl Life {
         let phase = phase(since, bytes);
         let health = health(since, bytes);
         let life = format!("life-{}", bytes.up_to(3));
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000));
-        let sighting = Sighting {
-            id,
-            incarnation: Incarnation(life.into()),
-            release: release.digest,
-            place: Place::here(),
-            phase,
-            addresses: release.template.ports.iter().map(|port| (port.name.clone(), address)).collect(),
-            created: since,
-            template: (!bytes.rarely(6)).then(|| Arc::clone(&release)),
-        };
+        let mut sighting = sighting(id, &release, phase, since, life);
+        sighting.template = sighting.template.filter(|_| !bytes.rarely(6));
         let target = if bytes.rarely(8) { target_of(bytes) } else { release.target.clone() };
         Instance { sighting, target, health }
     }
@@ -95,6 +125,21 @@ impl Life {
             share.entries.push(RouteEntry { host: "web.localhost".to_owned(), path: "/".to_owned(), backends });
         }
         RouteSeen { share, in_flight }
+    }
+}
+
+/// An instance of a release as its target shows it.
+fn sighting(id: InstanceId, release: &Arc<Release>, phase: Phase, since: Timestamp, life: String) -> Sighting {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000));
+    Sighting {
+        id,
+        incarnation: Incarnation(life.into()),
+        release: release.digest,
+        place: Place::here(),
+        phase,
+        addresses: release.template.ports.iter().map(|port| (port.name.clone(), address)).collect(),
+        created: since,
+        template: Some(Arc::clone(release)),
     }
 }
 

@@ -12,12 +12,12 @@ use trueup_types::{OwnerId, TableGeneration};
 
 use super::Told;
 use super::stage::sure;
+use crate::waiting::real;
 
 /// Longest that an edge may take to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub fn an_older_table_is_refused() -> Told {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| why.to_string())?;
     let dir = tempfile::tempdir().map_err(|why| why.to_string())?;
     let owner = OwnerId::new("story").expect("a literal name");
     let config = EdgeConfig {
@@ -35,7 +35,7 @@ pub fn an_older_table_is_refused() -> Told {
     });
     let client = EdgeClient::new(dir.path().to_owned(), owner.clone());
     let table = |generation| RouteTable { owner: owner.clone(), generation: TableGeneration(generation), apps: vec![] };
-    let outcome = runtime.block_on(async {
+    let outcome = real(async {
         let begun = Instant::now();
         while client.apply(&table(5)).await != StepOutcome::Done {
             sure(begun.elapsed() < PATIENCE, "the edge does not take a first table")?;

@@ -15,6 +15,7 @@ use trueup_types::{Place, Timestamp};
 
 use super::Told;
 use super::stage::sure;
+use crate::waiting::real;
 
 pub fn a_step_of_the_wall_clock_moves_nothing() -> Told {
     let anchor = Timestamp::from_millis(1_234);
@@ -60,8 +61,7 @@ impl Clock for Still {
 }
 
 pub fn half_a_target_is_not_a_target() -> Told {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| why.to_string())?;
     let target = Target::new(TargetSpec::local(), Arc::new(Halved), None);
-    let sight = runtime.block_on(target.sight(0, &Epoch::default(), &Still));
+    let sight = real(target.sight(0, &Epoch::default(), &Still));
     sure(sight.apps.is_err(), "a listing without one of its places is taken for the whole")
 }

@@ -12,6 +12,7 @@ use trueup_source::{DirectorySource, FileOutcome, Reader, Resolved, SourceConfig
 
 use super::Told;
 use super::stage::{name, sure};
+use crate::waiting::real;
 
 /// Short, so that the stories are.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -104,8 +105,7 @@ fn on_a_directory(
     lay: impl FnOnce(&Path) -> std::io::Result<()>,
     story: impl AsyncFnOnce(&Bed) -> Told,
 ) -> Told {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| why.to_string())?;
-    runtime.block_on(async {
+    real(async {
         let dir = tempfile::tempdir().map_err(|why| why.to_string())?;
         let root = dir.path().join("manifests");
         std::fs::create_dir(&root).and_then(|()| lay(&root)).map_err(|why| why.to_string())?;

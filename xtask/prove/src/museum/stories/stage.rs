@@ -3,6 +3,7 @@
 //! Whoever waits here is told at once when a law of the world is broken or a plan breaks one. Time is simulated.
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use trueup_types::verdict::{Stall, State};
 use trueup_types::{AppName, InstanceId, TargetName, Timestamp};
 
 use super::Told;
+use crate::waiting::simulated;
 
 /// Longer than a rollout, its deadlines and a revert take together.
 pub const PATIENCE: Duration = Duration::from_secs(1_200);
@@ -30,8 +32,7 @@ pub struct Stage {
 
 /// Plays a story in a house whose time is paused; at its end the laws are asked once more.
 pub fn in_a_house(story: impl AsyncFnOnce(&mut Stage) -> Told) -> Told {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    runtime.map_err(|why| why.to_string())?.block_on(async {
+    simulated(async {
         let mut stage = Stage { house: House::new(), wanted: Vec::new(), awake: false };
         story(&mut stage).await?;
         stage.lawful()
@@ -132,7 +133,7 @@ impl Stage {
 
     /// Waits until something holds.
     pub async fn until(&self, what: &str, patience: Duration, holds: impl Fn(&Self) -> bool) -> Told {
-        self.watch(patience, |stage| if holds(stage) { Some(Ok(())) } else { None })
+        self.watch(patience, &|stage| if holds(stage) { Some(Ok(())) } else { None })
             .await
             .unwrap_or_else(|| Err(format!("not within {} s: {what}\n{}", patience.as_secs(), self.house.story())))
     }
@@ -140,11 +141,19 @@ impl Stage {
     /// Watches for so long that something holds all the while.
     pub async fn all_the_while(&self, what: &str, time: Duration, holds: impl Fn(&Self) -> bool) -> Told {
         let broken = |stage: &Self| format!("it does not hold: {what}\n{}", stage.house.story());
-        self.watch(time, |stage| if holds(stage) { None } else { Some(Err(broken(stage))) }).await.unwrap_or(Ok(()))
+        self.watch(time, &|stage| if holds(stage) { None } else { Some(Err(broken(stage))) }).await.unwrap_or(Ok(()))
     }
 
     /// Looks again and again, until an answer or the end of its patience.
-    async fn watch(&self, patience: Duration, ask: impl Fn(&Self) -> Option<Told>) -> Option<Told> {
+    fn watch<'a>(
+        &'a self,
+        patience: Duration,
+        ask: &'a dyn Fn(&Self) -> Option<Told>,
+    ) -> Pin<Box<dyn Future<Output = Option<Told>> + 'a>> {
+        Box::pin(self.watched(patience, ask))
+    }
+
+    async fn watched(&self, patience: Duration, ask: &dyn Fn(&Self) -> Option<Told>) -> Option<Told> {
         let begun = tokio::time::Instant::now();
         loop {
             self.remind();

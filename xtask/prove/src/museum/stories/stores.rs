@@ -11,14 +11,10 @@ use trueup_types::{Generation, Release, ReleaseDigest, Revision};
 
 use super::Told;
 use super::stage::{name, sure};
+use crate::waiting::real;
 
 /// Apps of which records are kept: enough for several pages.
 const APPS: u64 = 40;
-
-fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| why.to_string())?;
-    Ok(runtime.block_on(future))
-}
 
 fn record(generation: u64) -> AppRecord {
     let desired = AppSketch::web("web").build();
@@ -47,14 +43,14 @@ fn save(store: &SledStore, generation: u64) -> Told {
         for release in record.releases.values_mut() {
             Arc::make_mut(release).app = app.clone();
         }
-        wait(store.save(&app, &record))?.map_err(|why| why.to_string())?;
+        real(store.save(&app, &record)).map_err(|why| why.to_string())?;
     }
     Ok(())
 }
 
 fn load(state: &Path) -> Result<Memory, String> {
     let store = SledStore::open(state).map_err(|why| why.to_string())?;
-    wait(store.load())?.map_err(|why| why.to_string())
+    real(store.load()).map_err(|why| why.to_string())
 }
 
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
@@ -109,7 +105,7 @@ pub fn a_loss_is_said_until_it_is_settled() -> Told {
     sure(load(dir.path())?.rebuilt.is_some(), "the loss of the store is not said")?;
     sure(load(dir.path())?.rebuilt.is_some(), "the loss is not said any more after one restart")?;
     let store = SledStore::open(dir.path()).map_err(|why| why.to_string())?;
-    wait(store.settled())?.map_err(|why| why.to_string())?;
+    real(store.settled()).map_err(|why| why.to_string())?;
     drop(store);
     sure(load(dir.path())?.rebuilt.is_none(), "the loss is said though it is settled")
 }

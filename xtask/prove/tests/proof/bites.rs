@@ -1,0 +1,45 @@
+//! Each tier bites: with a bug planted it finds something wrong, though it knows nothing of bugs.
+//!
+//! Of each tier those bugs that are its own matter; the museum's page has all that every tier meets.
+
+use trueup_museum::Bug;
+use trueup_prove::{fuzz, model, museum::catcher, operations, torture};
+
+/// The bugs of which a tier's sample finds nothing.
+fn missed(tier: &str, bugs: &[Bug]) -> Vec<&'static str> {
+    let catcher = catcher::named(tier).expect("it is a tier that catches");
+    bugs.iter().filter(|bug| catcher.ask(Some(**bug)).is_none()).map(|bug| bug.name()).collect()
+}
+
+#[test]
+fn the_model_finds_what_breaks_the_planner() {
+    let bugs = [Bug::RetriesRejected, Bug::PromotesUnbaked, Bug::StopsRouted, Bug::CountsTheDark];
+    assert_eq!(missed(model::TIER.name, &bugs), Vec::<&str>::new());
+}
+
+#[test]
+fn operations_find_what_breaks_a_rollout() {
+    let bugs = [Bug::IgnoresSuspend, Bug::RevertReplacesHealthy, Bug::RetriesRejected];
+    assert_eq!(missed(operations::TIER.name, &bugs), Vec::<&str>::new());
+}
+
+#[test]
+fn torture_finds_what_breaks_the_store() {
+    // Its writing child is the program, which these tests are not.
+    torture::write_by(env!("CARGO_BIN_EXE_trueup-prove").into());
+    let bugs = [Bug::BelievesOldStore, Bug::AcknowledgesUnwritten, Bug::TellsLossOnce];
+    assert_eq!(missed(torture::TIER.name, &bugs), Vec::<&str>::new());
+}
+
+#[test]
+fn fuzzing_finds_what_breaks_the_planner() {
+    let bugs = [
+        Bug::StopsRouted,
+        Bug::RevertsTwice,
+        Bug::TrustsListingOrder,
+        Bug::IgnoresUpdateLimits,
+        Bug::SurgesUnbounded,
+        Bug::UnroutesEverybody,
+    ];
+    assert_eq!(missed(fuzz::TIER.name, &bugs), Vec::<&str>::new());
+}
