@@ -14,6 +14,40 @@ fn git(bench: &Bench, words: &[&str]) {
 }
 
 #[test]
+fn a_plan_that_was_shown_is_done_and_no_other() {
+    let bench = Bench::new();
+    let config = bench.config_dir();
+    let config = config.to_str().expect("a path of text");
+    bench.write(&DemoApp::new("web", "v1").rollout("bake", "300ms"));
+    let (code, shown, talk) = bench.ask(&["plan", config, "-o", "json"]);
+    assert_eq!(code, 1, "{talk}");
+    let plan = bench.path("plan.json");
+    std::fs::write(&plan, &shown).expect("it is written");
+    let plan = plan.to_str().expect("a path of text");
+    let listen = bench.listen.to_string();
+    let once = ["run", config, "--once", "--listen", &listen, "--plan", plan];
+
+    bench.write(&DemoApp::new("web", "v2").rollout("bake", "300ms"));
+    let (code, _, talk) = bench.ask(&once);
+    assert_eq!(code, 1, "{talk}");
+    assert!(talk.contains("nothing is done: app/web would not become what"), "{talk}");
+    let (_, said, _) = bench.ask(&["plan", config]);
+    assert!(said.contains("+ app/web is created"), "nothing was done: {said}");
+
+    bench.write(&DemoApp::new("web", "v1").rollout("bake", "300ms"));
+    let (code, said, talk) = bench.ask(&once);
+    assert_eq!((code, said.trim()), (0, "app/web Ready"), "{talk}");
+    let (code, _, talk) = bench.ask(&once);
+    assert_eq!(code, 1, "what is done already is another plan: {talk}");
+    let (code, _, _) = bench.ask(&["down", "--yes"]);
+    assert_eq!(code, 1, "no daemon is left to take it down");
+    let daemon = Daemon::start(&bench);
+    let (code, _, talk) = bench.ask(&["down", "--yes"]);
+    assert_eq!(code, 0, "{talk}");
+    daemon.terminate();
+}
+
+#[test]
 fn two_versions_of_a_directory_are_compared_without_a_daemon() {
     let bench = Bench::new();
     let config = bench.config_dir();

@@ -85,6 +85,7 @@ fn desired(app: &str, command: &str, route: Option<&str>) -> Arc<DesiredApp> {
         drain: wait,
         revert: RevertMode::Auto,
         steps: Vec::new(),
+        windows: Vec::new(),
         depends_on: BTreeSet::new(),
         history: History { limit: 10, keep_for: wait },
         suspend: false,

@@ -126,6 +126,9 @@ pub(crate) struct Run {
     /// Converge, print how it went, and leave: exit codes as those of `wait`
     #[arg(long)]
     pub once: bool,
+    /// Do only what this plan shows, as `plan -o json` wrote it; refuse where it would be something else by now
+    #[arg(long, value_name = "FILE", requires = "once")]
+    pub plan: Option<PathBuf>,
     /// From one routine look at everything to the next
     #[arg(long, default_value = "30s", value_parser = duration, value_name = "DURATION")]
     pub resync: Duration,

@@ -2,20 +2,23 @@
 //!
 //! Beside a running daemon it asks that one through the socket; alone it looks for itself, without a lock, and changes
 //! nothing. With `--against` it compares two versions of the manifests instead ([`against`]); [`markdown`] spells a
-//! plan for a pull request.
+//! plan for a pull request, and [`pinned`] holds `run --once` to one that was shown.
 
 mod against;
 mod markdown;
+pub(crate) mod pinned;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
 use trueup_manifest::field_diff;
 use trueup_seams::{AppPreview, Change};
 use trueup_server::{ClientError, ControlClient};
-use trueup_types::Task;
 use trueup_types::desired::DesiredApp;
+use trueup_types::{TargetName, TargetSpec, Task};
 
 use crate::cli::{Format, Places, PlanArgs};
 use crate::run::alone;
@@ -34,7 +37,7 @@ pub(crate) async fn run(places: &Places, asked: &PlanArgs) -> ExitCode {
             let changes: Vec<_> = previews.iter().filter(|preview| shown(preview)).collect();
             match asked.output {
                 Format::Text => print(&changes),
-                Format::Json => out(&objects(&changes)),
+                Format::Json => out(&serde_json::to_string_pretty(&objects(&changes)).unwrap_or_default()),
                 Format::Markdown => out(&markdown::spelled(&changes)),
             }
             let any = changes.iter().any(|preview| preview.change != Change::None);
@@ -51,20 +54,24 @@ async fn preview(places: &Places, asked: &PlanArgs) -> anyhow::Result<Vec<AppPre
     if let Some(revision) = &asked.against {
         return against::previews(&asked.dir, revision);
     }
-    let directory = manifests::read(&asked.dir)?;
-    for diagnostic in directory.diagnostics() {
-        say(&format!("{:?}", miette::Report::new(diagnostic.clone())));
-    }
-    anyhow::ensure!(directory.errors() == 0, "{} errors; nothing can be planned", directory.errors());
-    let targets = directory.resolution.targets;
-    let apps = directory.resolution.apps.into_values();
-    let wanted: Vec<DesiredApp> = apps.map(|app| DesiredApp::clone(&app.desired)).collect();
+    let (targets, wanted) = wanted(&asked.dir)?;
     let state_dir = config::state_dir(places);
     match ControlClient::new(&state_dir)?.preview(&wanted).await {
         Ok(previews) => Ok(previews),
         Err(ClientError::NoDaemon { .. }) => alone::preview(&state_dir, &asked.owner, targets, wanted).await,
         Err(error) => Err(error.into()),
     }
+}
+
+/// What a directory of manifests wants, and where.
+fn wanted(dir: &Path) -> anyhow::Result<(BTreeMap<TargetName, TargetSpec>, Vec<DesiredApp>)> {
+    let directory = manifests::read(dir)?;
+    for diagnostic in directory.diagnostics() {
+        say(&format!("{:?}", miette::Report::new(diagnostic.clone())));
+    }
+    anyhow::ensure!(directory.errors() == 0, "{} errors; nothing can be planned", directory.errors());
+    let apps = directory.resolution.apps.into_values();
+    Ok((directory.resolution.targets, apps.map(|app| DesiredApp::clone(&app.desired)).collect()))
 }
 
 /// What does not change and has nothing to say is left out.
@@ -155,8 +162,8 @@ fn summary(changes: &[&AppPreview]) -> String {
     format!("Plan: {create} to create, {roll} to roll, {adjust} to adjust, {repair} to repair, {remove} to remove.")
 }
 
-fn objects(changes: &[&AppPreview]) -> String {
-    let all: Vec<_> = changes
+fn objects(changes: &[&AppPreview]) -> serde_json::Value {
+    let all = changes
         .iter()
         .map(|preview| {
             let fields = field_diff(preview.before.as_ref(), preview.after.as_ref());
@@ -179,7 +186,6 @@ fn objects(changes: &[&AppPreview]) -> String {
                 "notes": preview.notes,
                 "steps": preview.steps,
             })
-        })
-        .collect();
-    serde_json::to_string_pretty(&all).unwrap_or_default()
+        });
+    all.collect()
 }

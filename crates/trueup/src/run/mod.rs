@@ -24,13 +24,16 @@ pub(crate) use wiring::OURSELVES;
 
 use crate::cli::{Places, Run};
 use crate::terminal::{interactive, say};
-use crate::{config, terminal};
+use crate::{config, plan, terminal};
 
 /// Runs the daemon to its end.
 pub(crate) async fn run(places: &Places, asked: &Run) -> anyhow::Result<ExitCode> {
     let asked = &options::with_config(asked)?;
     let state_dir = config::state_dir(places);
     let _lock = lock::take(&state_dir)?;
+    if let Some(file) = &asked.plan {
+        plan::pinned::hold(file, &asked.dir, &asked.owner, &state_dir).await?;
+    }
     let files = wiring::raise_open_files();
     let house = wiring::House::build(places, asked, &state_dir, files).await?;
     let leave = CancellationToken::new();

@@ -25,6 +25,7 @@ pub(crate) fn with_config(asked: &Run) -> anyhow::Result<Run> {
         dir: asked.dir.clone(),
         listen: asked.listen.clone(),
         once: asked.once,
+        plan: asked.plan.clone(),
         resync: asked.resync,
         settle: asked.settle,
         owner: asked.owner.clone(),
