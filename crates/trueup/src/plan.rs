@@ -163,29 +163,27 @@ fn summary(changes: &[&AppPreview]) -> String {
 }
 
 fn objects(changes: &[&AppPreview]) -> serde_json::Value {
-    let all = changes
-        .iter()
-        .map(|preview| {
-            let fields = field_diff(preview.before.as_ref(), preview.after.as_ref());
-            let fields: Vec<_> = fields
-                .iter()
-                .map(|field| json!({"path": field.path, "before": field.before, "after": field.after}))
-                .collect();
-            json!({
-                "app": preview.app,
-                "change": preview.change,
-                "fields": fields,
-                "effect": {
-                    "create": preview.create,
-                    "replace": preview.replace,
-                    "restart": preview.restart,
-                    "remove": preview.remove,
-                    "downtime": preview.downtime,
-                },
-                "hooks": hooks(preview),
-                "notes": preview.notes,
-                "steps": preview.steps,
-            })
-        });
+    let all = changes.iter().map(|preview| {
+        let fields = field_diff(preview.before.as_ref(), preview.after.as_ref());
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|field| json!({"path": field.path, "before": field.before, "after": field.after}))
+            .collect();
+        json!({
+            "app": preview.app,
+            "change": preview.change,
+            "fields": fields,
+            "effect": {
+                "create": preview.create,
+                "replace": preview.replace,
+                "restart": preview.restart,
+                "remove": preview.remove,
+                "downtime": preview.downtime,
+            },
+            "hooks": hooks(preview),
+            "notes": preview.notes,
+            "steps": preview.steps,
+        })
+    });
     all.collect()
 }
