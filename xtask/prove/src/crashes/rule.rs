@@ -15,7 +15,8 @@
 //!    that lives is left over.) What dies of a bad release, and how often it is started again, is its own affair.
 //!    An old one that went and is still there when the way leads back is started again rather than made anew: what is
 //!    saved in creates may be spent on such starts. And one that had been told to go when the daemon died may be found to
-//!    be needed by the next, since its successors died meanwhile: each such one may be started once.
+//!    be needed by the next, since its successors died meanwhile: each such one may be started once. And what dies by itself
+//!    may do so while the old one that it replaces is on its way out, which is then raised: once for each such death.
 //! 3. What an overtaken act had stopped already may be started again by the next.
 //! 4. A store that lost something, and says so, may have forgotten which release was under way, or found bad: that one
 //!    is left and tried once more for each loss, at most: the instances of the good one that had gone already are made
@@ -140,7 +141,8 @@ fn too_often(undisturbed: &Outcome, here: &Outcome, script: &Script, again: u32)
         let overtaken = if script.races { before.sum(app, "stop", ALL) } else { 0 };
         let saved = creates.saturating_sub(made);
         let raised = here.down.get(app).copied().unwrap_or(0);
-        let most = starts + again * creates + overtaken + saved + raised;
+        let died = after.sum(app, "create", &[Nature::Mortal]) + after.sum(app, "start", &[Nature::Mortal]);
+        let most = starts + again * creates + overtaken + saved + raised + died;
         if started > most {
             wrong
                 .push(format!("starts of what is good of {app}: undisturbed {starts}, at most {most}, here {started}"));
