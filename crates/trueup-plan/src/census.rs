@@ -72,6 +72,8 @@ pub(crate) struct Member<'a> {
     pub vigour: Vigour,
     /// Whether the live table sends it anything.
     pub routed: bool,
+    /// How much, relative to the others; the most of any way in.
+    pub weight: u32,
     /// Whether the live table names it at all, be it only on standby.
     pub listed: bool,
     /// Requests in flight.
@@ -119,7 +121,7 @@ impl<'a> Census<'a> {
             .instances
             .iter()
             .map(|one| {
-                let (routed, listed, in_flight) = traffic(&observed.routes, &one.sighting.id);
+                let (weight, listed, in_flight) = traffic(&observed.routes, one, has_twin(observed, one));
                 let since = observed.sighted_since;
                 let role = role(one);
                 let release = match role {
@@ -128,7 +130,7 @@ impl<'a> Census<'a> {
                     Role::Stale => one.sighting.template.as_deref(),
                 };
                 let vigour = vigour(one, release, min_healthy, since, now);
-                Member { seen: one, role, vigour, routed, listed, in_flight }
+                Member { seen: one, role, vigour, routed: weight > 0, weight, listed, in_flight }
             })
             .collect();
         Self { members }
@@ -152,13 +154,30 @@ pub(crate) fn belongs(one: &Instance, release: &Release) -> bool {
         && one.target == release.target
 }
 
-fn traffic(routes: &RouteSight, id: &InstanceId) -> (bool, bool, u32) {
-    match routes {
-        RouteSight::Seen(seen) => {
-            (seen.share.routes_to(id), seen.share.lists(id), seen.in_flight.get(id).copied().unwrap_or(0))
-        }
-        RouteSight::Unknown(_) => (false, false, 0),
+/// Whether another of the same name is on another target: memory was lost while that one was out of sight.
+fn has_twin(observed: &Observed, one: &Instance) -> bool {
+    let id = &one.sighting.id;
+    // They lie side by side, in name order.
+    let from = observed.instances.partition_point(|other| other.sighting.id < *id);
+    observed.instances[from..]
+        .iter()
+        .take_while(|other| other.sighting.id == *id)
+        .any(|other| other.target != one.target)
+}
+
+/// A table knows names; of twins the address says which of them is meant.
+fn traffic(routes: &RouteSight, one: &Instance, twin: bool) -> (u32, bool, u32) {
+    let id = &one.sighting.id;
+    let RouteSight::Seen(seen) = routes else { return (0, false, 0) };
+    let in_flight = seen.in_flight.get(id).copied().unwrap_or(0);
+    if !twin {
+        return (seen.share.weight_of(id), seen.share.lists(id), in_flight);
     }
+    let here = |address| one.sighting.addresses.values().any(|one| *one == address);
+    let backends = seen.share.entries.iter().flat_map(|entry| &entry.backends);
+    let ours = backends.filter(|backend| backend.instance == *id && backend.address.is_none_or(here));
+    let weight = ours.map(|backend| backend.weight).max();
+    (weight.unwrap_or(0), weight.is_some(), in_flight)
 }
 
 fn vigour(

@@ -152,7 +152,8 @@ fn made_room(member: &Member<'_>) -> bool {
     matches!(member.exited(), Some((_, _, ExitWhy::Asked)))
 }
 
-/// The ones of other releases that are healthy, as far as anybody knows, and go only when enough others pass.
+/// The ones of other releases that are healthy, as far as anybody knows, and go only when enough others pass; on the way
+/// back only until it is known how those do that serve.
 fn healthy_still(
     desired: &DesiredApp,
     heading: &Heading,
@@ -163,9 +164,8 @@ fn healthy_still(
 ) -> Vec<Key> {
     match heading.mode {
         Mode::Rolling | Mode::Baking | Mode::Steady if !heading.rejected => {}
-        Mode::Rolling | Mode::Baking | Mode::Steady | Mode::Reverting | Mode::Fallen | Mode::Held | Mode::Empty => {
-            return Vec::new();
-        }
+        Mode::Reverting => {}
+        Mode::Rolling | Mode::Baking | Mode::Steady | Mode::Fallen | Mode::Held | Mode::Empty => return Vec::new(),
     }
     let stays = |member: &&Member<'_>| serving.contains(&key(member)) || needed.contains(&key(member));
     let there = census.members.iter().filter(|member| member.vigour.passes()).filter(stays).count();
@@ -174,6 +174,9 @@ fn healthy_still(
     let others = census.members.iter().filter(|member| member.role != Role::Fresh);
     // A daemon that has just begun knows the health of none: what may be healthy stays until that of the rest is known.
     let unsure = census.members.iter().filter(stays).any(|member| member.vigour == Vigour::Unknown);
+    if heading.mode == Mode::Reverting && !unsure {
+        return Vec::new();
+    }
     let may_pass = |vigour: Vigour| vigour.passes() || (unsure && vigour == Vigour::Unknown);
     let wanted_here = |member: &Member<'_>| unsure || will_serve(member);
     let healthy = others.filter(|member| may_pass(member.vigour) && !stays(member) && wanted_here(member));
@@ -181,7 +184,7 @@ fn healthy_still(
 }
 
 /// Those of a held rollout that keep the good release from its number, or from a replacement of what fails of it; the
-/// newest stay longest, for a person to look at.
+/// newest stay longest, for a person to look at, and what may pass until it is known how those do that serve.
 fn in_the_way(desired: &DesiredApp, census: &Census<'_>, serving: &BTreeSet<Key>, extra: u32) -> Vec<Key> {
     let replicas = desired.replicas();
     let there = census.count(Role::Fresh, |vigour| vigour.runs() || vigour == Vigour::Completed);
@@ -189,8 +192,10 @@ fn in_the_way(desired: &DesiredApp, census: &Census<'_>, serving: &BTreeSet<Key>
         + census.count(Role::Stale, |vigour| vigour == Vigour::Going);
     let short = (replicas + extra).saturating_sub(there).saturating_sub(coming);
     let short = usize::try_from(short).unwrap_or(usize::MAX);
+    let unsure = census.members.iter().any(|one| one.vigour == Vigour::Unknown && serving.contains(&key(one)));
+    let stays = |vigour: Vigour| unsure && (vigour.passes() || vigour == Vigour::Unknown);
     let held = census.of(Role::Stale).filter(|member| member.vigour.runs() && !serving.contains(&key(member)));
-    held.take(short).map(key).collect()
+    held.filter(|member| !stays(member.vigour)).take(short).map(key).collect()
 }
 
 /// Notes since when each leaving one has been out of the live table; a table that is not seen says nothing.

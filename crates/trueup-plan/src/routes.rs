@@ -93,7 +93,11 @@ impl<'c, 'a> Choice<'c, 'a> {
         if chosen.is_empty() && self.wanted > self.room && !planted(Bug::UnroutesEverybody) {
             // Where two never run side by side some make room all the same: else nothing better could ever come.
             let most = if self.room == 0 { usize::MAX } else { self.wanted - self.room };
-            chosen.extend(self.staying(role).into_iter().take(most));
+            let (failing, others): (Vec<_>, Vec<_>) =
+                self.staying(role).into_iter().partition(|member| member.vigour == Vigour::Failing);
+            // One too many of those that surely fail only keeps out what may pass.
+            let number = self.wanted.saturating_sub(others.len());
+            chosen.extend(others.into_iter().chain(failing.into_iter().take(number)).take(most));
         }
         chosen
     }
@@ -147,7 +151,15 @@ impl<'c, 'a> Choice<'c, 'a> {
             return self.shared_by(weight, &steady);
         }
         if surge.keeps_old {
-            let shift = steady.len() >= self.wanted || !old_serves;
+            let shift = self.shifts(&steady) || !old_serves;
+            if !shift && self.mixed_in_doubt() {
+                return self
+                    .census
+                    .members
+                    .iter()
+                    .filter(|member| self.serves(member) && self.eligible(member))
+                    .collect();
+            }
             return self.prefer(if shift { Role::Fresh } else { Role::Kept }, Eagerness::Steady);
         }
         let room = usize::try_from(surge.room(self.census, desired.replicas())).unwrap_or(usize::MAX);
@@ -157,6 +169,22 @@ impl<'c, 'a> Choice<'c, 'a> {
             return self.one_by_one(steady, 0);
         }
         chosen
+    }
+
+    /// Whether the new ones are to get everything: they are proven, and by more than their routes where the good ones
+    /// are routed beside them, as in a canary whose steps nobody remembers.
+    fn shifts(&self, proven: &[&Member<'_>]) -> bool {
+        let beside = self.census.of(Role::Kept).any(|member| member.routed && self.eligible(member));
+        let steady = |member: &&&Member<'_>| matches!(member.vigour, Vigour::Steady | Vigour::Completed);
+        proven.iter().filter(|member| !beside || steady(member)).count() >= self.wanted
+    }
+
+    /// Whether old and new ones are routed side by side, and nobody knows how the old ones do: all of them stay.
+    fn mixed_in_doubt(&self) -> bool {
+        let old = || self.census.of(Role::Kept).filter(|member| member.routed && self.eligible(member));
+        old().next().is_some()
+            && !old().any(|member| certain(member))
+            && self.census.of(Role::Fresh).any(|member| member.routed && self.eligible(member))
     }
 
     /// The new ones that are proven, and old ones to make up the number, but for so many that make room.
@@ -235,6 +263,17 @@ fn count<'m, 'a: 'm>(members: impl Iterator<Item = &'m Member<'a>>) -> u32 {
     u32::try_from(members.count()).unwrap_or(u32::MAX)
 }
 
+/// Whether old and new ones serve beside each other, none remembers by which weights, and it is not known how the old
+/// ones do: then each keeps what it has.
+fn is_in_doubt(heading: &Heading, census: &Census<'_>, serving: &BTreeSet<Key>) -> bool {
+    let of = |role| census.of(role).filter(|member| serving.contains(&key(member)));
+    heading.mode == Mode::Rolling
+        && heading.weight.is_none()
+        && of(Role::Fresh).next().is_some()
+        && of(Role::Kept).any(|member| !certain(member))
+        && [Role::Fresh, Role::Kept, Role::Stale].into_iter().flat_map(of).all(|member| member.routed)
+}
+
 /// The app's share of the route table.
 pub(crate) fn share(
     desired: &DesiredApp,
@@ -248,8 +287,13 @@ pub(crate) fn share(
     let others = count(census.members.iter().filter(serves)) - fresh;
     let shared = heading.weight.filter(|_| fresh > 0 && others > 0);
     let (ours, theirs) = shared.map_or((1, 1), |weight| canary::weights(weight, fresh, others));
-    let members = census.members.iter().filter(serves);
-    let members = members.map(|member| (member, if member.role == Role::Fresh { ours } else { theirs }));
+    let in_doubt = Surge::of(desired).keeps_old && is_in_doubt(heading, census, serving);
+    let weight = |member: &Member<'_>| match member.role {
+        Role::Fresh | Role::Kept | Role::Stale if in_doubt => member.weight,
+        Role::Fresh => ours,
+        Role::Kept | Role::Stale => theirs,
+    };
+    let members = census.members.iter().filter(serves).map(|member| (member, weight(member)));
     let standby = standby(desired, heading, census, serving, leaving).map(|member| (member, 0));
     let members: Vec<_> = members.chain(standby).collect();
     let entries = exposure(desired, heading, census).routes.iter().map(|route| RouteEntry {

@@ -34,7 +34,14 @@ impl AppRoutes {
     /// Whether any entry sends anything to `instance`.
     #[must_use]
     pub fn routes_to(&self, instance: &InstanceId) -> bool {
-        self.entries.iter().any(|entry| entry.backends.iter().any(|b| b.instance == *instance && b.weight > 0))
+        self.weight_of(instance) > 0
+    }
+
+    /// The weight of `instance` in the entry that sends it the most; 0 where none sends it anything.
+    #[must_use]
+    pub fn weight_of(&self, instance: &InstanceId) -> u32 {
+        let backends = self.entries.iter().flat_map(|entry| &entry.backends).filter(|b| b.instance == *instance);
+        backends.map(|b| b.weight).max().unwrap_or(0)
     }
 }
 

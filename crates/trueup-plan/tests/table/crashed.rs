@@ -117,3 +117,38 @@ fn a_canary_whose_steps_nobody_remembers_gets_no_more_than_it_has_while_nobody_w
             look again in 250 ms (look again)"#]],
     );
 }
+
+#[test]
+fn on_the_way_back_nobody_goes_while_it_is_not_known_who_passes() {
+    check(
+        "want 2×v2 worker rolling surge 1 | good r1 | r1: 0 unknown 0s | r2: 0 unknown 50s, 1 unknown 40s | reverting r2 0s | rejected r2",
+        expect![[r#"
+            wanted: 2 × v2 on local, rolling
+            seen: web-r1-0 of unknown health, web-r2-0 of unknown health, web-r2-1 of unknown health
+            remembered: r1 is good, going back from r2, 1 rejected
+            reverting: r2 failed: its instances exited 4 times, last web-r2-0 with code 1; going back to r1
+            look again in 600000 ms (deadline)"#]],
+    );
+    check(
+        "want 2×v2 worker rolling surge 1 | good r1 | r1: 0 waiting 1s | r2: 0 failing 1s, 1 passing 1s | reverting r2 1s | rejected r2",
+        expect![[r#"
+            wanted: 2 × v2 on local, rolling
+            seen: web-r1-0 waiting, web-r2-0 failing (status 503), web-r2-1 passing for 1000 ms
+            remembered: r1 is good, going back from r2, 1 rejected
+            stop web-r2-0 (revert)
+            reverting: r2 failed: its instances exited 4 times, last web-r2-0 with code 1; going back to r1
+            look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn nobody_of_a_held_rollout_goes_while_it_is_not_known_who_passes() {
+    check(
+        "want 2×v2 worker rolling surge 1 hold | good r1 | r1: 0 unknown 0s | r2: 0 unknown 50s, 1 unknown 40s | failed r2",
+        expect![[r#"
+            wanted: 2 × v2 on local, rolling
+            seen: web-r1-0 of unknown health, web-r2-0 of unknown health, web-r2-1 of unknown health
+            remembered: r1 is good, 1 rejected
+            stalled: r2 failed: its instances exited 4 times, last web-r2-0 with code 1; reverting is off, r1 serves and the rest waits for you"#]],
+    );
+}
