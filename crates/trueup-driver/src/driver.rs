@@ -279,7 +279,7 @@ async fn survey_after_loss(engine: Arc<Engine>, leave: CancellationToken) {
     }
 }
 
-/// Looks at every target, and makes a cell for each app that runs unknown.
+/// Looks at every target and at the table, and makes a cell for each app that is there unknown.
 async fn discover(engine: &Arc<Engine>) {
     let epoch = engine.epoch.next();
     let targets: Vec<_> = engine.targets.lock().expect("no holder panics").values().cloned().collect();
@@ -294,6 +294,10 @@ async fn discover(engine: &Arc<Engine>) {
                 engine.note_homes(&target.spec.name, apps);
             }
         }
+    }
+    // What is in the table and nowhere else has nobody who would take it out.
+    for app in engine.routes.apps(epoch, &engine.epoch).await {
+        drop(engine.cell(&app));
     }
     if whole
         && !engine.surveyed.swap(true, Ordering::SeqCst)

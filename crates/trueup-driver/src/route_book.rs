@@ -105,6 +105,25 @@ impl RouteBook {
         holders.next().map(|share| share.app.clone())
     }
 
+    /// The apps that the live table names, as far as it is seen.
+    pub async fn apps(&self, epoch: u64, counter: &Epoch) -> Vec<AppName> {
+        let Some(ingress) = &self.ingress else { return Vec::new() };
+        let seen = self.look(ingress.as_ref(), epoch, counter).await;
+        let shares = seen.sight.as_ref().map(|index| index.shares.as_slice()).unwrap_or_default();
+        shares.iter().map(|share| share.app.clone()).collect()
+    }
+
+    /// Who goes was not in the table that its planner saw: nor shall it be in the next, though an ingress that forgot its
+    /// table is told all of the others again.
+    pub fn withdraw(&self, share: &AppRoutes) {
+        let mut pending = self.pending.lock().expect("no holder of the book panics");
+        if share.entries.is_empty() {
+            pending.shares.remove(&share.app);
+        } else {
+            pending.shares.insert(share.app.clone(), Arc::new(share.clone()));
+        }
+    }
+
     async fn look(&self, ingress: &dyn Ingress, epoch: u64, counter: &Epoch) -> Arc<Seen> {
         let mut last = self.seen.lock().await;
         if let Some(seen) = last.as_ref().filter(|seen| seen.epoch >= epoch) {

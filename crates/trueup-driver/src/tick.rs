@@ -10,7 +10,7 @@ use trueup_seams::{Snapshot, StoreHealth};
 use trueup_types::desired::{Doubt, Permits, Wanted};
 use trueup_types::record::AppRecord;
 use trueup_types::status::EventKind;
-use trueup_types::step::{Step, StepAction, StepOutcome, StepResult};
+use trueup_types::step::{InstanceStep, Step, StepAction, StepOutcome, StepResult, TargetStep};
 use trueup_types::verdict::{Stall, State};
 use trueup_types::{AppName, Instance, Observed, Plan, RouteSight, Timestamp, Verdict, Wake};
 
@@ -124,6 +124,11 @@ async fn carry_out(
     if steps.is_empty() {
         return (wake, verdict);
     }
+    if let RouteSight::Seen(seen) = &scene.observed.routes
+        && goes_unrouted(&steps)
+    {
+        engine.routes.withdraw(&seen.share);
+    }
     let outcomes = execute(engine, scene.app, steps).await;
     memory.acted = engine.epoch.next();
     notices::of_steps(engine, scene.app, &outcomes);
@@ -136,6 +141,18 @@ async fn carry_out(
         wake
     };
     (wake, verdict)
+}
+
+/// Whether something is to go, and the table as it was seen is left as it is.
+fn goes_unrouted(steps: &[Step]) -> bool {
+    let goes = |step: &Step| match &step.action {
+        StepAction::Target { step: TargetStep::Instance(step), .. } => {
+            matches!(step, InstanceStep::Stop { .. } | InstanceStep::Remove { .. })
+        }
+        StepAction::Route { .. } => false,
+    };
+    let routes = |step: &Step| matches!(step.action, StepAction::Route { .. });
+    steps.iter().any(goes) && !steps.iter().any(routes)
 }
 
 fn newly_rejected(before: &AppRecord, after: &AppRecord) -> bool {
@@ -205,7 +222,7 @@ async fn look(
         Wanted::Present(desired) => {
             homes.insert(desired.placement.target.clone());
             // Who has forgotten where it was looks everywhere.
-            if memory.record == AppRecord::default() && engine.rebuilt.lock().expect("no holder panics").is_some() {
+            if memory.record == AppRecord::default() && may_be_forgotten(engine, app, needed).await {
                 homes.extend(engine.targets.lock().expect("no holder panics").keys().cloned());
             }
         }
@@ -247,6 +264,18 @@ async fn look(
     // What a survey saw before the host slept is no sight of the time since.
     let since = since.max(engine.heartbeat.beat(engine.now()));
     Ok(Observed::sorted(at, since, all, routes))
+}
+
+/// Whether an app of which nothing is remembered may have been there before: memory was lost, or the live table names the
+/// app, or nobody sees the table. Its instances may be where its manifest no longer says.
+async fn may_be_forgotten(engine: &Engine, app: &AppName, needed: u64) -> bool {
+    if engine.rebuilt.lock().expect("no holder panics").is_some() {
+        return true;
+    }
+    match engine.routes.sight(app, needed, &engine.epoch).await {
+        RouteSight::Seen(seen) => !seen.share.entries.is_empty(),
+        RouteSight::Unknown(_) => true,
+    }
 }
 
 /// Whether the world is newer than the record: there is none, or a revision is seen that it has never given out. Since a

@@ -194,8 +194,7 @@ impl Scene<'_> {
                 InstanceStep::Remove { id, .. } => (id, true),
                 InstanceStep::Create { .. } | InstanceStep::Start { .. } => continue,
             };
-            // A table knows names only.
-            if self.routed.contains(id) {
+            if self.is_routed((target, id)) {
                 found.push(law(5, format!("{id} would go while it is routed")));
             }
             let runs = self.find((target, id)).is_some_and(|one| !down(one));
@@ -218,9 +217,21 @@ impl Scene<'_> {
         }
     }
 
+    /// Whether the live table sends anything to an instance. It knows names; where one name is on two targets the address
+    /// says which of them is meant.
+    fn is_routed(&self, (target, id): Key<'_>) -> bool {
+        let twin = self.observed.instances.iter().any(|one| one.sighting.id == *id && one.target != *target);
+        let (true, RouteSight::Seen(seen), Some(one)) = (twin, &self.observed.routes, self.find((target, id))) else {
+            return self.routed.contains(id);
+        };
+        let here = |address| one.sighting.addresses.values().any(|one| *one == address);
+        let backends = seen.share.entries.iter().flat_map(|entry| &entry.backends);
+        backends.filter(|one| one.instance == *id && one.weight > 0).any(|one| one.address.is_none_or(here))
+    }
+
     /// Whether all that go were never promoted: a rollout that is left takes its unrouted instances with it.
     fn unserving(&self, stopped: &BTreeSet<Key<'_>>) -> bool {
-        stopped.iter().all(|one| !self.good(*one) && !self.routed.contains(one.1))
+        stopped.iter().all(|one| !self.good(*one) && !self.is_routed(*one))
     }
 
     /// Whether an instance is of the last good release, by its name, its place and its label.

@@ -152,6 +152,17 @@ fn judged_from(scene: &Scene<'_>, since: Timestamp, promoted: Option<Timestamp>)
     if passed_the_gate { since } else { since.after(scene.desired.policy.healthy_deadline) }
 }
 
+/// When the youngest of those that began their lives within the bake will have lived as long as one: what its host lost, or
+/// a third party took, has to be watched anew. Nothing where there are none.
+pub(crate) fn youngest_due(scene: &Scene<'_>, release: &Release, promoted: Option<Timestamp>) -> Option<Timestamp> {
+    let lives = of_release(scene, release).into_iter().filter_map(|one| match one.sighting.phase {
+        Phase::Running { since } => Some(since),
+        Phase::Created | Phase::Starting | Phase::Asleep | Phase::Exited { .. } | Phase::Vanishing { .. } => None,
+    });
+    let young = lives.filter(|since| promoted.is_some_and(|promoted| *since > promoted));
+    young.max().map(|since| since.after(scene.desired.policy.bake))
+}
+
 /// When the next one that fails, and began its life within the bake, has had its time.
 pub(crate) fn next_judged(scene: &Scene<'_>, release: &Release, promoted: Option<Timestamp>) -> Option<Timestamp> {
     let failing = of_release(scene, release).into_iter().filter(|one| matches!(one.health, Health::Failed { .. }));

@@ -243,7 +243,10 @@ pub(crate) fn baking(
     let promoted = notes::entered(record, to, DeployPhase::Bake);
     let judged = judge::bakes(scene, &release, good.as_deref(), crashed.as_ref(), promoted);
     let unsure = matches!(judged, Bake::Unsure);
+    let wanted_still = answers(record, scene.desired, &release);
     match judged {
+        // A bake in which both fail has no end of its own, and a fix need not wait for one.
+        Bake::BothFail if !wanted_still => return superseded(record, scene, &release),
         // Without traffic it proves nothing.
         Bake::Good if is_dark(record, scene) => bake.skip(scene.now),
         Bake::Good => bake.advance(scene.observed.sighted_since, scene.now),
@@ -255,13 +258,13 @@ pub(crate) fn baking(
         Hooks::Pending(pending) => Some(pending),
         Hooks::Over => None,
     };
-    let wanted_still = answers(record, scene.desired, &release);
     let release = if wanted_still { refresh_exposure(record, scene.desired, &release) } else { release };
     let policy = &scene.desired.policy;
     let census = Census::take(scene.observed, Some(&release), good.as_deref(), policy.min_healthy, scene.now);
     let whole = census.count(Role::Fresh, |vigour| vigour.passes() || vigour == Vigour::Completed);
     let wanted = if wanted_still { scene.desired.replicas() } else { whole.max(1) };
-    if bake.reached(policy.bake) && whole >= wanted && hook.is_none() {
+    let watched = bake.reached(policy.bake) && judge::youngest_due(scene, &release, promoted) <= Some(scene.now);
+    if watched && whole >= wanted && hook.is_none() {
         record.current = Some(to);
         record.rollout = Rollout::Idle;
         notes::close(record, to, Outcome::Live, None, scene.now);

@@ -236,9 +236,12 @@ pub(crate) fn deadlines(record: &AppRecord, scene: &Scene<'_>, heading: &Heading
         }
         Rollout::Baking { to, bake, .. } => {
             let judged = next_judged(record, scene, *to, DeployPhase::Bake);
-            // Past its end the bake waits for health, which is an event.
-            let ended = bake.reached(policy.bake);
-            if ended { judged } else { Wake::At(bake.due(policy.bake), WakeReason::Bake).or(judged) }
+            let promoted = notes::entered(record, *to, DeployPhase::Bake);
+            let young = record.release(*to).and_then(|release| judge::youngest_due(scene, release, promoted));
+            let young = young.filter(|due| *due > scene.now);
+            // Past its end the bake waits for health, which is an event, and for those that began anew within it.
+            let due = Some(bake.due(policy.bake)).filter(|_| !bake.reached(policy.bake)).max(young);
+            due.map_or(Wake::OnChange, |due| Wake::At(due, WakeReason::Bake)).or(judged)
         }
         Rollout::Reverting { .. } if heading.stall.is_some() => Wake::OnChange,
         Rollout::Reverting { spent, .. } => Wake::At(spent.due(policy.progress_deadline), WakeReason::Deadline),

@@ -1,9 +1,10 @@
 //! What nobody can know at a moment, as the laws have to grant it.
 //!
 //! A host that slept saw nothing meanwhile, so that a belief reaches back over its sleep. And where memory was put back or
-//! taken away without a trace, what runs on a target is known to nobody until that target is looked at.
+//! taken away without a trace, what runs on a target is known to nobody until that target is looked at, and to the app
+//! that it is of no later than a routine look at everything after that.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use trueup_types::{AppName, InstanceId, TargetName, Timestamp};
@@ -16,8 +17,8 @@ use crate::world::State;
 pub struct Ignorance {
     /// The last sleep of the host: from when to when.
     slept: Option<(Timestamp, Timestamp)>,
-    /// What runs, and no memory and no look since tells of.
-    forgotten: BTreeSet<(TargetName, InstanceId)>,
+    /// What runs, and no memory tells of; and when its target was looked at first since.
+    forgotten: BTreeMap<(TargetName, InstanceId), Option<Timestamp>>,
 }
 
 impl Ignorance {
@@ -36,8 +37,11 @@ impl Ignorance {
     }
 
     /// A target was looked at, and showed what is there.
-    pub(crate) fn looked(&mut self, at: &TargetName) {
-        self.forgotten.retain(|(target, _)| target != at);
+    pub(crate) fn looked(&mut self, at: &TargetName, now: Timestamp) {
+        self.forgotten.retain(|_, seen| seen.is_none_or(|seen| now.since(seen) < LAG));
+        for (_, seen) in self.forgotten.iter_mut().filter(|((target, _), _)| target == at) {
+            seen.get_or_insert(now);
+        }
     }
 }
 
@@ -46,13 +50,14 @@ impl State {
     pub fn forget_unnoticed(&mut self) {
         let all =
             self.instances.iter().flat_map(|(target, all)| all.keys().map(move |id| (target.clone(), id.clone())));
-        self.ignorance.forgotten = all.collect();
+        self.ignorance.forgotten = all.map(|one| (one, None)).collect();
     }
 
     /// How many of an app run that nobody can know of.
     pub(crate) fn unknown(&self, app: &AppName, now: Timestamp) -> usize {
-        let ours = self.ignorance.forgotten.iter().filter(|(_, id)| id.app == *app);
-        let there = ours.filter_map(|(target, id)| self.instances.get(target)?.get(id));
+        let fresh = |seen: &Option<Timestamp>| seen.is_none_or(|seen| now.since(seen) < LAG);
+        let ours = self.ignorance.forgotten.iter().filter(|((_, id), seen)| id.app == *app && fresh(seen));
+        let there = ours.filter_map(|((target, id), _)| self.instances.get(target)?.get(id));
         there.filter(|one| !one.exited(now)).count()
     }
 }

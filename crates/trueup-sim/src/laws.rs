@@ -5,7 +5,7 @@
 //! drain, is stopped. Law 13: what runs a hook is begun once. What breaks one is written to `State::violations`, which every test asks for.
 //!
 //! Who acts knows the world of a moment ago, so capacity is judged by what it may believe: an instance that turned bad
-//! within [`LAG`] still counts as passing. And it acts for what was wanted when it looked: [`Wants`] keeps the versions
+//! within [`LAG`] still counts as passing, and one that passes for less than it takes to notice does not yet. And it acts for what was wanted when it looked: [`Wants`] keeps the versions
 //! of the last minute, and the mildest counts. Law 3 is not asked where nobody said what is wanted.
 
 use std::cmp::Ordering;
@@ -126,13 +126,19 @@ fn changed<'t>(old: &'t RouteTable, new: &'t RouteTable) -> Vec<(Option<&'t AppR
     }
 }
 
-fn routed_of<'t>(table: &'t RouteTable, app: &AppName) -> BTreeSet<&'t InstanceId> {
-    let found = table.apps.binary_search_by(|share| share.app.cmp(app)).ok();
-    live(found.and_then(|at| table.apps.get(at)).map(Arc::as_ref))
+fn noticed(state: &State, id: &InstanceId, now: Timestamp) -> bool {
+    state.instances.values().any(|target| target.get(id).is_some_and(|instance| instance.noticed(now)))
 }
 
-fn passing(state: &State, id: &InstanceId, now: Timestamp) -> bool {
-    state.instances.values().any(|target| target.get(id).is_some_and(|instance| instance.passing(now)))
+/// Whether the live table sends anything to an instance. It knows names; where one name is on two targets the address
+/// says which of them is meant.
+fn is_routed(state: &State, target: &TargetName, id: &InstanceId) -> bool {
+    let here = state.instances.get(target).and_then(|all| all.get(id)).map(|one| one.address);
+    let twin = state.instances.iter().any(|(other, all)| other != target && all.contains_key(id));
+    let found = state.table.apps.binary_search_by(|share| share.app.cmp(&id.app)).ok();
+    let entries = found.and_then(|at| state.table.apps.get(at)).into_iter().flat_map(|share| &share.entries);
+    let mut ours = entries.flat_map(|entry| &entry.backends).filter(|one| one.instance == *id && one.weight > 0);
+    ours.any(|one| !twin || one.address.is_none() || one.address == here)
 }
 
 fn believed(state: &State, id: &InstanceId, now: Timestamp) -> bool {
@@ -155,7 +161,7 @@ pub(crate) fn before_route(state: &mut State, next: &RouteTable, now: Timestamp)
         if new.is_none() && state.wants.unrouted(app) {
             continue;
         }
-        let served = live(old).iter().filter(|id| passing(state, id, now)).count();
+        let served = live(old).iter().filter(|id| noticed(state, id, now)).count();
         let serves = live(new).iter().filter(|id| believed(state, id, now)).count();
         let least = state.wants.least(app);
         if served > 0 && serves == 0 && least != Some(0) {
@@ -187,12 +193,12 @@ pub(crate) fn note_unrouted(state: &mut State, next: &RouteTable, now: Timestamp
 
 /// Checks an instance that is about to be stopped.
 pub(crate) fn before_stop(state: &mut State, target: &TargetName, id: &InstanceId, now: Timestamp) {
-    let passes = state.instances.get(target).and_then(|all| all.get(id)).is_some_and(|one| one.passing(now));
+    let passes = state.instances.get(target).and_then(|all| all.get(id)).is_some_and(|one| one.noticed(now));
     if !passes || state.exempt.contains(&id.app) {
         return;
     }
     let mut broken = Vec::new();
-    if routed_of(&state.table, &id.app).contains(id) {
+    if is_routed(state, target, id) {
         broken.push(format!("law 5: {id} is stopped while it is routed"));
     }
     let drain = state.wants.drain(&id.app);

@@ -64,7 +64,7 @@ impl SimRuntime {
         let truth: Survey = places.into_iter().map(|(place, sight)| (place, Ok(sight))).collect();
         let fault = state.faults.next_sight(&self.target);
         if matches!(fault, None | Some(SightFault::Doubled)) {
-            state.ignorance.looked(&self.target);
+            state.ignorance.looked(&self.target, now);
         }
         drop(state);
         let mut before = self.before.lock().expect("no holder panics");
@@ -205,6 +205,7 @@ impl SimRuntime {
             asked: None,
             address: state.address_next(),
             sick: None,
+            cured: None,
         };
         state.instances.entry(self.target.clone()).or_default().insert(id.clone(), instance);
         drop(state);
@@ -246,6 +247,7 @@ impl SimRuntime {
         instance.started = now;
         instance.asked = None;
         instance.sick = None;
+        instance.cured = None;
         instance.address = address;
         instance.end = if instance.behaviour.cannot_start {
             let why = ExitWhy::CannotStart { detail: "no such command".to_owned() };

@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use trueup_driver::probe_book::EAGER;
 use trueup_seams::{Nudge, NudgeSink};
 use trueup_types::observed::{ExitWhy, Incarnation, Phase, Sighting};
 use trueup_types::route::RouteTable;
@@ -111,7 +113,14 @@ pub struct SimInstance {
     pub address: SocketAddr,
     /// Turned bad by a test, and since when.
     pub sick: Option<Timestamp>,
+    /// Made well again by a test, and since when.
+    pub cured: Option<Timestamp>,
 }
+
+/// One that does not pass is asked so many times in as long as that lasts already: the driver's own pace.
+const ASKED_PER_AGE: u32 = 20;
+/// What lies between a good answer and an act that knows of it: a look and a plan, and a call under way.
+const NOTICED_AFTER: Duration = Duration::from_secs(1);
 
 impl SimInstance {
     /// Its phase at `now`.
@@ -142,11 +151,20 @@ impl SimInstance {
         up && !sick && self.behaviour.healthy_at(now.since(self.started))
     }
 
+    /// Whether it passes at `now`, and has for so long that whoever asks its probes has noticed.
+    #[must_use]
+    pub fn noticed(&self, now: Timestamp) -> bool {
+        let Some(probe) = self.release.template.health.first() else { return self.passing(now) };
+        let since = self.started.after(self.behaviour.healthy_after).max(self.cured.unwrap_or(self.started));
+        let every = (since.since(self.started) / ASKED_PER_AGE).max(EAGER).min(probe.interval);
+        self.passing(now) && now.since(since) >= every * probe.successes + NOTICED_AFTER
+    }
+
     /// Whether whoever looks at `now` and then may believe that it passes: it does, or did within `lag`.
     ///
     /// One that was told to go is believed no more.
     #[must_use]
-    pub fn believed(&self, now: Timestamp, lag: std::time::Duration) -> bool {
+    pub fn believed(&self, now: Timestamp, lag: Duration) -> bool {
         if self.asked.is_some() {
             return false;
         }
@@ -259,6 +277,7 @@ impl World {
         let now = self.now();
         let mut state = self.lock();
         for instance in state.instances.values_mut().filter_map(|target| target.get_mut(id)) {
+            instance.cured = instance.sick.filter(|_| !sick).map(|_| now);
             instance.sick = sick.then_some(now);
         }
         state.note(now, &format!("{} {id}", if sick { "sicken" } else { "cure" }));

@@ -104,3 +104,31 @@ async fn who_has_lost_its_memory_finds_what_it_moved_away_from() {
     house.until("nothing is left behind", PATIENCE, |house| house.running("web").len() == 2 && house.settled()).await;
     lawful(&house);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_remembers_nothing_of_an_app_that_is_in_the_table_looks_everywhere_first() {
+    let there = TargetName::new("there").expect("a name");
+    let target = TargetSpec { name: there.clone(), kind: TargetKind::Process, ingress: IngressKind::Edge };
+    let mut app = AppSketch::web("web").replicas(2);
+    app.target = there.clone();
+    let mut house = House::new();
+    house.source.target(target, true);
+    house.source.put(app.build());
+    house.start().await;
+    house.until_live("web", 1).await;
+    house.kill().await;
+    // The whole directory, so that nobody notices.
+    house.store = Default::default();
+    house.world.lock().dark.insert(there.clone());
+    app.target = TargetName::local();
+    house.source.put(app.build());
+    house.start().await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(house.world.routed(&name("web")).len(), 2, "{}", house.story());
+    house.world.lock().dark.remove(&there);
+    let here = |house: &House| house.world.lock().instances[&TargetName::local()].len() == 2;
+    house
+        .until("it has moved", PATIENCE, |house| here(house) && house.running("web").len() == 2 && house.settled())
+        .await;
+    lawful(&house);
+}

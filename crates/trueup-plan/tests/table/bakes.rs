@@ -83,6 +83,33 @@ fn one_that_came_up_within_the_bake_is_judged_when_it_has_had_its_time() {
             seen: web-r1-0 passing for 3600000 ms routed, web-r2-0 failing (status 503)
             remembered: r1 is good, baking r2
             baking: r2 is promoted and watched
-            look again in 280000 ms (deadline)"#]],
+            look again in 40000 ms (bake)"#]],
+    );
+}
+
+#[test]
+fn what_its_host_lost_within_the_bake_is_watched_for_a_bake_anew() {
+    check(
+        "want 1×v2 | good r1 | baking r2 1h | promoted r2 1h | r1: 0 passing 1h | r2: 0 passing 20s routed",
+        expect![[r#"
+            wanted: 1 × v2 on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms, web-r2-0 passing for 20000 ms routed
+            remembered: r1 is good, baking r2
+            route web to [web-r2-0=1 web-r1-0=0] (rollout)
+            baking: r2 is promoted and watched
+            look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn a_fix_does_not_wait_for_a_bake_in_which_both_fail() {
+    check(
+        "want 1×v3 | good r1 | baking r2 20s | promoted r2 20s | r1: 0 failing 1m | r2: 0 failing 1m routed",
+        expect![[r#"
+            wanted: 1 × v3 on local, blueGreen
+            seen: web-r1-0 failing (status 503), web-r2-0 failing (status 503) routed
+            remembered: r1 is good, baking r2
+            progressing: r3 is rolled out, 0 of 1 updated
+            look again in 0 ms (look again)"#]],
     );
 }

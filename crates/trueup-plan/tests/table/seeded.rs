@@ -67,7 +67,7 @@ fn what_is_added_within_a_bake_is_given_the_time_of_the_gate() {
             seen: web-r2-0 passing for 30000 ms routed, web-r2-1 failing (status 503)
             remembered: r1 is good, baking r2
             baking: r2 is promoted and watched
-            look again in 40000 ms (bake)"#]],
+            look again in 50000 ms (bake)"#]],
     );
 }
 
