@@ -186,12 +186,15 @@ impl fmt::Display for Event {
 
 impl fmt::Display for Wish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, replicas, route, strategy, target, suspend } = self;
+        let Self { version, replicas, route, strategy, target, suspend, alone } = self;
         write!(f, "{replicas}×v{version} {} on {target}", strategy.as_str())?;
         match route {
             None => write!(f, " without a route")?,
             Some(0) => {}
             Some(number) => write!(f, " at /{number}")?,
+        }
+        if *alone {
+            write!(f, " alone")?;
         }
         if *suspend { write!(f, " suspended") } else { Ok(()) }
     }

@@ -124,7 +124,7 @@ impl Judge<'_> {
 
     /// Whether something that it depends on is not ready, so that it may wait for ever.
     fn waits(&self) -> bool {
-        !self.cast.sketch.policy.depends_on.is_empty()
+        !self.wish.alone && !self.cast.sketch.policy.depends_on.is_empty()
     }
 
     /// What it has to head for: its pin, its manifest, or where that is rejected its last good release.
@@ -158,11 +158,6 @@ impl Judge<'_> {
     /// An app that waits keeps what it has.
     fn keeps(&self, record: &AppRecord) -> Result<(), String> {
         let Some(current) = record.current_release() else { return self.remains() };
-        let kept = self.cast.promise_of(current) == Some(Promise::Kept);
-        if !kept && self.act.tainted.contains(&current.app) {
-            // What took it for good was misled, and what could mend it waits: its replacement fares no better.
-            return self.nearly(current);
-        }
         self.exactly(Some(current), self.wish.replicas)
     }
 
@@ -172,17 +167,6 @@ impl Judge<'_> {
         self.all_pass(&there)?;
         if there.running.len() > self.wish.replicas as usize {
             return Err(format!("{} run, {} are wanted", there.running.len(), self.wish.replicas));
-        }
-        there.routes_to_nobody_else()
-    }
-
-    /// As many of a release as are wanted, and at most one to replace another; nothing else.
-    fn nearly(&self, release: &Release) -> Result<(), String> {
-        let there = self.there();
-        let (wanted, there_are) = (self.wish.replicas as usize, there.running.len());
-        let others = there.running.iter().any(|(_, digest)| *digest != release.digest);
-        if others || !(wanted..=wanted + 1).contains(&there_are) {
-            return Err(format!("{there_are} run, {wanted} of {} are wanted", release.revision));
         }
         there.routes_to_nobody_else()
     }

@@ -25,7 +25,7 @@ const GLANCE: Duration = Duration::from_secs(10);
 const STRIDE: Duration = Duration::from_secs(10);
 /// Looks in a row that have to find nothing new.
 const CALM: u32 = 4;
-/// The same where an app waits for another: it counts as settled, and may be mended all the same, when a deadline of five
+/// The same where an app waits for another, or one of its instances fails: it counts as settled, and may be mended all the same, when a deadline of five
 /// minutes and a back-off of as long are over.
 const CALM_WAITING: u32 = 70;
 /// Longest that converging may take once trouble stops: a rollout, its bake, a revert and the longest back-off, for four
@@ -165,10 +165,13 @@ async fn heal(act: &mut Act, case: &Case) {
     for (app, wish) in act.wishes.clone() {
         let mut dice = stream(case.setting.seed, &format!("mend {app}"));
         let cast = case.setting.cast(&app).expect("only apps of the setting are wished for");
-        if !act.tainted.contains(&app) && !cast.may_loop() && one_in(&mut dice, 2) {
+        // What is bad, and was taken for good by mistake, is replaced by more of the same for ever: it has to be mended,
+        // whatever it depends on.
+        let restless = act.tainted.contains(&app) || cast.may_loop();
+        if !restless && one_in(&mut dice, 2) {
             continue;
         }
-        let mended = Wish { version: MENDED, suspend: false, ..wish };
+        let mended = Wish { version: MENDED, suspend: false, alone: restless, ..wish };
         act.stage.note(&format!("{app} is mended: {mended}"));
         act.stage.want(&app, Some(cast.manifest(&mended)));
         act.wishes.insert(app.clone(), mended);
@@ -221,8 +224,8 @@ async fn converge(act: &mut Act) -> Result<(), String> {
         let now = act.effects();
         let quiet = now == last && act.stage.driver().is_some_and(|driver| driver.settled().is_some());
         let named = |app: &AppName| act.wishes.contains_key(app) || act.orphans.contains(app);
-        let alone = control.status().apps.iter().all(|app| named(&app.metadata.name));
-        calm = if quiet && alone { calm + 1 } else { 0 };
+        let alone = || control.status().apps.iter().all(|app| named(&app.metadata.name));
+        calm = if quiet && alone() { calm + 1 } else { 0 };
         last = now;
     }
     Ok(())
@@ -257,10 +260,11 @@ impl Act {
         }
     }
 
-    /// Whether an app waits for something.
+    /// Whether an app waits for something, be it for the time at which one that fails is replaced.
     fn waits(&self) -> bool {
         let apps = self.stage.control().map(|control| control.status().apps).unwrap_or_default();
-        apps.iter().any(|app| matches!(app.status.verdict.state, State::Waiting(_)))
+        let verdicts = || apps.iter().map(|app| &app.status.verdict);
+        verdicts().any(|verdict| matches!(verdict.state, State::Waiting(_)) || verdict.degraded.is_some())
     }
 
     /// How every app stands, in a line.

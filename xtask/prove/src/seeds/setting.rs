@@ -61,6 +61,8 @@ pub struct Wish {
     pub target: TargetName,
     /// Whether it is to be left alone.
     pub suspend: bool,
+    /// Whether it waits for none of those that it depends on.
+    pub alone: bool,
 }
 
 /// How a version behaves.
@@ -139,6 +141,7 @@ impl Cast {
             strategy: order,
             target: TargetName::local(),
             suspend: false,
+            alone: false,
         };
         Self { sketch, natures, first }
     }
@@ -151,6 +154,9 @@ impl Cast {
         }
         sketch.policy.strategy = wish.strategy;
         sketch.policy.suspend = wish.suspend;
+        if wish.alone {
+            sketch.policy.depends_on.clear();
+        }
         sketch.target = wish.target.clone();
         match wish.route {
             None => sketch.exposure.routes.clear(),
