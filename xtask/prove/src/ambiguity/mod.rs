@@ -4,7 +4,7 @@
 //! The scenarios and the oracles are those of the crashes. What is asked is the same, too: the laws at each effect, the
 //! end of the undisturbed run, and nothing done twice. `rule` says what may differ, and why.
 
-mod kind;
+pub mod kind;
 mod rule;
 
 use std::time::Duration;
@@ -140,28 +140,4 @@ fn replay(text: &str) -> anyhow::Result<bool> {
     let wrong = rule::after_ill(&reference.outcome, &outcome, &variant, ill);
     tell(&outcome, &wrong);
     Ok(wrong.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bug_that_only_an_unclear_answer_brings_to_light_is_caught_by_a_sample_and_nothing_is_found_without() {
-        for bug in [Bug::TakesErrorForEmpty, Bug::TakesPartForWhole, Bug::LooksOnlyAtEvents] {
-            let found = sample(Some(bug)).unwrap_or_else(|| panic!("{} is missed", bug.name()));
-            let caught = again(&found.replay, Some(bug)).expect("its own cases mean something to it");
-            assert_eq!(caught, Some(found.what), "what replays a case shows the same");
-        }
-        assert_eq!(sample(None).map(|found| found.replay), None);
-    }
-
-    #[test]
-    fn a_case_is_read_as_it_is_spelled() {
-        let run = Run { counts: [3; trueup_sim::CallKind::ALL.len()], millis: 60_000 };
-        for ill in KINDS.iter().flat_map(|kind| (kind.ills)(&run)) {
-            assert_eq!(Ill::parse(&ill.to_string()).expect("an ill"), ill);
-        }
-        assert!(Ill::parse("lost-after@step:1").is_err() && Ill::parse("odd@step:1x1").is_err());
-    }
 }

@@ -7,8 +7,8 @@
 //! stopped and removed, must be that of the undisturbed run. `rule` says what may differ, and why.
 
 pub mod book;
-mod case;
-mod choice;
+pub mod case;
+pub mod choice;
 mod ending;
 mod nature;
 mod person;
@@ -209,31 +209,4 @@ pub fn tell(outcome: &Outcome, wrong: &[String]) {
         println!("  {tally}: {count}");
     }
     wrong.iter().for_each(|one| println!("WRONG {one}"));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bug_that_only_a_death_brings_to_light_is_caught_by_a_sample_and_nothing_is_found_without() {
-        for bug in [Bug::AdoptsNewest, Bug::CountsExitTwice, Bug::ForgetsOthersRoutes] {
-            let found = sample(Some(bug)).unwrap_or_else(|| panic!("{} is missed", bug.name()));
-            assert!(!found.replay.ends_with('/'), "{}: {} needs no death", bug.name(), found.replay);
-            let caught = again(&found.replay, Some(bug)).expect("its own cases mean something to it");
-            assert_eq!(caught, Some(found.what), "what replays a case shows the same");
-        }
-        assert_eq!(sample(None).map(|found| found.replay), None);
-    }
-
-    #[test]
-    fn a_case_is_read_as_it_is_spelled() {
-        for text in
-            ["update-bluegreen-2-quick/save:7/unflushed+40s", "restart-worker-1-late/save:1/after+lost;look:0/before"]
-        {
-            assert_eq!(Case::parse(text).expect("a case").to_string(), text);
-        }
-        assert!(Case::parse("update-bluegreen-2-quick/save:7").is_err());
-        assert!(Case::parse("update-bluegreen-9-quick/").is_err());
-    }
 }

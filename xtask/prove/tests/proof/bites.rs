@@ -3,7 +3,7 @@
 //! Of each tier those bugs that are its own matter; the museum's page has all that every tier meets.
 
 use trueup_museum::Bug;
-use trueup_prove::{fuzz, model, museum::catcher, operations, torture};
+use trueup_prove::{ambiguity, crashes, fuzz, model, museum::catcher, operations, torture};
 
 /// The bugs of which a tier's sample finds nothing.
 fn missed(tier: &str, bugs: &[Bug]) -> Vec<&'static str> {
@@ -42,4 +42,25 @@ fn fuzzing_finds_what_breaks_the_planner() {
         Bug::UnroutesEverybody,
     ];
     assert_eq!(missed(fuzz::TIER.name, &bugs), Vec::<&str>::new());
+}
+
+#[test]
+fn crashes_find_what_only_a_death_brings_to_light_and_nothing_without_a_bug() {
+    for bug in [Bug::AdoptsNewest, Bug::CountsExitTwice, Bug::ForgetsOthersRoutes] {
+        let found = crashes::sample(Some(bug)).unwrap_or_else(|| panic!("{} is missed", bug.name()));
+        assert!(!found.replay.ends_with('/'), "{}: {} needs no death", bug.name(), found.replay);
+        let caught = crashes::again(&found.replay, Some(bug)).expect("its own cases mean something to it");
+        assert_eq!(caught, Some(found.what), "what replays a case shows the same");
+    }
+    assert_eq!(crashes::sample(None).map(|found| found.replay), None);
+}
+
+#[test]
+fn ambiguity_finds_what_only_an_unclear_answer_brings_to_light_and_nothing_without_a_bug() {
+    for bug in [Bug::TakesErrorForEmpty, Bug::TakesPartForWhole, Bug::LooksOnlyAtEvents] {
+        let found = ambiguity::sample(Some(bug)).unwrap_or_else(|| panic!("{} is missed", bug.name()));
+        let caught = ambiguity::again(&found.replay, Some(bug)).expect("its own cases mean something to it");
+        assert_eq!(caught, Some(found.what), "what replays a case shows the same");
+    }
+    assert_eq!(ambiguity::sample(None).map(|found| found.replay), None);
 }

@@ -15,7 +15,6 @@ use trueup_types::verdict::{Stall, State};
 use super::{Life, live};
 use crate::fuzz::engine::{Attempts, Target};
 use crate::fuzz::mutate;
-use crate::tier::Violation;
 
 /// Inputs that are tried when the corpus is grown.
 const TRIES: u64 = 200_000;
@@ -114,22 +113,33 @@ pub fn kept() -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     named.collect()
 }
 
-/// Looks for inputs that go ways which none of the corpus goes, writes the shortest of each, and answers what was wrong
-/// on the way; an input that broke a law is none of the corpus.
+/// Looks for inputs that go ways which none of the corpus goes, writes the shortest of each, and answers how often
+/// something was wrong on the way; an input that broke a law is told, and is none of the corpus.
 ///
 /// # Errors
 /// Those of the file system.
-pub fn grow(attempts: &Attempts, target: &Target, say: &mut dyn FnMut(String)) -> anyhow::Result<Vec<Violation>> {
+pub fn grow(attempts: &Attempts, target: &Target, say: &mut dyn FnMut(String)) -> anyhow::Result<usize> {
     let kept = kept()?;
-    let mut met: BTreeSet<_> = kept.values().flat_map(|data| ways(data)).collect();
+    // The planner has changed around some of them: they are looked for again.
+    for (name, data) in kept.iter().filter(|(name, _)| !name.starts_with("found-")) {
+        if !ways(data).contains(name) {
+            std::fs::remove_file(folder().join(name))?;
+            say(format!("{name} no longer goes its way"));
+        }
+    }
+    let mut met: BTreeSet<_> =
+        kept.iter().filter(|(name, data)| ways(data).contains(*name)).map(|(name, _)| name.clone()).collect();
     let mut pool: Vec<_> = kept.into_values().collect();
-    let mut found = Vec::new();
+    let mut found = 0;
     for number in 0..TRIES {
         let mut dice = fastrand::Rng::with_seed(number);
         let data = mutate::input(&pool, u64::MAX, &mut dice);
         if let Err(wrong) = attempts.attempt(target, &data) {
-            found.push(attempts.tell(target, &data, &wrong));
-            if found.len() >= FOUND_MAX {
+            let one = attempts.tell(target, &data, &wrong);
+            // At once: whoever ends this before its end has it all the same.
+            say(format!("{}\n  cargo xtask prove --only fuzz --replay '{}'", one.what, one.replay));
+            found += 1;
+            if found >= FOUND_MAX {
                 break;
             }
             continue;

@@ -226,18 +226,15 @@ impl Life {
         // Old and new one by one, in the same place: for a moment there is nobody.
         let alone = policy.stop_first.is_some() || policy.strategy == Strategy::Recreate;
         let in_place = replicas == 1 && policy.max_surge.of_rounded_up(1) == 0;
-        let pinned = decided.record.pin.as_ref().and_then(|pin| decided.record.release(pin.to));
-        let older = [pinned, decided.record.current_release()].into_iter().flatten();
-        let routeless =
-            desired.exposure.routes.is_empty() || older.into_iter().any(|one| one.exposure.routes.is_empty());
         let next = decided.steps.iter().find_map(|step| match &step.action {
             StepAction::Route { share } => Some(share),
             StepAction::Target { .. } => None,
         });
         // What never was good is left by whoever fails: there is nothing to stand by.
         let proven = decided.record.current.is_some();
-        let bound = proven && replicas > 0 && !alone && !in_place && !routeless;
-        let Some(next) = next.filter(|_| bound) else { return false };
+        let bound = proven && replicas > 0 && !alone && !in_place;
+        // Without an entry it is unrouted on purpose.
+        let Some(next) = next.filter(|next| bound && !next.entries.is_empty()) else { return false };
         let running = |id: &InstanceId| {
             let runs = |one: &Instance| one.sighting.id == *id && matches!(one.sighting.phase, Phase::Running { .. });
             observed.instances.iter().any(runs)
