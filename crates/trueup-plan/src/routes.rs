@@ -104,7 +104,10 @@ impl<'c, 'a> Choice<'c, 'a> {
 
     /// Those that serve where nobody passes; one that fails and is to go gives way to those that stay.
     fn staying(&self, role: Role) -> Vec<&'c Member<'a>> {
-        let ours = || self.census.of(role).filter(|member| member.vigour.runs());
+        let of = |role| self.census.of(role).filter(|member: &&Member<'_>| member.vigour.runs());
+        // Before the first of the new ones is there the good ones are those that stay.
+        let role = if of(role).next().is_some() { role } else { Role::Kept };
+        let ours = || of(role);
         let serving = self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs());
         let given_up = |member: &&Member<'_>| member.role == Role::Stale && member.vigour == Vigour::Failing;
         let (going, staying): (Vec<_>, Vec<_>) = serving.partition(given_up);

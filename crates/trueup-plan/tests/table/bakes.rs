@@ -109,6 +109,7 @@ fn a_fix_does_not_wait_for_a_bake_in_which_both_fail() {
             wanted: 1 × v3 on local, blueGreen
             seen: web-r1-0 failing (status 503), web-r2-0 failing (status 503) routed
             remembered: r1 is good, baking r2
+            route web to [web-r1-0=1] (rollout)
             progressing: r3 is rolled out, 0 of 1 updated
             look again in 0 ms (look again)"#]],
     );

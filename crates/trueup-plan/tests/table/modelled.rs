@@ -180,3 +180,17 @@ fn who_was_not_asked_is_not_rejected_for_its_silence() {
             look again in 200000 ms (deadline)"#]],
     );
 }
+
+#[test]
+fn what_was_left_in_its_bake_makes_room_for_its_fix_where_all_fail() {
+    check(
+        "want 1×v3 | good r1 | rolling r3 5s | r1: 0 failing 1m | r2: 0 failing 1m routed",
+        expect![[r#"
+        wanted: 1 × v3 on local, blueGreen
+        seen: web-r1-0 failing (status 503), web-r2-0 failing (status 503) routed
+        remembered: r1 is good, rolling to r3
+        route web to [web-r1-0=1] (rollout)
+        progressing: r3 is rolled out, 0 of 1 updated
+        look again in 250 ms (look again)"#]],
+    );
+}
