@@ -25,8 +25,8 @@ const GLANCE: Duration = Duration::from_secs(10);
 const STRIDE: Duration = Duration::from_secs(10);
 /// Looks in a row that have to find nothing new.
 const CALM: u32 = 4;
-/// The same where an app waits for another, or one of its instances fails: it counts as settled, and may be mended all the same, when a deadline of five
-/// minutes and a back-off of as long are over.
+/// The same where an app waits for another, or one of its instances fails: it counts as settled, and may be mended all the
+/// same, when a deadline of five minutes and a back-off of as long are over.
 const CALM_WAITING: u32 = 70;
 /// Longest that converging may take once trouble stops: a rollout, its bake, a revert and the longest back-off, for four
 /// apps one after the other.
