@@ -106,7 +106,8 @@ impl Ground {
         let state = self.stage.world.lock();
         let mut picture = Picture::default();
         for (target, instances) in &state.instances {
-            for (id, one) in instances {
+            // What ran a hook stays as long as its release is remembered.
+            for (id, one) in instances.iter().filter(|(id, _)| id.task.is_none()) {
                 let what = serde_json::json!(one.release.template).to_string();
                 match one.phase(now) {
                     Phase::Running { .. } => {

@@ -57,6 +57,11 @@ const NO_URLS: &[&str] = &[r#""127.0.0.1:80""#, r#""https://a/""#, r#""http://""
 const NO_EXPECTATIONS: &[&str] = &[r#""ok""#, r#""<""#, r#""< few""#];
 
 const CANARY: &str = r#"{"rollout":{"strategy":"canary","steps":[{"weight":10}]}}"#;
+/// One that is always open.
+const WINDOW: &str = r#"{"rollout":{"windows":[{"cron":"* * * * *","duration":"1m"}]}}"#;
+const PRE_DEPLOY: &str = r#"{"hooks":{"preDeploy":[{"name":"a","command":["b"]}]}}"#;
+const POST_DEPLOY: &str = r#"{"hooks":{"postDeploy":[{"name":"a","command":["b"]}]}}"#;
+const ON_REVERT: &str = r#"{"hooks":{"onRevert":[{"name":"a","command":["b"]}]}}"#;
 const ANALYSED: &str =
     r#"{"rollout":{"strategy":"canary","steps":[{"weight":10,"analysis":[{"exec":{"command":["look"]}}]}]}}"#;
 const ASKED_HTTP: &str = r#"{"rollout":{"strategy":"canary","steps":[{"weight":10,"analysis":[{"http":{"url":"http://a/","json":"/a","expect":"== b"}}]}]}}"#;
@@ -223,17 +228,33 @@ pub const FIELDS: &[Values] = &[
     field("spec.rollout.steps[].analysis[].interval", Stays, &[r#""1s""#], &[r#""0s""#]).within(ANALYSED),
     field("spec.rollout.steps[].analysis[].timeout", Stays, &[r#""1s""#], &[r#""0s""#]).within(ANALYSED),
     field("spec.rollout.steps[].analysis[].failures", Stays, &["2"], &[]).within(ANALYSED),
-    field("spec.hooks", Unserved, &[r#"{"preDeploy":[{"name":"a","command":["b"]}]}"#], &[r#"{"preDeploy":[{}]}"#]),
-    field("spec.hooks.preDeploy", Unserved, &[r#"[{"name":"a","command":["b"]}]"#], &["[{}]"]),
-    field("spec.hooks.preDeploy[].name", Unserved, &[r#""a""#], NAMES),
-    field("spec.hooks.preDeploy[].command", Unserved, &[r#"["b"]"#], &["[]"]),
-    field("spec.hooks.preDeploy[].command[]", Unserved, &[r#""b""#], &[]),
-    field("spec.hooks.preDeploy[].timeout", Unserved, &[r#""1m""#], &[]),
-    field("spec.hooks.postDeploy", Unserved, &[r#"[{"name":"a","command":["b"]}]"#], &["[{}]"]),
-    field("spec.hooks.postDeploy[].name", Unserved, &[r#""a""#], NAMES),
-    field("spec.hooks.postDeploy[].command", Unserved, &[r#"["b"]"#], &["[]"]),
-    field("spec.hooks.postDeploy[].command[]", Unserved, &[r#""b""#], &[]),
-    field("spec.hooks.postDeploy[].timeout", Unserved, &[r#""1m""#], &[]),
+    field("spec.rollout.windows", Stays, &["[]", r#"[{"cron":"* * * * *","duration":"1m"}]"#], &["[{}]"]),
+    field(
+        "spec.rollout.windows[].cron",
+        Stays,
+        &[r#""*/1 * * * *""#],
+        &[r#""soon""#, r#""0 25 * * *""#, r#""0 0 30 2 *""#],
+    )
+    .within(WINDOW),
+    field("spec.rollout.windows[].timeZone", Stays, &[r#""Europe/Berlin""#], &[r#""Europe/Berln""#, r#""""#])
+        .within(WINDOW),
+    field("spec.rollout.windows[].duration", Stays, &[r#""8h""#], &[r#""0s""#]).within(WINDOW),
+    field("spec.hooks", Rolls, &[r#"{"preDeploy":[{"name":"a","command":["b"]}]}"#], &[r#"{"preDeploy":[{}]}"#]),
+    field("spec.hooks.preDeploy", Rolls, &[r#"[{"name":"a","command":["b"]}]"#], &["[{}]"]),
+    field("spec.hooks.preDeploy[].name", Rolls, &[r#""b""#], NAMES).within(PRE_DEPLOY),
+    field("spec.hooks.preDeploy[].command", Rolls, &[r#"["c"]"#], &["[]"]).within(PRE_DEPLOY),
+    field("spec.hooks.preDeploy[].command[]", Rolls, &[r#""c""#], &[]).within(PRE_DEPLOY),
+    field("spec.hooks.preDeploy[].timeout", Rolls, &[r#""1m""#], &[r#""0s""#]).within(PRE_DEPLOY),
+    field("spec.hooks.postDeploy", Rolls, &[r#"[{"name":"a","command":["b"]}]"#], &["[{}]"]),
+    field("spec.hooks.postDeploy[].name", Rolls, &[r#""b""#], NAMES).within(POST_DEPLOY),
+    field("spec.hooks.postDeploy[].command", Rolls, &[r#"["c"]"#], &["[]"]).within(POST_DEPLOY),
+    field("spec.hooks.postDeploy[].command[]", Rolls, &[r#""c""#], &[]).within(POST_DEPLOY),
+    field("spec.hooks.postDeploy[].timeout", Rolls, &[r#""1m""#], &[r#""0s""#]).within(POST_DEPLOY),
+    field("spec.hooks.onRevert", Rolls, &[r#"[{"name":"a","command":["b"]}]"#], &["[{}]"]),
+    field("spec.hooks.onRevert[].name", Rolls, &[r#""b""#], NAMES).within(ON_REVERT),
+    field("spec.hooks.onRevert[].command", Rolls, &[r#"["c"]"#], &["[]"]).within(ON_REVERT),
+    field("spec.hooks.onRevert[].command[]", Rolls, &[r#""c""#], &[]).within(ON_REVERT),
+    field("spec.hooks.onRevert[].timeout", Rolls, &[r#""1m""#], &[r#""0s""#]).within(ON_REVERT),
     field("spec.dependsOn", Stays, &["[]", r#"["db"]"#], &[r#"["web"]"#, r#"["db","db"]"#, r#"["nobody"]"#]),
     field("spec.dependsOn[]", Stays, &[r#""db""#], NAMES),
     field("spec.history", Stays, &[r#"{"limit":2}"#], &[]),

@@ -19,6 +19,7 @@ mod writer;
 mod written;
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -93,14 +94,34 @@ fn filled(effort: &Effort, ground: &Ground) -> anyhow::Result<Row> {
     if disk::Disk::new(ground)?.is_none() {
         return Ok(left_out(what, floor, "this user cannot mount a tmpfs"));
     }
-    let row = workers::each(effort, "full disks", floor, |number| full(ground, number));
+    let row = workers::each(effort, "full disks", floor, apart);
     let note = "before a save, while saving, at a start; degraded is said, it heals, nothing acknowledged is lost";
     Ok(Row { what, floor, note: note.to_owned(), ..row })
 }
 
-fn full(ground: &Ground, number: u64) -> Result<u64, Violation> {
+/// When the disk is full in a point of the row, and the case that plays it.
+fn point_of(number: u64) -> (When, String) {
     let when = When::ALL[usize::try_from(number % 3).expect("a small number")];
-    let replay = format!("disk:{}:{number}", when.name());
+    (when, format!("disk:{}:{number}", when.name()))
+}
+
+/// One point in a process of its own, as a daemon has one store: what an engine leaves behind in its threads and locks
+/// ends with it, and is not the next one's.
+fn apart(number: u64) -> Result<u64, Violation> {
+    let (_, replay) = point_of(number);
+    let wrong = |what: String| Violation { what, replay: replay.clone() };
+    let program = writer::program().map_err(|why| wrong(format!("the program is not found: {why}")))?;
+    let done = Command::new(program).args(["--only", TIER.name, "--replay", &replay]).output();
+    let done = done.map_err(|why| wrong(format!("the child cannot be started: {why}")))?;
+    if done.status.success() {
+        return Ok(1);
+    }
+    let said = String::from_utf8_lossy(&done.stdout).trim().to_owned();
+    Err(wrong(if said.is_empty() { format!("the child ended with {}", done.status) } else { said }))
+}
+
+fn full(ground: &Ground, number: u64) -> Result<u64, Violation> {
+    let (when, replay) = point_of(number);
     match disk::point(ground, when, number) {
         Ok(Some(Ok(_))) => Ok(1),
         Ok(Some(Err(what))) => Err(Violation { what, replay }),
