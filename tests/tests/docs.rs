@@ -42,10 +42,7 @@ const KNOWN: &[(&str, How)] = &[
         Elsewhere("`two_versions_of_a_directory_are_compared_without_a_daemon` runs it"),
     ),
     ("trueup plan DIR -o json > plan.json", Ends(0)),
-    (
-        "trueup run DIR --once --plan plan.json",
-        Elsewhere("`a_plan_that_was_shown_is_done_and_no_other` runs it"),
-    ),
+    ("trueup run DIR --once --plan plan.json", Elsewhere("`a_plan_that_was_shown_is_done_and_no_other` runs it")),
     ("trueup get apps", Ends(0)),
     ("trueup get apps -w", GoesOn),
     ("trueup get instances", Ends(0)),
