@@ -19,7 +19,7 @@ fn the_model_finds_what_breaks_the_planner() {
 
 #[test]
 fn operations_find_what_breaks_a_rollout() {
-    let bugs = [Bug::IgnoresSuspend, Bug::RevertReplacesHealthy, Bug::RetriesRejected];
+    let bugs = [Bug::StopsRouted, Bug::RevertReplacesHealthy, Bug::RetriesRejected];
     assert_eq!(missed(operations::TIER.name, &bugs), Vec::<&str>::new());
 }
 

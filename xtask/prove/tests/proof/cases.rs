@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use trueup_prove::ambiguity::kind::{Ill, KINDS, Run};
 use trueup_prove::crashes::book::Reference;
-use trueup_prove::crashes::case::Case;
+use trueup_prove::crashes::case::{Case, deaths_at};
 use trueup_prove::crashes::choice::{class, is_taken};
 use trueup_prove::crashes::scenario::Variant;
 use trueup_prove::crashes::vigil::{over, under_way};
+use trueup_sim::CallKind;
 
 #[test]
 fn a_crash_is_read_as_it_is_spelled() {
@@ -43,8 +44,9 @@ fn every_scenario_meets_every_kind_of_boundary_that_it_has() {
             }
         }
     }
-    let classes = all.iter().map(|(_, class)| class).collect::<BTreeSet<_>>();
-    assert!(classes.len() >= 14, "every call and moment is met");
+    let classes: BTreeSet<_> = all.iter().map(|(_, class)| *class).collect();
+    let every = CallKind::ALL.into_iter().flat_map(|kind| deaths_at(kind, 1)).map(|death| class(&death));
+    assert_eq!(classes, every.collect::<BTreeSet<_>>(), "every call and moment is met");
     assert_eq!(all.difference(&taken).collect::<Vec<_>>(), Vec::<&(&str, u64)>::new());
     assert!(count >= 15_000, "{count} are few");
 }
