@@ -8,7 +8,7 @@
 //! - A write that fails in one of its threads may leave a waiter asleep, and the lock that it holds is one for all of
 //!   a process's engines, so that each of them waits for it. A write that takes no such lock wakes it: [`Engine::awaited`].
 //!   Its closing waits too, where nobody could wake it: so it is flushed before.
-//! - A handle that has failed once is poisoned: the caller drops it and opens again.
+//! - A handle that has failed once is poisoned: the caller drops it and opens again, be it beside what is left ([`leftover`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -21,7 +21,9 @@ use std::time::Duration;
 use trueup_museum::{Bug, planted};
 
 use crate::disk;
+use crate::engine_error::EngineError;
 use crate::hand::Hand;
+use crate::leftover;
 
 /// A key and its sealed value.
 pub type Entry = (Vec<u8>, Vec<u8>);
@@ -44,54 +46,15 @@ const NUDGE_AFTER: Duration = Duration::from_secs(1);
 /// How often it is nudged before it is given up: 1 + 2 + 4 + 8 + 16 = 31 s in all.
 const NUDGES_MAX: u32 = 5;
 
+/// The same when it is closed, 1 + 2 + 4 = 7 s: what was acknowledged lies on the disk already.
+const CLOSING_NUDGES_MAX: u32 = 3;
+
 /// How often a lock is tried again, 20 ms apart: a handle of our own that was just dropped lets go within milliseconds.
 const LOCK_TRIES_MAX: u32 = 100;
 
-/// Where a call says that it is done.
+/// Where a call says that it is done, and where that is heard.
 type Done = std::sync::mpsc::Sender<Result<(), EngineError>>;
-
-/// Why the engine did not do it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum EngineError {
-    /// Somebody holds its files.
-    #[error("{0}")]
-    Locked(String),
-    /// The disk is full, read-only or out of reach: nothing is wrong with what lies on it.
-    #[error("{0}")]
-    Refused(String),
-    /// The disk failed a call: what lies on it may be whole, if it was a write.
-    #[error("{0}")]
-    Failed(String),
-    /// Anything else, a panic or silence among it.
-    #[error("{0}")]
-    Broken(String),
-}
-
-impl From<io::Error> for EngineError {
-    fn from(error: io::Error) -> Self {
-        use io::ErrorKind::{
-            OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StorageFull,
-        };
-        let refused = [OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StorageFull];
-        let descriptors = [rustix::io::Errno::MFILE.raw_os_error(), rustix::io::Errno::NFILE.raw_os_error()];
-        let out_of_files = error.raw_os_error().is_some_and(|code| descriptors.contains(&code));
-        if error.to_string().contains("could not acquire lock") {
-            Self::Locked(error.to_string())
-        } else if refused.contains(&error.kind()) || out_of_files {
-            Self::Refused(error.to_string())
-        } else if is_input_output(&error) {
-            Self::Failed(error.to_string())
-        } else {
-            Self::Broken(error.to_string())
-        }
-    }
-}
-
-/// Whether the disk itself failed. sled hands its errors on as texts, so the number is often gone.
-fn is_input_output(error: &io::Error) -> bool {
-    let code = rustix::io::Errno::IO.raw_os_error();
-    error.raw_os_error() == Some(code) || error.to_string().contains(&format!("Os {{ code: {code}, "))
-}
+type Answer = Receiver<Result<(), EngineError>>;
 
 impl From<sled::Error> for EngineError {
     fn from(error: sled::Error) -> Self {
@@ -124,17 +87,13 @@ impl Engine {
     /// Opens the directory, or begins an empty store in it.
     pub(crate) fn open(dir: &Path) -> Result<Self, EngineError> {
         disk::create_private(dir)?;
-        let mut tries = 0;
-        let db = loop {
-            let path = dir.to_owned();
-            match bounded("store-open", move || Ok(configured(&path).open()?)) {
-                Err(EngineError::Locked(_)) if tries < LOCK_TRIES_MAX => {
-                    tries += 1;
-                    std::thread::park_timeout(Duration::from_millis(20));
-                }
-                Err(error) => return Err(error),
-                Ok(db) => break db,
+        let db = match locked(dir) {
+            Err(EngineError::Locked(_)) if leftover::holds(&dir.join("db"))? => {
+                tracing::warn!("an engine that was given up keeps its lock; the store goes on with a copy of its file");
+                leftover::part_from(&dir.join("db"))?;
+                locked(dir)?
             }
+            opened => opened?,
         };
         let data = File::open(dir.join("db"))?;
         let hand = Hand::new("store-commit")?;
@@ -178,7 +137,7 @@ impl Engine {
             }
             Ok(())
         });
-        self.awaited(&done, &answer)
+        self.awaited(&done, &answer, NUDGES_MAX)
     }
 
     /// Has the engine write whatever it still holds, or say that it cannot; nothing of it waits for anything afterwards.
@@ -189,14 +148,14 @@ impl Engine {
             db.flush()?;
             Ok(())
         });
-        self.awaited(&done, &answer)
+        self.awaited(&done, &answer, CLOSING_NUDGES_MAX)
     }
 
     /// Waits for an answer, and each time that it takes long, tries a write by another thread: a write that meets an
     /// earlier failure wakes all who wait. To begin a collection is the only one that takes no lock of the process's.
-    fn awaited(&self, done: &Done, answer: &Receiver<Result<(), EngineError>>) -> Result<(), EngineError> {
+    fn awaited(&self, done: &Done, answer: &Answer, nudges: u32) -> Result<(), EngineError> {
         let mut wait = NUDGE_AFTER;
-        for _ in 0..NUDGES_MAX {
+        for _ in 0..nudges {
             if let Ok(result) = answer.recv_timeout(wait) {
                 return result;
             }
@@ -294,6 +253,21 @@ fn configured(dir: &Path) -> sled::Config {
     sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None)
 }
 
+/// Opens it as soon as its lock is let go of, for which two seconds are enough.
+fn locked(dir: &Path) -> Result<sled::Db, EngineError> {
+    let mut tries = 0;
+    loop {
+        let path = dir.to_owned();
+        match bounded("store-open", move || Ok(configured(&path).open()?)) {
+            Err(EngineError::Locked(_)) if tries < LOCK_TRIES_MAX => {
+                tries += 1;
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+            done => return done,
+        }
+    }
+}
+
 fn silent() -> EngineError {
     EngineError::Broken("the engine does not answer".to_owned())
 }
@@ -310,7 +284,8 @@ fn bounded<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
 
     use super::*;
 
@@ -356,6 +331,26 @@ mod tests {
         for (key, value) in committed {
             assert_eq!(found.get(key.as_bytes()), value.as_ref(), "{key}");
         }
+    }
+
+    #[test]
+    fn an_engine_of_ours_that_never_lets_go_is_left_behind_and_another_process_is_not() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut engine = Engine::open(dir.path()).expect("opens");
+        engine.commit(writes(1)).expect("commits");
+        std::mem::forget(engine);
+        let entries = Engine::open(dir.path()).and_then(|engine| engine.entries()).expect("opens beside it");
+        assert_eq!(entries.len(), writes(1).len());
+        let db = dir.path().join("db");
+        let mut flock = Command::new("flock");
+        flock.arg(&db).args(["sh", "-c", "echo held; read line"]);
+        let mut holder = flock.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("flock runs");
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take().expect("piped")).read_line(&mut line).expect("it says so");
+        let refused = Engine::open(dir.path()).map(drop);
+        drop(holder.stdin.take());
+        holder.wait().expect("ends");
+        assert!(matches!(refused, Err(EngineError::Locked(_))), "{refused:?}");
     }
 
     #[test]

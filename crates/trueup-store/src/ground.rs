@@ -8,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::disk;
-use crate::engine::{self, Engine, EngineError, Entry, Writes};
+use crate::engine::{self, Engine, Entry, Writes};
+use crate::engine_error::EngineError;
 use crate::ledger::Root;
 use crate::watermark::{self, Watermark};
 

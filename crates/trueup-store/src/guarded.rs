@@ -8,7 +8,7 @@ use std::io;
 
 use trueup_museum::{Bug, planted};
 
-use crate::engine::EngineError;
+use crate::engine_error::EngineError;
 use crate::envelope;
 use crate::ground::{Ground, Held};
 use crate::layout::{self, Contents};

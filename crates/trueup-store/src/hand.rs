@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
 
-use crate::engine::EngineError;
+use crate::engine_error::EngineError;
 
 /// Stack, in bytes: recovery of a deep tree is the most that runs on it.
 const STACK_BYTES: usize = 1024 * 1024;

@@ -13,7 +13,8 @@ use trueup_seams::{BoxFuture, DaemonRecord, Memory, Store, StoreError, StoreHeal
 use trueup_types::status::Event;
 use trueup_types::{AppName, AppRecord};
 
-use crate::engine::{EngineError, Entry, Writes};
+use crate::engine::{Entry, Writes};
+use crate::engine_error::EngineError;
 use crate::ground::{Ground, Held};
 use crate::guarded;
 use crate::layout;

@@ -9,6 +9,7 @@
 
 mod disk;
 mod engine;
+mod engine_error;
 mod envelope;
 mod ground;
 mod guarded;
@@ -17,6 +18,7 @@ mod hand;
 pub mod in_memory;
 mod layout;
 mod ledger;
+mod leftover;
 mod owner;
 pub mod spelling;
 mod up;

@@ -16,7 +16,8 @@ use trueup_seams::store::StoreResult;
 use trueup_seams::{Memory, StoreError, StoreHealth};
 use trueup_types::{AppName, Release, Revision};
 
-use crate::engine::{EngineError, Writes};
+use crate::engine::Writes;
+use crate::engine_error::EngineError;
 use crate::ground::Paths;
 use crate::guarded;
 use crate::up::Up;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use trueup_seams::Memory;
 use trueup_types::{AppName, Release, Revision};
 
-use crate::engine::{EngineError, Writes};
+use crate::engine::Writes;
+use crate::engine_error::EngineError;
 use crate::envelope;
 use crate::ground::{Ground, Held as _};
 use crate::guarded::{self, Opened};
