@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use trueup_types::desired::Hold;
+use trueup_types::record::Pin;
 use trueup_types::status::{Condition, ConditionStatus};
 use trueup_types::verdict::{Stall, State};
 use trueup_types::{Timestamp, Verdict};
@@ -11,6 +12,7 @@ use trueup_types::{Timestamp, Verdict};
 #[must_use]
 pub fn conditions(
     verdict: &Verdict,
+    pin: Option<&Pin>,
     manifest_error: Option<&str>,
     before: &[Condition],
     now: Timestamp,
@@ -45,8 +47,9 @@ pub fn conditions(
     if verdict.state == State::Suspended {
         add("Suspended", ConditionStatus::True, "Suspended", &verdict.message);
     }
-    if verdict.pinned {
-        add("Pinned", ConditionStatus::True, "RolledBack", "a person's rollback holds until the template changes");
+    if let Some(pin) = pin {
+        let message = format!("{}; it holds until the template changes", pinned(pin));
+        add("Pinned", ConditionStatus::True, "RolledBack", &message);
     }
     if let State::Waiting(Hold::Dependencies(_)) = &verdict.state {
         add("DependencyNotReady", ConditionStatus::True, reason, &verdict.message);
@@ -56,6 +59,11 @@ pub fn conditions(
         add("ManifestInvalid", ConditionStatus::True, "ManifestInvalid", &message);
     }
     all
+}
+
+/// A rollback, with who said it: half a sentence.
+pub(crate) fn pinned(pin: &Pin) -> String {
+    format!("{} went back to {}{}", pin.word.by, pin.to, pin.env.told())
 }
 
 /// Since when each of the daemon's own conditions has been true.
@@ -165,7 +173,7 @@ mod tests {
     }
 
     fn kinds(verdict: &Verdict) -> Vec<String> {
-        let all = conditions(verdict, None, &[], Timestamp::ZERO);
+        let all = conditions(verdict, None, None, &[], Timestamp::ZERO);
         all.into_iter().map(|one| format!("{}={:?}", one.kind, one.status)).collect()
     }
 
@@ -185,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_condition_of_the_daemon_keeps_its_onset_until_it_ends() {
-        let all = || conditions(&verdict(State::Ready), None, &[], Timestamp::ZERO);
+        let all = || conditions(&verdict(State::Ready), None, None, &[], Timestamp::ZERO);
         let mut onsets = Onsets::default();
         let mut at = |millis: u64, mut all: Vec<Condition>| {
             onsets.stamp(&mut all, Timestamp::from_millis(millis));
@@ -196,8 +204,8 @@ mod tests {
 
     #[test]
     fn a_transition_time_stays_while_the_status_does() {
-        let first = conditions(&verdict(State::Ready), None, &[], Timestamp::from_millis(1));
-        let second = conditions(&verdict(State::Baking), None, &first, Timestamp::from_millis(9));
+        let first = conditions(&verdict(State::Ready), None, None, &[], Timestamp::from_millis(1));
+        let second = conditions(&verdict(State::Baking), None, None, &first, Timestamp::from_millis(9));
         assert_eq!(second[0].last_transition_time, Timestamp::from_millis(1));
         assert_eq!(second[1].last_transition_time, Timestamp::from_millis(9));
     }

@@ -43,7 +43,7 @@ impl Handle {
         }
         let message = format!("app/{app} {}", said(&order));
         if order != Order::Reconcile {
-            engine.note(EventKind::Normal, "Ordered", Some(app), None, format!("{} by {by}", order.verb()));
+            engine.note(EventKind::Normal, "Ordered", Some(app), None, format!("{} by {by}", ordered(&order)));
         }
         engine.ask(app, Priority::Edit, "a person's word");
         Ok(Receipt { message })
@@ -122,10 +122,26 @@ impl Handle {
     }
 }
 
+/// The order as the events tell it.
+fn ordered(order: &Order) -> String {
+    match order {
+        Order::Rollback { to: Some(to), env } => format!("rollback to {to}{}", env.told()),
+        Order::Rollback { to: None, env } => format!("rollback{}", env.told()),
+        Order::Retry
+        | Order::Resume
+        | Order::Suspend
+        | Order::Restart
+        | Order::Promote
+        | Order::PromoteFully
+        | Order::Abort
+        | Order::Reconcile => order.verb().to_owned(),
+    }
+}
+
 fn said(order: &Order) -> String {
     match order {
-        Order::Rollback { to: Some(to) } => format!("rolls back to {to}"),
-        Order::Rollback { to: None } => "rolls back to the release before".to_owned(),
+        Order::Rollback { to: Some(to), env } => format!("rolls back to {to}{}", env.told()),
+        Order::Rollback { to: None, env } => format!("rolls back to the release before{}", env.told()),
         Order::Retry => "is tried again".to_owned(),
         Order::Resume => "is resumed".to_owned(),
         Order::Suspend => "is suspended".to_owned(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::conditions;
 use trueup_seams::{AppPreview, Change, ControlError, Ingress, Memory, Runtime};
 use trueup_types::desired::{DesiredApp, Permits, Wanted};
 use trueup_types::record::{AppRecord, Rollout};
@@ -147,9 +148,8 @@ fn notes(plan: &Plan) -> Vec<String> {
     if verdict.reverted {
         notes.push(format!("the wanted release is rejected: {}", verdict.message));
     }
-    if verdict.pinned {
-        notes.push("a person's rollback holds until the template changes".to_owned());
-    }
+    let told = |pin| format!("{}; it holds until the template changes", conditions::pinned(pin));
+    notes.extend(plan.record.pin.as_ref().map(told));
     match &verdict.state {
         State::Waiting(_) | State::Stalled(_) | State::Suspended | State::Unknown(_) => {
             notes.push(verdict.message.clone())

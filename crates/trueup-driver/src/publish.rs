@@ -62,7 +62,7 @@ pub(crate) fn app(
         },
         status: AppState {
             observed_generation: verdict.generation,
-            conditions: conditions::conditions(verdict, error.as_deref(), before, now),
+            conditions: conditions::conditions(verdict, record.pin.as_ref(), error.as_deref(), before, now),
             word: conditions::word(verdict, error.as_deref()),
             verdict: verdict.clone(),
             target: desired.map_or_else(TargetName::local, |desired| desired.placement.target.clone()),

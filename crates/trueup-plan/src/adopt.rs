@@ -55,6 +55,7 @@ pub fn adopt(app: &AppName, instances: &[Instance], now: Timestamp) -> AppRecord
             outcome: Some(Outcome::Live),
             phases: Vec::new(),
             cause: None,
+            again: None,
         });
     }
     record.releases = releases;

@@ -1,13 +1,15 @@
 //! Takes in a person's word: the record that holds it, or why it is denied.
 
+use std::sync::Arc;
+
 use trueup_museum::{Bug, planted};
 use trueup_types::desired::DesiredApp;
 use trueup_types::order::{Denial, Order};
 use trueup_types::record::{AppRecord, CanaryAt, Evidence, Outcome, Pin, Rejection, Rollout, Word};
 use trueup_types::time::Stopwatch;
-use trueup_types::{Revision, Timestamp};
+use trueup_types::{EnvOf, Revision, Timestamp};
 
-use crate::{canary, judge, notes};
+use crate::{canary, judge, notes, pin};
 
 /// The record after a person's word; `desired` is the manifest's app, where there is one.
 ///
@@ -23,7 +25,7 @@ pub fn command(
     let mut next = record.clone();
     let word = Word { by: by.to_owned(), at: now };
     match order {
-        Order::Rollback { to } => rollback(&mut next, desired, *to, word)?,
+        Order::Rollback { to, env } => rollback(&mut next, desired, (*to, *env), word)?,
         Order::Retry => retry(&mut next, desired)?,
         Order::Resume => resume(&mut next)?,
         Order::Suspend => {
@@ -35,6 +37,9 @@ pub fn command(
         Order::Restart => {
             if next.current.is_none() {
                 return Err(Denial::NoRelease);
+            }
+            if let Some(pin) = &next.pin {
+                return Err(Denial::HeldByPin(pin.to));
             }
             next.restarts = next.restarts.saturating_add(1);
         }
@@ -49,7 +54,7 @@ pub fn command(
 fn rollback(
     record: &mut AppRecord,
     desired: Option<&DesiredApp>,
-    to: Option<Revision>,
+    (to, env): (Option<Revision>, EnvOf),
     word: Word,
 ) -> Result<(), Denial> {
     let good = |revision: Revision| {
@@ -67,20 +72,25 @@ fn rollback(
             earlier.ok_or(Denial::NothingEarlier)?
         }
     };
-    if record.release(to).is_none() {
-        return Err(Denial::NoSuchRelease(to));
-    }
+    let release = record.release(to).ok_or(Denial::NoSuchRelease(to))?;
     if !good(to) {
         return Err(Denial::NeverGood(to));
     }
-    // A person's word makes it a new try, which may be reverted again.
-    if let Some(release) = record.release(to).cloned() {
-        record.rejected.remove(&(release.digest, release.target.clone()));
-        record.reverted_generation = None;
+    let release = match (env, desired) {
+        (EnvOf::Then, _) => Arc::clone(release),
+        (EnvOf::Now, Some(desired)) => pin::dressed(release, env, desired),
+        (EnvOf::Now, None) => return Err(Denial::NoEnvironment),
+    };
+    let runs = record.current_release().filter(|current| current.revision != to);
+    if env == EnvOf::Now && runs.is_some_and(|runs| (runs.digest, &runs.target) == (release.digest, &release.target)) {
+        return Err(Denial::OnlyEnvironment(to));
     }
+    // A person's word makes it a new try, which may be reverted again.
+    record.rejected.remove(&(release.digest, release.target.clone()));
+    record.reverted_generation = None;
     let left = record.current.filter(|current| *current != to);
     let at = word.at;
-    record.pin = Some(Pin { to, template: desired.map(|desired| desired.template_digest), word });
+    record.pin = Some(Pin { to, template: desired.map(|desired| desired.template_digest), env, word });
     if let Some(left) = left {
         notes::close(record, left, Outcome::RolledBack, None, at);
     }
@@ -150,8 +160,7 @@ fn abort(record: &mut AppRecord, by: &str, now: Timestamp) -> Result<(), Denial>
     let Some(release) = record.release(to).cloned() else { return Err(Denial::NoRollout) };
     let evidence = Evidence::Aborted { by: by.to_owned() };
     let cause = Some(judge::sentence(&evidence));
-    // The pin that led here is taken back with it.
-    record.pin = None;
+    pin::end_with_its_rollout(record);
     record.rejected.insert((release.digest, release.target.clone()), Rejection { revision: to, at: now, evidence });
     if record.current.is_some() {
         notes::close(record, to, Outcome::Reverted, cause, now);

@@ -93,7 +93,7 @@ fn remember(record: &AppRecord) -> String {
         0 => String::new(),
         count => format!(", {count} rejected"),
     };
-    let pin = record.pin.as_ref().map_or_else(String::new, |pin| format!(", pinned to {}", pin.to));
+    let pin = record.pin.as_ref().map_or_else(String::new, |pin| format!(", pinned to {}{}", pin.to, pin.env.told()));
     format!("remembered: {current}{rollout}{rejected}{pin}")
 }
 

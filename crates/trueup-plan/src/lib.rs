@@ -22,6 +22,7 @@ mod judge;
 pub mod limits;
 mod notes;
 mod passage;
+mod pin;
 mod rollout;
 mod routes;
 mod steps;

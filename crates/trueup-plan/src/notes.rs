@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use trueup_museum::{Bug, planted};
 use trueup_types::policy::History;
-use trueup_types::record::{AppRecord, DeployPhase, Outcome, PhaseNote, ReleaseNote, Rollout};
+use trueup_types::record::{Again, AppRecord, DeployPhase, Outcome, PhaseNote, ReleaseNote, Rollout};
 use trueup_types::{Observed, Release, Revision, Timestamp};
 
 /// Notes that a release begins, in its first phase.
 pub(crate) fn open(record: &mut AppRecord, release: &Release, now: Timestamp) {
+    let pin = record.pin.as_ref().filter(|pin| record.releases.contains_key(&pin.to));
     record.history.push(ReleaseNote {
         revision: release.revision,
         digest: release.digest,
@@ -17,6 +18,7 @@ pub(crate) fn open(record: &mut AppRecord, release: &Release, now: Timestamp) {
         outcome: None,
         phases: vec![PhaseNote { phase: DeployPhase::Prepare, started: now, ended: None }],
         cause: None,
+        again: pin.map(|pin| Again { of: pin.to, env: pin.env, by: pin.word.by.clone() }),
     });
 }
 

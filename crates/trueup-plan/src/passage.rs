@@ -19,7 +19,7 @@ use crate::judge::{self, Bake};
 use crate::rollout::{
     Heading, Mode, Scene, answers, begin, held_back, idle, is_rejected, refresh_exposure, rolling, steady,
 };
-use crate::{drain, notes};
+use crate::{drain, notes, pin};
 
 /// A rollout under way: superseded, failed, promoted, or further on.
 pub(crate) fn underway(
@@ -180,8 +180,7 @@ pub(crate) fn fail(record: &mut AppRecord, scene: &Scene<'_>, release: &Arc<Rele
         oldest.map(|key| record.rejected.remove(&key));
     }
     record.refused = None;
-    // The pin that led here has led astray.
-    record.pin = None;
+    pin::end_with_its_rollout(record);
     let from = release.revision;
     let current = record.current_release().filter(|good| good.digest != release.digest).cloned();
     let once = record.reverted_generation != Some(record.generation) || planted(Bug::RevertsTwice);

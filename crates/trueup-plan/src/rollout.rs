@@ -16,7 +16,7 @@ use trueup_types::verdict::Stall;
 use trueup_types::{InstanceId, Observed, Release, Revision, Template, Timestamp};
 
 use crate::hooks::Pending;
-use crate::{limits, notes, passage};
+use crate::{limits, notes, passage, pin};
 
 /// Where the app heads, and what keeps it from going there.
 #[derive(Debug, Clone)]
@@ -148,15 +148,13 @@ enum Asked {
     Manifest,
 }
 
-fn asked(record: &AppRecord) -> Asked {
-    let pin = record.pin.as_ref().filter(|_| !planted(Bug::UndoesRollback));
-    let pinned = pin.and_then(|pin| record.release(pin.to));
-    pinned.map_or(Asked::Manifest, |release| Asked::Pinned(Arc::clone(release)))
+fn asked(record: &AppRecord, desired: &DesiredApp) -> Asked {
+    pin::asked(record, desired).map_or(Asked::Manifest, Asked::Pinned)
 }
 
 /// Whether `release` is what is asked for.
 pub(crate) fn answers(record: &AppRecord, desired: &DesiredApp, release: &Release) -> bool {
-    match asked(record) {
+    match asked(record, desired) {
         Asked::Pinned(pinned) => pinned.digest == release.digest && pinned.target == release.target,
         Asked::Manifest => {
             release.target == desired.placement.target
@@ -167,14 +165,14 @@ pub(crate) fn answers(record: &AppRecord, desired: &DesiredApp, release: &Releas
 }
 
 pub(crate) fn is_rejected(record: &AppRecord, desired: &DesiredApp) -> bool {
-    match asked(record) {
-        Asked::Pinned(_) => false,
-        Asked::Manifest if record.rejected.is_empty() || planted(Bug::RetriesRejected) => false,
-        Asked::Manifest => {
-            let key = (desired.release_digest(record.restarts), desired.placement.target.clone());
-            record.rejected.contains_key(&key)
-        }
+    if record.rejected.is_empty() || planted(Bug::RetriesRejected) {
+        return false;
     }
+    let key = match asked(record, desired) {
+        Asked::Pinned(pinned) => (pinned.digest, pinned.target.clone()),
+        Asked::Manifest => (desired.release_digest(record.restarts), desired.placement.target.clone()),
+    };
+    record.rejected.contains_key(&key)
 }
 
 pub(crate) fn idle(record: &mut AppRecord, scene: &Scene<'_>) -> Heading {
@@ -278,7 +276,7 @@ fn next_release(record: &AppRecord, scene: &Scene<'_>) -> Arc<Release> {
     }
     let before = if planted(Bug::ReusesRevision) { record.current.unwrap_or_default() } else { newest(record, scene) };
     let revision = before.next();
-    match asked(record) {
+    match asked(record, desired) {
         Asked::Pinned(pinned) => Arc::new(Release { revision, ..Release::clone(&pinned) }),
         Asked::Manifest => Arc::new(Release {
             app: desired.name.clone(),

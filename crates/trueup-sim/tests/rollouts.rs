@@ -7,7 +7,7 @@ use trueup_sim::behaviour::{
 };
 use trueup_sim::{AppSketch, House};
 use trueup_types::AppName;
-use trueup_types::order::Order;
+use trueup_types::order::{EnvOf, Order};
 use trueup_types::policy::{RevertMode, Strategy};
 use trueup_types::verdict::State;
 use trueup_types::window::Window;
@@ -253,7 +253,11 @@ async fn a_dependency_comes_first_and_rollback_pins_until_resumed() {
     house.until_live("api", 1).await;
     house.source.put(api.clone().env("VERSION", "v2").build());
     house.until_live("api", 2).await;
-    house.control().order(&name("api"), Order::Rollback { to: None }, "test").await.expect("r1 is good");
+    house
+        .control()
+        .order(&name("api"), Order::Rollback { to: None, env: EnvOf::Then }, "test")
+        .await
+        .expect("r1 is good");
     house.until_live("api", 3).await;
     let status = house.app("api").expect("there").status;
     assert_eq!(status.word, "Pinned", "{}", house.story());

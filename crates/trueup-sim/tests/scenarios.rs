@@ -32,6 +32,7 @@ scenarios! {
     drain
     scale
     rollback_and_resume
+    rollback_with_todays_environment
     dependency
     delete_with_the_guard
     lost_store

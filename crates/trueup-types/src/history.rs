@@ -1,9 +1,12 @@
 //! What came of the releases of an app, for people and for rollbacks.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ReleaseDigest;
 use crate::number::Revision;
+use crate::order::EnvOf;
 use crate::time::Timestamp;
 
 /// What came of a release.
@@ -26,6 +29,27 @@ pub struct ReleaseNote {
     /// One line, for a failed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// Which release it is once more, where a person went back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Again>,
+}
+
+/// A release once more: a person's rollback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Again {
+    /// Which.
+    pub of: Revision,
+    /// Whose environment and secrets it has.
+    pub env: EnvOf,
+    /// Who went back.
+    pub by: String,
+}
+
+impl fmt::Display for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rollback to {} by {}{}", self.of, self.by, self.env.told())
+    }
 }
 
 /// What came of a rollout.

@@ -1,8 +1,8 @@
 //! The nouns of trueup, and how they are spelled.
 //!
 //! Everything else speaks in these words. Read in this order: [`name`] and [`number`] (what things are called),
-//! [`time`], [`desired`] with [`template`], [`policy`], [`analysis`] and [`exposure`] (what is wanted), [`release`] (what one
-//! rollout carries), [`observed`] (what is there), [`record`] with [`history`] (what only memory knows), [`step`] and [`verdict`]
+//! [`time`], [`desired`] with [`template`], [`policy`], [`window`], [`analysis`] and [`exposure`] (what is wanted), [`release`]
+//! (what one rollout carries), [`observed`] (what is there), [`record`] with [`history`] (what only memory knows), [`step`] and [`verdict`]
 //! (what is decided), [`route`] (what the ingress is told), and [`status`] (what people are shown).
 //!
 //! Knows nothing of async, files, YAML or HTTP.
@@ -37,7 +37,7 @@ pub use number::{Generation, Ordinal, Percent, Quantity, Revision, TableGenerati
 pub use observed::{
     ExitWhy, Health, Incarnation, Instance, Observed, Phase, ProbeFailure, RouteSeen, RouteSight, Sighting,
 };
-pub use order::{Denial, Order};
+pub use order::{Denial, EnvOf, Order};
 pub use policy::{Policy, RevertMode, Strategy};
 pub use record::AppRecord;
 pub use release::Release;

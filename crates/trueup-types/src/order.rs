@@ -13,6 +13,9 @@ pub enum Order {
         /// Which; the last good one before the current when left out.
         #[serde(default)]
         to: Option<Revision>,
+        /// Whose environment and secrets it gets.
+        #[serde(default)]
+        env: EnvOf,
     },
     /// Try a rejected digest again.
     Retry,
@@ -30,6 +33,31 @@ pub enum Order {
     Abort,
     /// Look now.
     Reconcile,
+}
+
+/// Whose environment and secrets a release gets that a person goes back to.
+///
+/// The environment is `env`, `envFrom` and the values of the secrets that it names. All else is the release's own, its
+/// `files` too: they are written for the program that reads them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EnvOf {
+    /// Its own, as it had them then.
+    #[default]
+    Then,
+    /// Those that the manifest gives now.
+    Now,
+}
+
+impl EnvOf {
+    /// What follows the name of the release in a sentence; nothing where it has its own.
+    #[must_use]
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Then => "",
+            Self::Now => ", with the environment of now",
+        }
+    }
 }
 
 impl Order {
@@ -61,6 +89,15 @@ pub enum Denial {
     /// There is nothing before the current release.
     #[error("there is no earlier good release to go back to")]
     NothingEarlier,
+    /// The manifest that has the environment of now is not in force.
+    #[error("no manifest of it is in force, and so nobody knows the environment of now; leave out --current-env")]
+    NoEnvironment,
+    /// Only the environment was another.
+    #[error("release {0} differs from what runs only in its environment; with that of now nothing would change")]
+    OnlyEnvironment(Revision),
+    /// What is pinned stays as it is.
+    #[error("it is pinned to {0}, and stays as it is; `trueup resume` ends that")]
+    HeldByPin(Revision),
     /// Nothing is rejected.
     #[error("nothing is rejected; there is nothing to retry")]
     NothingRejected,

@@ -11,10 +11,11 @@ use crate::digest::{IntentDigest, ReleaseDigest, TemplateDigest};
 use crate::name::{AppName, InstanceId, Label, TargetName, Task};
 use crate::number::{Generation, Revision};
 use crate::observed::{Incarnation, ProbeFailure};
+use crate::order::EnvOf;
 use crate::release::Release;
 use crate::time::{Stopwatch, Timestamp};
 
-pub use crate::history::{DeployPhase, Outcome, PhaseNote, ReleaseNote};
+pub use crate::history::{Again, DeployPhase, Outcome, PhaseNote, ReleaseNote};
 
 /// Most rejected digests remembered for an app; the oldest goes first. A digest that comes back after so many others is
 /// tried again, which costs one revert.
@@ -306,6 +307,9 @@ pub struct Pin {
     pub to: Revision,
     /// The wanted template at that moment; another one ends the pin.
     pub template: Option<TemplateDigest>,
+    /// Whose environment and secrets it has.
+    #[serde(default)]
+    pub env: EnvOf,
     /// Who and when.
     pub word: Word,
 }
@@ -354,5 +358,17 @@ impl AppRecord {
     #[must_use]
     pub fn current_release(&self) -> Option<&Arc<Release>> {
         self.current.and_then(|revision| self.release(revision))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_that_an_older_build_saved_has_its_own_environment() {
+        let text = r#"{"to": 4, "template": null, "word": {"by": "ann", "at": 5}}"#;
+        let pin: Pin = serde_json::from_str(text).expect("it is read");
+        assert_eq!((pin.to, pin.env), (Revision(4), EnvOf::Then));
     }
 }

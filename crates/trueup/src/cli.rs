@@ -66,6 +66,9 @@ pub(crate) enum Command {
         /// The release; the good one before the current when left out
         #[arg(long, value_parser = revision)]
         to: Option<Revision>,
+        /// With the environment and secrets of now; those that it had then when left out
+        #[arg(long)]
+        current_env: bool,
     },
     /// Try a rejected release again
     Retry { name: AppName },

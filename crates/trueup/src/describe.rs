@@ -74,7 +74,8 @@ fn head(text: &mut String, app: &AppStatus, status: &Status) {
     }
     line(text, "Last good", &state.last_good.map_or_else(|| "none yet".to_owned(), |good| good.to_string()));
     if let Some(pin) = &state.pin {
-        line(text, "Pinned", &format!("to {} by {}, {} ago", pin.to, pin.word.by, age(pin.word.at, status.now)));
+        let ago = age(pin.word.at, status.now);
+        line(text, "Pinned", &format!("to {} by {}, {ago} ago{}", pin.to, pin.word.by, pin.env.told()));
     }
     if let Some(drift) = &state.drift {
         line(text, "Drift", drift);
@@ -140,7 +141,7 @@ fn releases(text: &mut String, app: &AppStatus, status: &Status) {
             age(note.started, status.now),
             note.ended.map_or_else(String::new, |ended| age(note.started, ended)),
             phases.collect::<Vec<_>>().join(", "),
-            note.cause.clone().unwrap_or_default(),
+            crate::get::cause(note),
         ]
     });
     let rows: Vec<_> = rows.collect();

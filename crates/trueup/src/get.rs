@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 use trueup_types::AppName;
+use trueup_types::history::ReleaseNote;
 use trueup_types::status::{AppStatus, Event};
 
 use crate::cli::{Get, Output, Places, Table};
@@ -189,13 +190,19 @@ fn releases(status: &Status) -> Listing {
                     content.and_then(|content| content.commit.clone()).unwrap_or_default(),
                     age(note.started, status.now),
                     took,
-                    note.cause.clone().unwrap_or_default(),
+                    cause(note),
                 ],
                 object: object(note, Some(&app.metadata.name)),
             }
         }));
     }
     Listing { kind: "release", headers, rows }
+}
+
+/// Why a release is as it is: what it failed on, and whose rollback it was.
+pub(crate) fn cause(note: &ReleaseNote) -> String {
+    let parts = [note.again.as_ref().map(ToString::to_string), note.cause.clone()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn events(status: &Status) -> Listing {

@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use trueup_types::order::Order;
+use trueup_types::order::{EnvOf, Order};
 
 use crate::cli::{Approve, Cli, Command, Describe, Rollout};
 use crate::terminal::say;
@@ -107,7 +107,10 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Logs(asked) => done(logs::run(places, &asked).await),
         Command::Events(asked) => done(events::run(places, &asked).await),
         Command::Why { name } => done(why::run(places, &name)),
-        Command::Rollback { name, to } => done(orders::give(places, &name, Order::Rollback { to }).await),
+        Command::Rollback { name, to, current_env } => {
+            let env = if current_env { EnvOf::Now } else { EnvOf::Then };
+            done(orders::give(places, &name, Order::Rollback { to, env }).await)
+        }
         Command::Retry { name } => done(orders::give(places, &name, Order::Retry).await),
         Command::Resume { name } => done(orders::give(places, &name, Order::Resume).await),
         Command::Suspend { name } => done(orders::give(places, &name, Order::Suspend).await),

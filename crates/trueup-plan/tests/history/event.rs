@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use trueup_plan::command;
 use trueup_types::desired::{Doubt, Hold, Prune, Wanted};
-use trueup_types::order::Order;
+use trueup_types::order::{EnvOf, Order};
 use trueup_types::{Release, Revision};
 
 use crate::support::app::Sketch;
@@ -247,7 +247,8 @@ fn fault() -> impl Strategy<Value = Fault> {
 
 fn person() -> impl Strategy<Value = Order> {
     prop_oneof![
-        proptest::option::of(1..5_u64).prop_map(|to| Order::Rollback { to: to.map(Revision) }),
+        (proptest::option::of(1..5_u64), prop_oneof![Just(EnvOf::Then), Just(EnvOf::Now)])
+            .prop_map(|(to, env)| Order::Rollback { to: to.map(Revision), env }),
         Just(Order::Retry),
         Just(Order::Resume),
         Just(Order::Suspend),

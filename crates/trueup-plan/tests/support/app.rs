@@ -61,6 +61,10 @@ fn hooks(names: &str) -> Vec<Hook> {
 #[derive(Debug, Clone)]
 pub struct Sketch {
     pub version: String,
+    /// What it is but for its environment: its one argument.
+    pub code: String,
+    /// A fingerprint of its secret's values.
+    pub secret: Option<String>,
     pub replicas: u32,
     pub host: String,
     pub port: String,
@@ -78,6 +82,8 @@ impl Default for Sketch {
     fn default() -> Self {
         Self {
             version: "v1".to_owned(),
+            code: String::new(),
+            secret: None,
             replicas: 1,
             host: "web.localhost".to_owned(),
             port: "http".to_owned(),
@@ -152,6 +158,8 @@ impl Sketch {
         match word {
             "steps" => self.canary(value),
             "analysis" => self.analyse(value),
+            "code" => value.clone_into(&mut self.code),
+            "secret" => self.secret = Some(value.to_owned()),
             "surge" => self.policy.max_surge = value.parse().expect("a quantity"),
             "unavailable" => self.policy.max_unavailable = value.parse().expect("a quantity"),
             "minHealthy" => self.policy.min_healthy = time(),
@@ -206,6 +214,7 @@ impl Sketch {
         let port = |name| Port { name: PortName::new(name).expect("a port"), port: None, protocol: Protocol::Http };
         let mut template = Template {
             command: vec!["serve".to_owned()],
+            args: if self.code.is_empty() { Vec::new() } else { vec![self.code.clone()] },
             env: BTreeMap::from([("VERSION".to_owned(), version.to_owned())]),
             ports: ports.map(port).collect(),
             ..Template::default()
@@ -224,7 +233,8 @@ impl Sketch {
 
     fn inputs(&self) -> Inputs {
         let images = self.image.iter().map(|digest| ("web".to_owned(), digest.clone())).collect();
-        Inputs { images, ..Inputs::default() }
+        let secret_fingerprints = self.secret.iter().map(|mark| ("shop".to_owned(), mark.clone())).collect();
+        Inputs { images, secret_fingerprints, ..Inputs::default() }
     }
 
     /// The app as a source hands it out.

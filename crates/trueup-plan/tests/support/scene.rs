@@ -21,7 +21,7 @@ use trueup_types::desired::{Cause, DesiredApp, Doubt, Hold, Permits, Prune, Read
 use trueup_types::observed::{
     ExitWhy, Health, Incarnation, Instance, Phase, ProbeFailure, RouteSeen, RouteSight, Sighting,
 };
-use trueup_types::order::Order;
+use trueup_types::order::{EnvOf, Order};
 use trueup_types::record::{
     AppRecord, CanaryAt, DeployPhase, Evidence, Exits, Outcome, PhaseNote, Pin, Rejection, ReleaseNote, Rollout, Stage,
     Word,
@@ -61,7 +61,7 @@ pub fn address(id: &InstanceId, life: u32) -> SocketAddr {
 pub fn order(text: &str) -> Order {
     let mut words = text.split_whitespace();
     match words.next().expect("a verb") {
-        "rollback" => Order::Rollback { to: words.next().map(revision) },
+        "rollback" => rollback(words),
         "retry" => Order::Retry,
         "resume" => Order::Resume,
         "suspend" => Order::Suspend,
@@ -72,6 +72,19 @@ pub fn order(text: &str) -> Order {
         "reconcile" => Order::Reconcile,
         verb => panic!("nobody knows the order `{verb}`"),
     }
+}
+
+/// Reads `r1`, `r1 now` or `now`: where to, and whose environment.
+fn rollback<'a>(words: impl Iterator<Item = &'a str>) -> Order {
+    let (mut to, mut env) = (None, EnvOf::Then);
+    for word in words {
+        if word == "now" {
+            env = EnvOf::Now;
+        } else {
+            to = Some(revision(word));
+        }
+    }
+    Order::Rollback { to, env }
 }
 
 struct Reader {
@@ -208,6 +221,7 @@ impl Reader {
             outcome,
             phases: Vec::new(),
             cause: None,
+            again: None,
         });
         self.scene.record.history.sort_by_key(|note| note.revision);
     }
@@ -268,7 +282,7 @@ impl Reader {
 
     fn pin(&mut self, text: &str) {
         let template = self.scene.desired().map(|desired| desired.template_digest);
-        self.scene.record.pin = Some(Pin { to: revision(text), template, word: word() });
+        self.scene.record.pin = Some(Pin { to: revision(text), template, env: EnvOf::Then, word: word() });
     }
 
     fn instances(&mut self, clause: &str) {

@@ -23,13 +23,22 @@ pub const TICKS_MAX: usize = 2_000;
 
 /// Tells a script.
 pub fn tell(script: &str) -> String {
+    played(script).lines.join("\n")
+}
+
+/// The world as it is when a script has ended.
+pub fn ended(script: &str) -> Model {
+    played(script).model
+}
+
+fn played(script: &str) -> Tale {
     let mut tale = Tale { model: Model::new(Sketch::default()), lines: Vec::new(), state: String::new() };
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         tale.happen(line);
     }
     let broken = &tale.model.watch.broken;
     assert!(broken.is_empty(), "{broken:#?}\n{}", tale.lines.join("\n"));
-    tale.lines.join("\n")
+    tale
 }
 
 struct Tale {

@@ -9,5 +9,6 @@ mod hooks;
 mod modelled;
 mod orders;
 mod permits;
+mod rollbacks;
 mod seeded;
 mod verdicts;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use trueup_manifest::{FileText, parse_file, resolve};
 use trueup_sim::House;
-use trueup_types::order::Order;
+use trueup_types::order::{EnvOf, Order};
+use trueup_types::record::ReleaseNote;
 use trueup_types::status::Decision;
 use trueup_types::{AppName, InstanceId, TargetName, Timestamp};
 
@@ -164,6 +165,7 @@ impl Session {
         match words {
             ["get", "apps"] => self.apps(),
             ["get", "instances", app] => self.instances(app),
+            ["get", "releases", app] => self.releases(app),
             ["why", app] => self.why(app),
             ["approve", "prune"] => match self.house.control().approve_prune("ann").await {
                 Ok(apps) => vec![format!("{} may go", apps.iter().map(AppName::as_str).collect::<Vec<_>>().join(", "))],
@@ -197,6 +199,17 @@ impl Session {
             format!("{:<10} {:<10} {traffic}, started {} times again", one.name, one.health, one.restarts)
         };
         shown.status.instances.iter().map(line).collect()
+    }
+
+    fn releases(&self, app: &str) -> Vec<String> {
+        let Some(shown) = self.house.app(app) else { return vec![format!("there is no app {app}")] };
+        let line = |note: &ReleaseNote| {
+            let carries = shown.status.contents.get(&note.revision).map_or("", |content| content.image.as_str());
+            let outcome = note.outcome.map_or_else(|| "Underway".to_owned(), |outcome| format!("{outcome:?}"));
+            let again = note.again.as_ref().map_or_else(String::new, |again| format!("  {again}"));
+            format!("{} {carries:<10} {outcome}{again}", note.revision)
+        };
+        shown.status.history.iter().map(line).collect()
     }
 
     fn why(&self, app: &str) -> Vec<String> {
@@ -250,7 +263,8 @@ fn instance(text: &str) -> InstanceId {
 
 fn order(verb: &str, rest: &[&str]) -> Order {
     match (verb, rest) {
-        ("rollback", []) => Order::Rollback { to: None },
+        ("rollback", []) => Order::Rollback { to: None, env: EnvOf::Then },
+        ("rollback", ["--current-env"]) => Order::Rollback { to: None, env: EnvOf::Now },
         ("retry", []) => Order::Retry,
         ("resume", []) => Order::Resume,
         ("suspend", []) => Order::Suspend,

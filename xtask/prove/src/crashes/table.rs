@@ -188,7 +188,7 @@ fn rollback(v: &Variant) -> Script {
     let acts = vec![
         put(app.clone().env("VERSION", "v2")),
         Act::Until("web", |record| live_at(record, 2)),
-        Act::Say("web", Order::Rollback { to: Some(trueup_types::Revision(1)) }),
+        Act::Say("web", Order::Rollback { to: Some(trueup_types::Revision(1)), env: trueup_types::EnvOf::Then }),
     ];
     script(vec![app], acts)
 }

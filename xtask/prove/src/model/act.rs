@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trueup_plan::command;
-use trueup_types::order::Order;
+use trueup_types::order::{EnvOf, Order};
 use trueup_types::record::AppRecord;
 use trueup_types::{Timestamp, Wanted};
 
@@ -72,7 +72,7 @@ impl State {
             Deed::Hold => self.held = Some([Held::Destroy, Held::Rollout, Held::Dependency][index]),
             Deed::Busy => self.beings[index].busy = true,
             Deed::Sleep => self.sleep(world),
-            Deed::Rollback => self.word(world, &Order::Rollback { to: None }, notes),
+            Deed::Rollback => self.word(world, &Order::Rollback { to: None, env: EnvOf::Then }, notes),
             Deed::Retry => self.word(world, &Order::Retry, notes),
             Deed::Restart => self.word(world, &Order::Restart, notes),
             Deed::Promote => self.word(world, &Order::Promote, notes),

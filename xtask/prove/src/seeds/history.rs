@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use trueup_sim::faults::Odds;
-use trueup_types::order::Order;
+use trueup_types::order::{EnvOf, Order};
 use trueup_types::policy::Strategy;
 use trueup_types::{AppName, TargetName};
 
@@ -88,7 +88,7 @@ fn words(seed: u64, cast: &Cast, horizon: Duration, all: &mut Vec<Moment>) {
         let order = pick(
             &mut dice,
             &[
-                Order::Rollback { to: None },
+                Order::Rollback { to: None, env: EnvOf::Then },
                 Order::Retry,
                 Order::Resume,
                 Order::Suspend,

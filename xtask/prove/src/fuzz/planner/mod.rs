@@ -14,7 +14,7 @@ use arbitrary::Unstructured;
 use trueup_plan::{absorb, adopt, audit, command, explain, plan};
 use trueup_sim::AppSketch;
 use trueup_types::desired::{Cause, DesiredApp, Doubt, Hold, Permits, Prune, Readiness, Wanted};
-use trueup_types::order::Order;
+use trueup_types::order::{EnvOf, Order};
 use trueup_types::policy::{RevertMode, Strategy};
 use trueup_types::record::{AppRecord, REJECTED_MAX};
 use trueup_types::route::AppRoutes;
@@ -145,7 +145,7 @@ impl Life {
     fn order(&mut self, bytes: &mut Bytes<'_>) {
         let to = bytes.yes().then(|| Revision(u64::from(bytes.up_to(5))));
         let orders = [
-            Order::Rollback { to },
+            Order::Rollback { to, env: EnvOf::Then },
             Order::Retry,
             Order::Resume,
             Order::Suspend,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use trueup_sim::behaviour::{CANNOT_START, NEVER_HEALTHY};
 use trueup_types::desired::Prune;
-use trueup_types::order::Order;
+use trueup_types::order::{EnvOf, Order};
 
 use super::Told;
 use super::stage::{PATIENCE, Stage, in_a_house, instance, name, sure, version, web};
@@ -26,7 +26,7 @@ pub fn a_rollback_goes_to_what_was_good() -> Told {
         stage.reverted("web").await?;
         stage.put(&version(&app, "v3"));
         stage.live("web", 3).await?;
-        stage.order("web", Order::Rollback { to: None }).await?;
+        stage.order("web", Order::Rollback { to: None, env: EnvOf::Then }).await?;
         runs(stage, "v1").await
     })
 }
@@ -37,7 +37,7 @@ pub fn a_rollback_holds() -> Told {
         stage.begin(&app).await?;
         stage.put(&version(&app, "v2"));
         stage.live("web", 2).await?;
-        stage.order("web", Order::Rollback { to: None }).await?;
+        stage.order("web", Order::Rollback { to: None, env: EnvOf::Then }).await?;
         runs(stage, "v1").await?;
         stage.wait(300).await?;
         runs(stage, "v1").await
@@ -50,7 +50,7 @@ pub fn an_edit_ends_a_rollback() -> Told {
         stage.begin(&app).await?;
         stage.put(&version(&app, "v2"));
         stage.live("web", 2).await?;
-        stage.order("web", Order::Rollback { to: None }).await?;
+        stage.order("web", Order::Rollback { to: None, env: EnvOf::Then }).await?;
         runs(stage, "v1").await?;
         stage.put(&version(&app, "v3"));
         runs(stage, "v3").await
