@@ -236,7 +236,8 @@ impl Tasks {
 
     /// Begins what a run that leaves waits for.
     fn tick(&self, task: impl Future<Output = ()> + Send + 'static) {
-        drop(self.ticks.spawn(self.alive.clone().run_until_cancelled_owned(task)));
+        // Boxed where it is made: it is large, and would be moved three times on its way into the tracker.
+        drop(self.ticks.spawn(self.alive.clone().run_until_cancelled_owned(Box::pin(task))));
     }
 }
 

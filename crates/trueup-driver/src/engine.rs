@@ -24,6 +24,7 @@ use crate::events::{About, Events};
 use crate::heartbeat::Heartbeat;
 use crate::probe_book::ProbeBook;
 use crate::queue::{Ask, Priority, Queue};
+use crate::recorder::Recorder;
 use crate::route_book::RouteBook;
 use crate::survey::{Epoch, Target};
 
@@ -99,6 +100,7 @@ pub(crate) struct Engine {
     pub analyst: Analyst,
     pub routes: RouteBook,
     pub events: Events,
+    pub recorder: Recorder,
     pub daemon: Mutex<DaemonRecord>,
     pub rolling: Mutex<BTreeSet<AppName>>,
     pub capped: Mutex<BTreeSet<AppName>>,
@@ -142,7 +144,7 @@ pub(crate) struct Shown {
     pub json: Option<Arc<str>>,
     pub ready: bool,
     pub settled: bool,
-    pub decisions: VecDeque<Decision>,
+    pub decisions: VecDeque<Arc<Decision>>,
 }
 
 impl Engine {
@@ -170,6 +172,7 @@ impl Engine {
             analyst,
             routes,
             events,
+            recorder: Recorder::default(),
             daemon: Mutex::new(daemon),
             rolling: Mutex::default(),
             capped: Mutex::default(),

@@ -27,7 +27,7 @@ const HISTORY_MAX: usize = 10;
 /// Remembers a decision, for `trueup why`.
 pub(crate) fn decision(cell: &Cell, at: Timestamp, woke_by: &str, lines: Vec<String>) {
     let mut shown = cell.shown.lock().expect("no holder panics");
-    shown.decisions.push_front(Decision { at, woke_by: woke_by.to_owned(), lines });
+    shown.decisions.push_front(Arc::new(Decision { at, woke_by: woke_by.to_owned(), lines }));
     shown.decisions.truncate(DECISIONS_MAX);
 }
 

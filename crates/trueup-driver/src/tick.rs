@@ -114,7 +114,8 @@ async fn carry_out(
     }
     notices::of_plan(engine, scene, &memory.record, &record, &verdict, cell);
     if record.rejected.len() > memory.record.rejected.len() || newly_rejected(&memory.record, &record) {
-        evidence::keep(engine, scene, &memory.record, &record).await;
+        // Seldom, and large: every tick would have room for it.
+        Box::pin(evidence::keep(engine, scene, &memory.record, &record)).await;
     }
     if planted(Bug::SavesAfterActing) {
         (memory.record, memory.saved) = (record, false);

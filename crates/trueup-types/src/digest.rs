@@ -30,13 +30,13 @@ macro_rules! digest {
             /// The first twelve characters, for people.
             #[must_use]
             pub fn short(&self) -> String {
-                hex(&self.0)[..SHORT_CHARACTERS].to_owned()
+                text(&hex(&self.0))[..SHORT_CHARACTERS].to_owned()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex(&self.0))
+                f.write_str(text(&hex(&self.0)))
             }
         }
 
@@ -113,25 +113,39 @@ fn write_canonical(value: &Value, text: &mut String) {
     }
 }
 
-fn hex(bytes: &[u8; 32]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// A digest, spelled: every record and every status that is saved or shown has some, so that formatting would be felt.
+fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let mut spelled = [0; 64];
+    for (pair, byte) in spelled.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    spelled
+}
+
+fn text(spelled: &[u8; 64]) -> &str {
+    std::str::from_utf8(spelled).expect("digits are text")
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
     let digits = text.as_bytes();
-    if digits.len() != 64 || !digits.iter().all(|d| d.is_ascii_digit() || (b'a'..=b'f').contains(d)) {
+    let mut bytes = [0; 32];
+    if digits.len() != 2 * bytes.len() {
         return None;
     }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        let pair = std::str::from_utf8(pair).ok()?;
-        *byte = u8::from_str_radix(pair, 16).ok()?;
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = (digit(pair[0])? << 4) | digit(pair[1])?;
     }
     Some(bytes)
+}
+
+/// Lower case alone: a digest has one spelling.
+fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +157,11 @@ mod tests {
         let digest = ReleaseDigest::of(&serde_json::json!({"b": 1, "a": [true, null]}));
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!(digest, ReleaseDigest::of(&serde_json::json!({"a": [true, null], "b": 1})));
-        assert!("xyz".parse::<ReleaseDigest>().is_err());
+        let spelled = digest.to_string();
+        assert_eq!(spelled, "4b0cc8f6d1c87d5d2f0e2b528fa486941e59076612cf729e41982581ea5c84c9");
+        assert_eq!(digest.short(), spelled[..SHORT_CHARACTERS]);
+        for wrong in ["xyz".to_owned(), spelled.to_uppercase(), spelled[1..].to_owned(), spelled.replace('0', "g")] {
+            assert!(wrong.parse::<ReleaseDigest>().is_err(), "{wrong}");
+        }
     }
 }

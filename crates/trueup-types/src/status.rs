@@ -5,6 +5,7 @@
 //! in the state directory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -123,7 +124,7 @@ pub struct AppState {
     pub rejected: Vec<RejectedStatus>,
     /// Newest first, at most 10.
     pub history: Vec<ReleaseNote>,
-    /// What ran once for the releases that are remembered, newest release first.
+    /// What ran once for the releases of the history, newest release first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookStatus>,
     /// What the releases of the history carry, as far as they are kept.
@@ -137,7 +138,7 @@ pub struct AppState {
     pub manifest_error: Option<String>,
     /// The plan's last steps and when, newest first, at most 10: for `why`.
     #[serde(default)]
-    pub decisions: Vec<Decision>,
+    pub decisions: Vec<Arc<Decision>>,
     /// When its first release began.
     pub since: Timestamp,
 }

@@ -2,7 +2,7 @@
 //!
 //! The end is judged by the manifests and by what was rejected, not by what the planner says of itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use trueup_types::observed::Phase;
 use trueup_types::record::{AppRecord, Evidence, Rollout};
@@ -30,10 +30,11 @@ pub fn bugs(act: &Act) -> Vec<String> {
 
 /// What is wrong with a converged world.
 pub fn end(act: &Act, setting: &Setting) -> Vec<String> {
-    let mut wrong = left_over(act);
+    let memory = act.shelf.memory();
+    let mut wrong = left_over(act, &memory);
     for (app, wish) in &act.wishes {
         let cast = setting.cast(app).expect("only apps of the setting are wished for");
-        let judge = Judge { act, cast, wish };
+        let judge = Judge { act, cast, wish, record: memory.get(app) };
         if let Err(why) = judge.app() {
             wrong.push(format!("{app}: {why}; {}", act.standing()));
         }
@@ -42,7 +43,7 @@ pub fn end(act: &Act, setting: &Setting) -> Vec<String> {
 }
 
 /// Nothing is left of apps that are gone, and nobody is routed to who is not there.
-fn left_over(act: &Act) -> Vec<String> {
+fn left_over(act: &Act, memory: &BTreeMap<AppName, AppRecord>) -> Vec<String> {
     let mut wrong = Vec::new();
     let wished = |app: &AppName| act.wishes.contains_key(app);
     let orphan = |app: &AppName| act.orphaned(app);
@@ -56,8 +57,8 @@ fn left_over(act: &Act) -> Vec<String> {
             wrong.push(format!("{} is left over in the table", share.app));
         }
     }
-    for app in act.shelf.apps() {
-        if !wished(&app) && !orphan(&app) {
+    for app in memory.keys() {
+        if !wished(app) && !orphan(app) {
             wrong.push(format!("the record of {app} is left over"));
         }
     }
@@ -76,6 +77,8 @@ struct Judge<'a> {
     act: &'a Act,
     cast: &'a Cast,
     wish: &'a Wish,
+    /// What is remembered of it.
+    record: Option<&'a AppRecord>,
 }
 
 /// What is there of an app.
@@ -98,16 +101,16 @@ impl There {
 impl Judge<'_> {
     fn app(&self) -> Result<(), String> {
         let app = &self.cast.sketch.name;
-        let record = self.act.shelf.record(app).ok_or("it is not remembered")?;
+        let record = self.record.ok_or("it is not remembered")?;
         let shown = self.act.stage.driver().and_then(|driver| driver.shown(app)).ok_or("it is not shown")?;
-        self.rejections(&record)?;
+        self.rejections(record)?;
         let state = &shown.status.verdict.state;
         match state {
             State::Suspended if self.wish.suspend || record.suspended.is_some() => return Ok(()),
-            State::Waiting(_) if self.waits() => return self.keeps(&record),
+            State::Waiting(_) if self.waits() => return self.keeps(record),
             State::Ready | State::Completed => {}
-            State::Stalled(Stall::NothingToRevertTo) if record.current.is_none() => return self.fallen(&record),
-            State::Stalled(Stall::Held) => return self.held(&record),
+            State::Stalled(Stall::NothingToRevertTo) if record.current.is_none() => return self.fallen(record),
+            State::Stalled(Stall::Held) => return self.held(record),
             State::Suspended
             | State::Waiting(_)
             | State::Stalled(_)
@@ -119,7 +122,7 @@ impl Judge<'_> {
             | State::Orphaned
             | State::Unknown(_) => return Err(format!("it stands as {state:?}")),
         }
-        self.serves(&record)
+        self.serves(record)
     }
 
     /// Whether something that it depends on is not ready, so that it may wait for ever.

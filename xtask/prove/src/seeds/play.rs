@@ -254,7 +254,7 @@ impl Act {
         let apps = self.stage.control().map(|control| control.status().apps).unwrap_or_default();
         for app in apps {
             for one in app.status.decisions {
-                let lines = std::iter::once(one.woke_by).chain(one.lines).collect();
+                let lines = std::iter::once(&one.woke_by).chain(&one.lines).cloned().collect();
                 self.decisions.insert((app.metadata.name.clone(), one.at.as_millis()), lines);
             }
         }

@@ -1,5 +1,6 @@
 //! The store of a case, under the guard of the real one: in memory in most, over a directory with its engine in the rest.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use trueup_seams::Store;
@@ -18,14 +19,9 @@ pub trait Shelf {
     /// A daemon is about to be started on it.
     fn started(&self);
 
-    /// What it remembers of an app.
-    fn record(&self, app: &AppName) -> Option<AppRecord> {
-        now(self.store().load()).ok()?.apps.remove(app)
-    }
-
-    /// All apps that it remembers.
-    fn apps(&self) -> Vec<AppName> {
-        now(self.store().load()).map(|memory| memory.apps.into_keys().collect()).unwrap_or_default()
+    /// What it remembers of each app.
+    fn memory(&self) -> BTreeMap<AppName, AppRecord> {
+        now(self.store().load()).map(|memory| memory.apps).unwrap_or_default()
     }
 }
 
