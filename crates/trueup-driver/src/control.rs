@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trueup_seams::{AppPreview, BoxFuture, Control, ControlError, LogLine, LogQuery, Receipt};
+use trueup_types::decision::RecordedDecision;
 use trueup_types::desired::DesiredApp;
 use trueup_types::order::Order;
 use trueup_types::record::Word;
@@ -13,7 +14,7 @@ use trueup_types::{AppName, Instance, InstanceId, Observed, TargetName};
 
 use crate::engine::Engine;
 use crate::queue::Priority;
-use crate::{evidence, preview, publish};
+use crate::{evidence, mask, preview, publish};
 
 /// Longest `down` waits for the apps to go.
 const DOWN_PATIENCE: Duration = Duration::from_secs(120);
@@ -210,6 +211,11 @@ impl Control for Handle {
             let Some(state_dir) = &self.engine.parts.state_dir else { return Ok(Vec::new()) };
             Ok(evidence::read(state_dir, app))
         })
+    }
+
+    fn decisions(&self, app: &AppName) -> Result<Vec<RecordedDecision>, ControlError> {
+        let _known = self.engine.find(app).ok_or_else(|| ControlError::NoSuchApp(app.clone()))?;
+        Ok(mask::masked(&self.engine.recorder.of(app)))
     }
 
     fn preview(&self, wanted: Vec<DesiredApp>) -> BoxFuture<'_, Result<Vec<AppPreview>, ControlError>> {

@@ -94,44 +94,7 @@ async fn logs(engine: &Engine, scene: &Scene<'_>, revision: trueup_types::Revisi
 
 /// The lines in which two templates differ, `- ` before and `+ ` after, by path.
 fn diff(good: Option<&Release>, bad: &Release) -> Vec<String> {
-    let mut lines = Vec::new();
-    let leaves = |release: &Release| {
-        let value = serde_json::to_value(&release.template).expect("a template always becomes JSON");
-        let mut leaves = BTreeMap::new();
-        flatten("", &value, &mut leaves);
-        leaves
-    };
-    let (old, new) = (good.map(leaves).unwrap_or_default(), leaves(bad));
-    let paths: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
-    for path in paths {
-        let (before, after) = (old.get(path), new.get(path));
-        if before == after {
-            continue;
-        }
-        lines.extend(before.map(|value| format!("- {path}: {value}")));
-        lines.extend(after.map(|value| format!("+ {path}: {value}")));
-    }
-    lines
-}
-
-fn flatten(path: &str, value: &serde_json::Value, leaves: &mut BTreeMap<String, String>) {
-    match value {
-        serde_json::Value::Object(map) => {
-            for (key, inner) in map {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                flatten(&path, inner, leaves);
-            }
-        }
-        serde_json::Value::Array(items) => {
-            for (index, inner) in items.iter().enumerate() {
-                flatten(&format!("{path}[{index}]"), inner, leaves);
-            }
-        }
-        serde_json::Value::Null
-        | serde_json::Value::Bool(_)
-        | serde_json::Value::Number(_)
-        | serde_json::Value::String(_) => {
-            leaves.insert(path.to_owned(), value.to_string());
-        }
-    }
+    let value = |release: &Release| serde_json::to_value(&release.template).expect("a template always becomes JSON");
+    let before = good.map_or_else(|| serde_json::Value::Object(serde_json::Map::new()), value);
+    crate::replay::lines(&before, &value(bad))
 }

@@ -3,7 +3,8 @@
 //! [`Driver`] takes who is due from the [`queue`] and runs a `tick` for each: what is `wanted`, what a shared
 //! [`survey`], the [`probe_book`] and the [`route_book`] see, what the planner decides, and what came of it. What
 //! happened goes to [`events`], how things stand to the status document (`publish`, [`conditions`], `status_writer`), and
-//! what a failed release left behind to `evidence`. People reach it through `control`.
+//! what a failed release left behind to `evidence`. Each decision is kept by the `recorder` for a while, [`mask`]ed when
+//! it leaves the daemon, and made again by [`replay`]. People reach it through `control`.
 //!
 //! Knows the world only through the seams; knows no concrete adapter.
 
@@ -20,6 +21,7 @@ mod evidence;
 pub mod guard;
 mod heartbeat;
 mod jitter;
+pub mod mask;
 mod notices;
 pub mod preview;
 pub mod probe;
@@ -27,6 +29,8 @@ pub mod probe_book;
 mod prober;
 mod publish;
 pub mod queue;
+mod recorder;
+pub mod replay;
 pub mod retry;
 pub mod route_book;
 mod status_writer;

@@ -17,7 +17,7 @@ use trueup_types::{AppName, Instance, Observed, Plan, RouteSight, Timestamp, Ver
 use crate::analyst::Room;
 use crate::engine::{AppMemory, Cell, Engine};
 use crate::queue::Ask;
-use crate::{evidence, notices, publish, wanted};
+use crate::{evidence, notices, publish, recorder, wanted};
 
 /// Longest one step may take; its outcome is unknown then.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,13 +41,14 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     let now = engine.now();
     let plan = trueup_plan::plan(&wanted, &observed, &permits, &memory.record, now);
     let violations = trueup_plan::audit(&memory.record, &wanted, &observed, &permits, &plan);
+    let scene = Scene { app, wanted: &wanted, observed: &observed, permits: &permits, now };
     if let Some(violation) = violations.first() {
         let verdict = bug(&plan.verdict, &violation.to_string());
+        engine.recorder.keep(recorder::recorded(&scene, ask.why, &memory.record, plan, violations));
         engine.note(EventKind::Warning, "Bug", Some(app), None, verdict.message.clone());
         publish::app(engine, app, &cell, &snapshot, &memory.record, &verdict, &observed);
         return engine.ask_at(app, now.after(BUG_AGAIN), "bug");
     }
-    let scene = Scene { app, wanted: &wanted, observed: &observed, permits: &permits, now };
     let (wake, verdict) = carry_out(engine, &cell, &mut memory, plan, &scene, ask).await;
     keep_asking(engine, app, &memory.record, &wanted, &observed);
     wanted::release_place(engine, app, &memory.record, &verdict.state);
@@ -111,6 +112,7 @@ async fn carry_out(
     if !steps.is_empty() || record != memory.record {
         let lines = trueup_plan::explain(scene.wanted, scene.observed, scene.permits, &memory.record, &plan, scene.now);
         publish::decision(cell, scene.now, ask.why, lines);
+        engine.recorder.keep(recorder::recorded(scene, ask.why, &memory.record, plan, Vec::new()));
     }
     notices::of_plan(engine, scene, &memory.record, &record, &verdict, cell);
     if record.rejected.len() > memory.record.rejected.len() || newly_rejected(&memory.record, &record) {

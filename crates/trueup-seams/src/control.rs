@@ -3,6 +3,7 @@
 //! The driver implements it; the server carries it over HTTP; the command line speaks to the server.
 
 use serde::{Deserialize, Serialize};
+use trueup_types::decision::RecordedDecision;
 use trueup_types::desired::DesiredApp;
 use trueup_types::order::{Denial, Order};
 use trueup_types::status::{EvidenceFile, StatusDocument};
@@ -32,6 +33,12 @@ pub trait Control: Send + Sync {
 
     /// What was found on an app's failed releases, newest first.
     fn evidence<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, Result<Vec<EvidenceFile>, ControlError>>;
+
+    /// The last decisions about an app, newest first, as they were made: masked, and decided the same way when asked again.
+    ///
+    /// # Errors
+    /// When there is no such app.
+    fn decisions(&self, app: &AppName) -> Result<Vec<RecordedDecision>, ControlError>;
 
     /// What would be done if `wanted` were the whole source; nothing is done.
     fn preview(&self, wanted: Vec<DesiredApp>) -> BoxFuture<'_, Result<Vec<AppPreview>, ControlError>>;

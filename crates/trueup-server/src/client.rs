@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trueup_seams::{AppPreview, ControlError, LogLine, LogQuery, Receipt};
+use trueup_types::decision::RecordedDecision;
 use trueup_types::desired::DesiredApp;
 use trueup_types::order::Order;
 use trueup_types::status::{EvidenceFile, StatusDocument};
@@ -71,6 +72,11 @@ impl ControlClient {
     /// What was found on an app's failed releases, newest first.
     pub async fn evidence(&self, app: &AppName) -> Result<Vec<EvidenceFile>, ClientError> {
         self.get(&format!("/v1/apps/{app}/evidence")).await
+    }
+
+    /// The last decisions about an app, newest first, masked.
+    pub async fn decisions(&self, app: &AppName) -> Result<Vec<RecordedDecision>, ClientError> {
+        self.get(&format!("/v1/apps/{app}/decisions")).await
     }
 
     /// Which instances of an app there are, newest revision first.

@@ -87,6 +87,7 @@ pub fn router(control: Arc<dyn Control>, leave: CancellationToken) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/apps/{app}/order", post(order))
         .route("/v1/apps/{app}/evidence", get(evidence))
+        .route("/v1/apps/{app}/decisions", get(decisions))
         .route("/v1/apps/{app}/instances", get(instances))
         .route("/v1/logs", post(logs))
         .route("/v1/preview", post(preview))
@@ -141,6 +142,13 @@ async fn evidence(
     UrlPath(app): UrlPath<String>,
 ) -> Answer<Vec<trueup_types::status::EvidenceFile>> {
     Ok(Json(served.control.evidence(&named(&app)?).await?))
+}
+
+async fn decisions(
+    State(served): State<Served>,
+    UrlPath(app): UrlPath<String>,
+) -> Answer<Vec<trueup_types::decision::RecordedDecision>> {
+    Ok(Json(served.control.decisions(&named(&app)?)?))
 }
 
 async fn instances(

@@ -15,7 +15,8 @@ use crate::template::Template;
 use crate::time::Timestamp;
 
 /// The wanted state of one app.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Wanted {
     /// It shall be there.
     Present(Arc<DesiredApp>),
@@ -176,7 +177,8 @@ fn is_zero(count: &u32) -> bool {
 }
 
 /// What other apps, caps, guards and doubt allow this one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Permits {
     /// May instances be created or started?
     pub create: Result<(), Hold>,
@@ -197,7 +199,8 @@ impl Permits {
 }
 
 /// Whether an app that others depend on is ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Readiness {
     /// At its wanted release, and serving.
     Ready,

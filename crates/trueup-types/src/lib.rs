@@ -2,12 +2,13 @@
 //!
 //! Everything else speaks in these words. Read in this order: [`name`] and [`number`] (what things are called),
 //! [`time`], [`desired`] with [`template`], [`policy`], [`window`], [`analysis`] and [`exposure`] (what is wanted), [`release`]
-//! (what one rollout carries), [`observed`] (what is there), [`record`] with [`history`] (what only memory knows), [`step`] and [`verdict`]
-//! (what is decided), [`route`] (what the ingress is told), and [`status`] (what people are shown).
+//! (what one rollout carries), [`observed`] (what is there), [`record`] with [`history`] (what only memory knows), [`step`],
+//! [`verdict`] and [`decision`] (what is decided), [`route`] (what the ingress is told), and [`status`] (what people are shown).
 //!
 //! Knows nothing of async, files, YAML or HTTP.
 
 pub mod analysis;
+pub mod decision;
 pub mod desired;
 pub mod digest;
 pub mod exposure;

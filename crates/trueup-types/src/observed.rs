@@ -15,7 +15,8 @@ use crate::route::AppRoutes;
 use crate::time::Timestamp;
 
 /// One app, as seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Observed {
     /// When the oldest sight in it was taken.
     pub at: Timestamp,
@@ -39,7 +40,8 @@ impl Observed {
 }
 
 /// One instance, as seen, with its health.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Instance {
     /// What the runtime saw.
     pub sighting: Sighting,
@@ -184,7 +186,8 @@ pub struct ProbeFailure {
 }
 
 /// What the ingress does for an app.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum RouteSight {
     /// The ingress answered.
     Seen(RouteSeen),
@@ -193,7 +196,8 @@ pub enum RouteSight {
 }
 
 /// What an ingress answered for one app.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RouteSeen {
     /// What it routes; empty entries when nothing.
     pub share: AppRoutes,

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::desired::Doubt;
 use crate::name::{InstanceId, Place, TargetName};
 use crate::observed::Incarnation;
@@ -12,7 +14,8 @@ use crate::route::AppRoutes;
 use crate::template::Stop;
 
 /// One step of a plan: idempotent, and so specific that execution has no choice left.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Step {
     /// What.
     pub action: StepAction,
@@ -21,7 +24,8 @@ pub struct Step {
 }
 
 /// What a step does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum StepAction {
     /// Through a runtime.
     Target {
@@ -38,14 +42,16 @@ pub enum StepAction {
 }
 
 /// What a runtime is asked to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum TargetStep {
     /// With one instance.
     Instance(InstanceStep),
 }
 
 /// What is done with one instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum InstanceStep {
     /// Makes and starts it. The same name with the same digest is `AlreadyTrue`, with another `Refused(NameTaken)`.
     Create {
@@ -127,7 +133,8 @@ impl fmt::Display for Step {
 }
 
 /// Why a step is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Why {
     /// A rollout needs it.
     Rollout,

@@ -109,7 +109,8 @@ pub struct Counts {
 }
 
 /// When to look again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[must_use]
 pub enum Wake {
     /// When something changes.
@@ -175,7 +176,8 @@ impl fmt::Display for WakeReason {
 }
 
 /// A law that a plan would break: a bug, and so nothing of the plan is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Violation {
     /// The number of the law in ARCHITECTURE.md.
     pub law: u8,

@@ -59,7 +59,7 @@ pub(crate) enum Command {
     /// Show what happened, newest last
     Events(Events),
     /// Show the last decisions about an app: what was wanted, seen, remembered, and so decided
-    Why { name: AppName },
+    Why(Why),
     /// Go back to a release that was once good, and stay there
     Rollback {
         name: AppName,
@@ -320,6 +320,21 @@ pub(crate) struct Events {
     pub types: Vec<String>,
     #[arg(long)]
     pub no_headers: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// The app
+    #[arg(required_unless_present = "replay", conflicts_with = "replay")]
+    pub name: Option<AppName>,
+    #[arg(long, short, value_enum, default_value_t = Text::Text, conflicts_with_all = ["record", "replay"])]
+    pub output: Text,
+    /// Write the last decisions with all that they rest on to FILE; no value of an environment is in it
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    pub record: Option<PathBuf>,
+    /// Decide again, offline, what is in FILE: 0 the same answers, 1 others, 2 error
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -106,7 +106,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollout { what: Rollout::Status(asked) } => rollout_status::run(places, &asked).await,
         Command::Logs(asked) => done(logs::run(places, &asked).await),
         Command::Events(asked) => done(events::run(places, &asked).await),
-        Command::Why { name } => done(why::run(places, &name)),
+        Command::Why(asked) => Ok(why::run(places, &asked).await),
         Command::Rollback { name, to, current_env } => {
             let env = if current_env { EnvOf::Now } else { EnvOf::Then };
             done(orders::give(places, &name, Order::Rollback { to, env }).await)
