@@ -14,6 +14,11 @@ use trueup_types::Timestamp;
 pub trait Clock: Send + Sync {
     /// The moment it is; never earlier than one it has given before.
     fn now(&self) -> Timestamp;
+
+    /// What a calendar on the wall says, for windows alone: it may jump, and it may differ from [`Self::now`].
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// The boot clock, anchored to the wall once a boot.
@@ -54,6 +59,10 @@ impl Clock for SteadyClock {
         let now = self.anchor.saturating_add(millis(ClockId::Boottime));
         Timestamp::from_millis(self.latest.fetch_max(now, Ordering::Relaxed).max(now))
     }
+
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_millis(millis(ClockId::Realtime))
+    }
 }
 
 fn millis(clock: ClockId) -> u64 {
@@ -80,6 +89,7 @@ mod tests {
         let mut record = DaemonRecord { clock_latest: ahead, boot_id: "before".to_owned(), ..DaemonRecord::default() };
         let clock = SteadyClock::continued(&mut record, "after");
         assert!(clock.now() >= ahead);
+        assert!(clock.wall() < ahead, "a window asks the wall, wherever steady time has got to");
         assert_eq!(record.boot_id, "after");
     }
 

@@ -93,7 +93,8 @@ fn dependencies(engine: &Engine, snapshot: &Snapshot, desired: &DesiredApp) -> B
     desired.policy.depends_on.iter().map(|name| (name.clone(), readiness(name))).collect()
 }
 
-/// A first release is no rollout for the cap and the windows: nothing that serves is put at risk.
+/// A first release is no rollout for the cap and the windows: nothing that serves is put at risk. Nor is a person's
+/// rollback: it is what somebody needs at once.
 fn start_rollout(engine: &Engine, app: &AppName, record: &AppRecord, desired: &DesiredApp) -> Result<(), Hold> {
     let idle = matches!(record.rollout, Rollout::Idle | Rollout::Reverting { .. });
     if let StoreHealth::Degraded { .. } = engine.parts.store.health()
@@ -102,10 +103,12 @@ fn start_rollout(engine: &Engine, app: &AppName, record: &AppRecord, desired: &D
         return Err(Hold::StoreDegraded);
     }
     let Some(current) = record.current_release().filter(|_| idle) else { return Ok(()) };
-    if current.template == *desired.template && current.target == desired.placement.target && record.pin.is_none() {
+    let same = current.template == *desired.template && current.target == desired.placement.target;
+    if same || record.pin.is_some() {
         return Ok(());
     }
-    trueup_types::window::may_begin(&desired.policy.windows, engine.now()).map_err(|opens| Hold::Window { opens })?;
+    let wall = engine.parts.clock.wall();
+    trueup_types::window::may_begin(&desired.policy.windows, wall).map_err(|opens| Hold::Window { opens })?;
     let mut rolling = engine.rolling.lock().expect("no holder panics");
     if rolling.contains(app) {
         return Ok(());

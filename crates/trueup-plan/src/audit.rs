@@ -131,12 +131,16 @@ impl Scene<'_> {
         }
     }
 
-    /// Whether nobody is to reach the app any more: what is wanted, or what it goes back to, has no routes.
+    /// Whether nobody is to reach the app any more: what is wanted, what is watched, or what it goes back to has no routes.
     fn unrouted_on_purpose(&self, share: &AppRoutes) -> bool {
         let Wanted::Present(desired) = self.wanted else { return false };
         let record = &self.plan.record;
         let pinned = record.pin.as_ref().and_then(|pin| record.release(pin.to));
-        let older = [pinned, record.current_release()].into_iter().flatten();
+        let watched = match &record.rollout {
+            Rollout::Baking { to, .. } => record.release(*to),
+            Rollout::Idle | Rollout::Underway { .. } | Rollout::Reverting { .. } => None,
+        };
+        let older = [pinned, record.current_release(), watched].into_iter().flatten();
         let wants_none =
             desired.exposure.routes.is_empty() || older.into_iter().any(|one| one.exposure.routes.is_empty());
         share.entries.is_empty() && wants_none

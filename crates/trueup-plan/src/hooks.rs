@@ -8,7 +8,6 @@
 //! failed and is never run a second time.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use trueup_types::observed::{ExitWhy, Phase};
 use trueup_types::record::{AppRecord, Evidence, HookEnd, HookRun, Rollout};
@@ -19,6 +18,7 @@ use trueup_types::{
     Instance, InstanceId, Label, Observed, Place, Release, Revision, Task, Timestamp, Wake, WakeReason,
 };
 
+use crate::limits;
 use crate::rollout::Scene;
 
 /// What the hooks of one kind say of this tick.
@@ -101,7 +101,7 @@ fn look(
         Phase::Starting | Phase::Running { .. } | Phase::Asleep | Phase::Vanishing { .. } => {
             let spent = run.spent.get_or_insert_with(|| Stopwatch::started(now));
             spent.advance(sighted_since, now);
-            let limit = hook.map_or(Duration::MAX, |hook| hook.timeout);
+            let limit = hook.map_or(limits::HOOK_UNKNOWN, |hook| hook.timeout);
             if given_up {
                 return Some(Some("its release was given up while it ran".to_owned()));
             }
@@ -241,8 +241,8 @@ pub(crate) fn due(record: &AppRecord, scene: &Scene<'_>, pending: Option<&Pendin
     let again = again.map_or(Wake::OnChange, |until| Wake::At(until, WakeReason::Backoff));
     let due = scene.observed.tasks.iter().filter(|one| runs(one)).filter_map(|one| {
         let run = record.hooks.get(&one.sighting.id).filter(|run| run.ended.is_none())?;
-        let hook = known(record, one)?.hook(&one.sighting.id)?;
-        Some(run.spent?.due(hook.timeout))
+        let hook = known(record, one).and_then(|release| release.hook(&one.sighting.id));
+        Some(run.spent?.due(hook.map_or(limits::HOOK_UNKNOWN, |hook| hook.timeout)))
     });
     due.min().map_or(Wake::OnChange, |due| Wake::At(due, WakeReason::Hook)).or(again)
 }

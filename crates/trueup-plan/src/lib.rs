@@ -122,17 +122,20 @@ fn soon(heading: &rollout::Heading, census: &Census<'_>, steps: &[trueup_types::
     }
     if let Some(hold) = &heading.hold {
         let due = match hold {
-            Hold::RolloutCap { .. } => Some(now.after(limits::PLACE_AGAIN)),
-            Hold::Window { opens } => *opens,
+            // A window opens by the wall's clock, which is not ours: what it says is only a hint of when to ask.
+            Hold::Window { opens: Some(opens) } => {
+                (*opens).clamp(now.after(limits::PERMIT_AGAIN), now.after(limits::PLACE_AGAIN))
+            }
+            Hold::RolloutCap { .. } | Hold::Window { opens: None } => now.after(limits::PLACE_AGAIN),
             Hold::PruneBlocked { .. }
             | Hold::Dependencies(_)
             | Hold::Dependents(_)
             | Hold::RouteHeld { .. }
             | Hold::StoreDegraded
             | Hold::InDoubt(_)
-            | Hold::DestroyCap { .. } => Some(now.after(limits::PERMIT_AGAIN)),
+            | Hold::DestroyCap { .. } => now.after(limits::PERMIT_AGAIN),
         };
-        wake = due.map_or(wake, |due| wake.or(Wake::At(due, WakeReason::Permit)));
+        wake = wake.or(Wake::At(due, WakeReason::Permit));
     }
     if heading.unsure {
         wake = wake.or(Wake::At(now.after(limits::ANSWER_AGAIN), WakeReason::Bake));

@@ -16,6 +16,8 @@ pub const LOOK_AGAIN: Duration = Duration::from_millis(250);
 pub const PERMIT_AGAIN: Duration = Duration::from_secs(2);
 /// The same for one that waits for a place among the rollouts: it is told when one is free, and a thousand may wait.
 pub const PLACE_AGAIN: Duration = Duration::from_secs(30);
+/// What a hook may take of which nothing is known any more but that it runs; the default of `timeout` in a manifest.
+pub const HOOK_UNKNOWN: Duration = Duration::from_secs(300);
 /// How soon a bake looks again at probes that have yet to answer: further bad answers are no event.
 pub const ANSWER_AGAIN: Duration = Duration::from_secs(1);
 

@@ -13,7 +13,7 @@ use trueup_types::policy::RevertMode;
 use trueup_types::record::{AppRecord, CanaryAt, Exits, Rollout, Stage};
 use trueup_types::time::Stopwatch;
 use trueup_types::verdict::Stall;
-use trueup_types::{InstanceId, Observed, Release, Revision, Template, Timestamp};
+use trueup_types::{InstanceId, Observed, Release, Revision, Task, Template, Timestamp};
 
 use crate::hooks::Pending;
 use crate::{limits, notes, passage, pin};
@@ -299,7 +299,7 @@ fn newest(record: &AppRecord, scene: &Scene<'_>) -> Revision {
 }
 
 /// The newest release, where it is what is asked for and no memory is left of how it went: a rollout that was under way
-/// when memory was lost goes on with the instances that it had made.
+/// when memory was lost goes on with the instances that it had made. Not where its undoing was seen: it was left.
 fn begun_before(record: &AppRecord, scene: &Scene<'_>) -> Option<Arc<Release>> {
     let revision = newest(record, scene);
     let noted = record.history.iter().any(|note| note.revision == revision);
@@ -309,7 +309,11 @@ fn begun_before(record: &AppRecord, scene: &Scene<'_>) -> Option<Arc<Release>> {
         labels.find_map(|one| one.sighting.template.clone().filter(|label| label.digest == one.sighting.release));
     let release = record.release(revision).cloned().or(labelled)?;
     let same = release.revision == revision && answers(record, scene.desired, &release);
-    if noted || record.current == Some(revision) || !same {
+    let undone = scene.observed.tasks.iter().any(|one| {
+        let id = &one.sighting.id;
+        id.revision == revision && id.task == Some(Task::OnRevert)
+    });
+    if noted || undone || record.current == Some(revision) || !same {
         return None;
     }
     Some(Arc::new(Release { exposure: scene.desired.exposure.clone(), ..Release::clone(&release) }))

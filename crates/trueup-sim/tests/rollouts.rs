@@ -312,6 +312,30 @@ async fn a_rollout_begins_within_a_window_and_a_revert_at_any_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_persons_rollback_asks_no_window_and_what_follows_it_does() {
+    let mut app = AppSketch::web("web").replicas(2);
+    let house = house_with(&app).await;
+    app.policy.windows =
+        vec![Window { cron: "0 0 1 1 *".to_owned(), time_zone: "UTC".to_owned(), duration: Duration::from_secs(60) }];
+    let mut next = app.clone().env("VERSION", "v2");
+    next.policy.windows.clear();
+    house.source.put(next.build());
+    house.until_live("web", 2).await;
+    next.policy.windows.clone_from(&app.policy.windows);
+    house.source.put(next.build());
+    house
+        .control()
+        .order(&name("web"), Order::Rollback { to: None, env: EnvOf::Then }, "test")
+        .await
+        .expect("r1 is good");
+    house.until_live("web", 3).await;
+    house.control().order(&name("web"), Order::Resume, "test").await.expect("it is pinned");
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(house.app("web").expect("there").status.word, "RolloutWindow", "it is not New Year");
+    lawful(&house);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dark_target_reverts_nothing_and_ends_no_bake() {
     let app = AppSketch::web("web").replicas(2);
     let house = house_with(&app).await;

@@ -10,7 +10,8 @@ use trueup_types::order::{EnvOf, Order};
 use trueup_types::{Release, Revision};
 
 use crate::support::app::Sketch;
-use crate::support::model::{Behaviour, Life, Model};
+use crate::support::being::{Behaviour, Life};
+use crate::support::model::Model;
 use crate::support::story::next;
 
 /// How a world begins.

@@ -18,7 +18,8 @@ use trueup_types::policy::RevertMode;
 use trueup_types::record::Rollout;
 use trueup_types::{InstanceId, Release, Revision, TargetName};
 
-use crate::support::model::{Being, Life, Model, Ticked};
+use crate::support::being::{Being, Life};
+use crate::support::model::{Model, Ticked};
 use crate::support::story::next;
 
 /// Most ticks from the last fault to rest: a rollout of three, one by one, takes some thirty.

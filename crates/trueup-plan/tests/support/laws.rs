@@ -15,7 +15,8 @@ use trueup_types::{
     Generation, InstanceId, Observed, Plan, Release, ReleaseDigest, Revision, TargetName, Task, Timestamp,
 };
 
-use super::model::{Being, Life, Model};
+use super::being::{Being, Life};
+use super::model::Model;
 
 /// What was seen of the laws so far.
 #[derive(Debug, Clone, Default)]
@@ -165,6 +166,11 @@ impl Watch {
             self.prepared(model, id, release);
         }
         self.total(model, id);
+    }
+
+    /// What was refused was not begun.
+    pub fn refused(&mut self, id: &InstanceId) {
+        self.hooks_begun.remove(id);
     }
 
     /// Law 13: a hook is run once.

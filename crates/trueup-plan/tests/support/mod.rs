@@ -1,9 +1,10 @@
 //! What the tests of the planner share. `check`, `ordered` and `story` are the only ones that touch the API.
 //!
-//! `scene` reads a world at one moment from a line of text, `model` is a small world that lives on from tick to tick,
-//! `laws` watches it by means of its own, `story` tells what happened in it.
+//! `scene` reads a world at one moment from a line of text, `model` is a small world of `being`s that lives on from
+//! tick to tick, `laws` watches it by means of its own, `story` tells what happened in it.
 
 pub mod app;
+pub mod being;
 pub mod laws;
 pub mod model;
 pub mod scene;

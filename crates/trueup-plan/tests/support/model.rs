@@ -5,7 +5,6 @@
 //! plan, audit, save, act, absorb, and it may die before any step. `laws` sees every step before it lands.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use trueup_types::step::{InstanceStep, Refusal, Step, StepAction, StepOutcome, S
 use trueup_types::{InstanceId, Observed, Place, Plan, Release, TargetName, Timestamp, Wake};
 
 use super::app::{Sketch, web};
+use super::being::{Behaviour, Being, Life};
 use super::laws::Watch;
 use super::scene::{NOW, address, failure};
 
@@ -26,53 +26,6 @@ const GOES_IN: Duration = Duration::from_millis(200);
 
 /// How long a hook takes of which nothing is said.
 const HOOK_TAKES: Duration = Duration::from_secs(1);
-
-/// How the instances of a version behave.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Behaviour {
-    pub passes_after: Duration,
-    pub never_passes: bool,
-    pub sick_after: Option<Duration>,
-    pub exits_after: Option<(Duration, i32)>,
-    pub cannot_start: bool,
-    pub refused: bool,
-}
-
-impl fmt::Debug for Behaviour {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self { never_passes: true, .. } => f.write_str("never passes"),
-            Self { cannot_start: true, .. } => f.write_str("cannot start"),
-            Self { refused: true, .. } => f.write_str("is refused"),
-            Self { exits_after: Some((after, code)), .. } => write!(f, "exits {code} after {after:?}"),
-            Self { sick_after: Some(after), .. } => write!(f, "sick after {after:?}"),
-            Self { passes_after, .. } => write!(f, "passes after {passes_after:?}"),
-        }
-    }
-}
-
-/// One instance, as it truly is.
-#[derive(Debug, Clone)]
-pub struct Being {
-    pub release: Arc<Release>,
-    /// The hook that it runs, if it runs one.
-    pub hook: Option<String>,
-    pub place: Place,
-    pub born: Timestamp,
-    pub life: u32,
-    pub state: Life,
-    /// A fault from outside: it fails its probes since then.
-    pub sick: Option<Timestamp>,
-}
-
-/// What an instance is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Life {
-    Made,
-    Up { since: Timestamp },
-    Going { until: Timestamp },
-    Down { code: Option<i32>, at: Timestamp, why: ExitWhy },
-}
 
 /// The world, the daemon's memory, and who watches them.
 #[derive(Debug, Clone)]
@@ -323,6 +276,7 @@ impl Model {
             sick: None,
         };
         if self.behaviour(&being).refused {
+            self.watch.refused(&key.1);
             return StepOutcome::Refused { why: Refusal::Invalid("no such user".to_owned()) };
         }
         self.beings.insert(key.clone(), being);

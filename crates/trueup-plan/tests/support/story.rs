@@ -1,10 +1,11 @@
 //! Tells what happens in a small world, tick by tick.
 //!
-//! Lines of a script: `want …` edits the manifest, `gone` takes it away; `v2 exits 2s`, `v2 never passes`, … say how a
-//! version behaves; `settle` lets time pass until nothing is left to do, `wait 5s` so long and `tick` not at all;
-//! `crash`, `sicken`, `heal`, `vanish web-r1-0` and `busy web-r1-0 3` happen to an instance; `order retry` is a person's
-//! word, `answer errors bad it is 3` what a canary's analysis was answered; `dark 20m`, `host lost`, `daemon restarts` and `store lost` happen to all. The tale has a line for each moment
-//! at which something was done or stood otherwise than before.
+//! Lines of a script: `want …` edits the manifest, `given …` does so and settles without a word, `gone` takes it away;
+//! `v2 exits 2s`, `v2 never passes`, … say how a version behaves; `settle` lets time pass until nothing is left to do,
+//! `wait 5s` so long and `tick` not at all; `crash`, `sicken`, `heal`, `vanish web-r1-0` and `busy web-r1-0 3` happen to
+//! an instance; `order retry` is a person's word, `answer errors bad it is 3` what a canary's analysis was answered;
+//! `dark 20m`, `host lost`, `daemon restarts` and `store lost` happen to all. The tale has a line for each moment at which
+//! something was done or stood otherwise than before.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use trueup_types::observed::ExitWhy;
 use trueup_types::{InstanceId, Label, TargetName, Timestamp, Wake};
 
 use super::app::{Sketch, wait};
-use super::model::{Behaviour, Being, Life, Model, Ticked};
+use super::being::{Behaviour, Being, Life};
+use super::model::{Model, Ticked};
 use super::scene;
 
 /// Most ticks that a settling may take.
@@ -52,6 +54,7 @@ impl Tale {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         match verb {
             "want" => self.model.edit(rest),
+            "given" => return self.given(rest),
             "gone" => self.model.remove(if rest == "orphan" { Prune::Orphan } else { Prune::Delete }),
             "settle" => return self.settle(),
             "wait" => return self.wait(wait(rest).expect("a wait")),
@@ -70,6 +73,15 @@ impl Tale {
             _ => drop(self.model.behaviours.insert(verb.to_owned(), behaviour(rest))),
         }
         self.lines.push(format!("> {line}"));
+    }
+
+    /// What is there before the tale begins.
+    fn given(&mut self, words: &str) {
+        let told = self.lines.len();
+        self.model.edit(words);
+        self.settle();
+        self.lines.truncate(told);
+        self.lines.push(format!("> given {words}"));
     }
 
     /// Takes in `errors bad it is 3`: what an analysis of the step at hand was answered.

@@ -59,49 +59,39 @@ fn what_fails_at_a_step_is_reverted_at_once() {
 #[test]
 fn an_approval_waits_for_as_long_as_a_person_takes() {
     story(
-        "want 1×v1 steps 10@approve,50@10s\nsettle\nwant 1×v2\nwait 1h\norder promote\nsettle",
+        "given 1×v1 steps 10@approve,50@10s\nwant 1×v2\nwait 1h\norder promote\nsettle",
         expect![[r#"
-        > want 1×v1 steps 10@approve,50@10s
-            0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-            0.000 Progressing: r1 is rolled out, 1 of 1 updated
-            5.000 route web to [web-r1-0=1] (rollout)
-            5.000 Baking: r1 is promoted and watched
-           65.000 Ready: r1 serves
-        > want 1×v2
-           65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
-           65.000 Progressing: r2 is rolled out, 1 of 1 updated
-           70.000 route web to [web-r1-0=9 web-r2-0=1] (rollout); Progressing: r2 gets 10 % of the traffic, step 1 of 2; it waits for `trueup promote`
-        > order promote
-         3665.000 route web to [web-r1-0=1 web-r2-0=1] (rollout); Progressing: r2 gets 50 % of the traffic, step 2 of 2, watched for 10s
-         3675.000 route web to [web-r2-0=1] (rollout); Progressing: r2 is rolled out, 1 of 1 updated
-         3675.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
-         3735.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
-         3735.000 stop web-r1-0 (stale)
-         3735.200 remove web-r1-0 (stale)"#]],
+            > given 1×v1 steps 10@approve,50@10s
+            > want 1×v2
+               65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+               65.000 Progressing: r2 is rolled out, 1 of 1 updated
+               70.000 route web to [web-r1-0=9 web-r2-0=1] (rollout); Progressing: r2 gets 10 % of the traffic, step 1 of 2; it waits for `trueup promote`
+            > order promote
+             3665.000 route web to [web-r1-0=1 web-r2-0=1] (rollout); Progressing: r2 gets 50 % of the traffic, step 2 of 2, watched for 10s
+             3675.000 route web to [web-r2-0=1] (rollout); Progressing: r2 is rolled out, 1 of 1 updated
+             3675.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
+             3735.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
+             3735.000 stop web-r1-0 (stale)
+             3735.200 remove web-r1-0 (stale)"#]],
     );
 }
 
 #[test]
 fn a_person_may_promote_past_all_steps() {
     story(
-        "want 1×v1 steps 10@approve,50@1h\nsettle\nwant 1×v2\nwait 60s\norder promote fully\nsettle",
+        "given 1×v1 steps 10@approve,50@1h\nwant 1×v2\nwait 60s\norder promote fully\nsettle",
         expect![[r#"
-        > want 1×v1 steps 10@approve,50@1h
-            0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-            0.000 Progressing: r1 is rolled out, 1 of 1 updated
-            5.000 route web to [web-r1-0=1] (rollout)
-            5.000 Baking: r1 is promoted and watched
-           65.000 Ready: r1 serves
-        > want 1×v2
-           65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
-           65.000 Progressing: r2 is rolled out, 1 of 1 updated
-           70.000 route web to [web-r1-0=9 web-r2-0=1] (rollout); Progressing: r2 gets 10 % of the traffic, step 1 of 2; it waits for `trueup promote`
-        > order promote fully
-          125.000 route web to [web-r2-0=1] (rollout); Progressing: r2 is rolled out, 1 of 1 updated
-          125.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
-          185.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
-          185.000 stop web-r1-0 (stale)
-          185.200 remove web-r1-0 (stale)"#]],
+            > given 1×v1 steps 10@approve,50@1h
+            > want 1×v2
+               65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+               65.000 Progressing: r2 is rolled out, 1 of 1 updated
+               70.000 route web to [web-r1-0=9 web-r2-0=1] (rollout); Progressing: r2 gets 10 % of the traffic, step 1 of 2; it waits for `trueup promote`
+            > order promote fully
+              125.000 route web to [web-r2-0=1] (rollout); Progressing: r2 is rolled out, 1 of 1 updated
+              125.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
+              185.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
+              185.000 stop web-r1-0 (stale)
+              185.200 remove web-r1-0 (stale)"#]],
     );
 }
 
@@ -148,54 +138,44 @@ fn a_canary_that_has_not_met_its_gate_is_not_promoted() {
 
 #[test]
 fn a_bad_answer_to_an_analysis_reverts_and_silence_only_waits() {
-    let script = "want 1×v1 steps 10@30s analysis errors\nsettle\nwant 1×v2\nwait 60s\n\
+    let script = "given 1×v1 steps 10@30s analysis errors\nwant 1×v2\nwait 60s\n\
                   answer errors nothing connection refused\nwait 10m\nanswer errors good\nsettle\n\
                   want 1×v3\nwait 60s\nanswer errors good\nanswer errors bad it is 3\nsettle";
     story(
         script,
         expect![[r#"
-        > want 1×v1 steps 10@30s analysis errors
-            0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-            0.000 Progressing: r1 is rolled out, 1 of 1 updated
-            5.000 route web to [web-r1-0=1] (rollout)
-            5.000 Baking: r1 is promoted and watched
-           65.000 Ready: r1 serves
-        > want 1×v2
-           65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
-           65.000 Progressing: r2 is rolled out, 1 of 1 updated
-           70.000 route web to [web-r1-0=9 web-r2-0=1] (rollout); Progressing: r2 gets 10 % of the traffic, step 1 of 1; analysis errors: no answer yet
-        > answer errors nothing connection refused
-          125.000 Progressing: r2 gets 10 % of the traffic, step 1 of 1; analysis errors: connection refused
-        > answer errors good
-          725.000 route web to [web-r2-0=1] (rollout); Progressing: r2 is rolled out, 1 of 1 updated
-          725.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
-          785.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
-          785.000 stop web-r1-0 (stale)
-          785.200 remove web-r1-0 (stale)
-        > want 1×v3
-          785.200 create web-r3-0 (rollout); Progressing: r3 is rolled out, 0 of 1 updated
-          785.200 Progressing: r3 is rolled out, 1 of 1 updated
-          790.200 route web to [web-r2-0=9 web-r3-0=1] (rollout); Progressing: r3 gets 10 % of the traffic, step 1 of 1; analysis errors: no answer yet
-        > answer errors good
-        > answer errors bad it is 3
-          845.200 route web to [web-r2-0=1] (revert); Reverting: r3 failed: analysis errors: it is 3; going back to r2
-          845.200 stop web-r3-0 (revert)
-          845.400 remove web-r3-0 (revert)
-          845.400 Ready: r3 failed: analysis errors: it is 3; r2 serves"#]],
+            > given 1×v1 steps 10@30s analysis errors
+            > want 1×v2
+               65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+               65.000 Progressing: r2 is rolled out, 1 of 1 updated
+               70.000 route web to [web-r1-0=9 web-r2-0=1] (rollout); Progressing: r2 gets 10 % of the traffic, step 1 of 1; analysis errors: no answer yet
+            > answer errors nothing connection refused
+              125.000 Progressing: r2 gets 10 % of the traffic, step 1 of 1; analysis errors: connection refused
+            > answer errors good
+              725.000 route web to [web-r2-0=1] (rollout); Progressing: r2 is rolled out, 1 of 1 updated
+              725.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
+              785.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
+              785.000 stop web-r1-0 (stale)
+              785.200 remove web-r1-0 (stale)
+            > want 1×v3
+              785.200 create web-r3-0 (rollout); Progressing: r3 is rolled out, 0 of 1 updated
+              785.200 Progressing: r3 is rolled out, 1 of 1 updated
+              790.200 route web to [web-r2-0=9 web-r3-0=1] (rollout); Progressing: r3 gets 10 % of the traffic, step 1 of 1; analysis errors: no answer yet
+            > answer errors good
+            > answer errors bad it is 3
+              845.200 route web to [web-r2-0=1] (revert); Reverting: r3 failed: analysis errors: it is 3; going back to r2
+              845.200 stop web-r3-0 (revert)
+              845.400 remove web-r3-0 (revert)
+              845.400 Ready: r3 failed: analysis errors: it is 3; r2 serves"#]],
     );
 }
 
 #[test]
 fn a_canary_that_has_nobody_to_share_with_is_watched_at_all_of_the_traffic() {
     story(
-        "want 1×v1 steps 10@30s\nsettle\nwant 1×v2\nvanish web-r1-0\nsettle",
+        "given 1×v1 steps 10@30s\nwant 1×v2\nvanish web-r1-0\nsettle",
         expect![[r#"
-            > want 1×v1 steps 10@30s
-                0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-                0.000 Progressing: r1 is rolled out, 1 of 1 updated
-                5.000 route web to [web-r1-0=1] (rollout)
-                5.000 Baking: r1 is promoted and watched
-               65.000 Ready: r1 serves
+            > given 1×v1 steps 10@30s
             > want 1×v2
             > vanish web-r1-0
                65.000 route web to [] (rollout); create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
@@ -209,14 +189,9 @@ fn a_canary_that_has_nobody_to_share_with_is_watched_at_all_of_the_traffic() {
 #[test]
 fn a_canary_beside_one_that_fails_is_watched_at_all_of_the_traffic() {
     story(
-        "want 1×v1 steps 10@30s\nsettle\nsicken web-r1-0\nwant 1×v2\nsettle",
+        "given 1×v1 steps 10@30s\nsicken web-r1-0\nwant 1×v2\nsettle",
         expect![[r#"
-            > want 1×v1 steps 10@30s
-                0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-                0.000 Progressing: r1 is rolled out, 1 of 1 updated
-                5.000 route web to [web-r1-0=1] (rollout)
-                5.000 Baking: r1 is promoted and watched
-               65.000 Ready: r1 serves
+            > given 1×v1 steps 10@30s
             > sicken web-r1-0
             > want 1×v2
                65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated

@@ -37,30 +37,25 @@ fn nobody_makes_room_while_it_is_not_known_how_those_do_that_serve_on() {
 #[test]
 fn what_made_room_for_something_newer_is_the_way_back_though_memory_is_lost() {
     story(
-        "want 1×v1 rolling surge 1\nsettle\nv2 sick 20s\nwant 1×v2\nwait 5s\nstore lost\nsettle",
+        "given 1×v1 rolling surge 1\nv2 sick 20s\nwant 1×v2\nwait 5s\nstore lost\nsettle",
         expect![[r#"
-        > want 1×v1 rolling surge 1
-            0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-            0.000 Progressing: r1 is rolled out, 1 of 1 updated
-            5.000 route web to [web-r1-0=1] (rollout)
-            5.000 Baking: r1 is promoted and watched
-           65.000 Ready: r1 serves
-        > v2 sick 20s
-        > want 1×v2
-           65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
-           65.000 Progressing: r2 is rolled out, 1 of 1 updated
-           70.000 route web to [web-r2-0=1] (rollout)
-           70.000 stop web-r1-0 (stale)
-           70.000 Baking: r2 is promoted and watched
-        > store lost
-           70.000 Progressing: r2 is rolled out, 1 of 1 updated
-           70.200 remove web-r1-0 (stale)
-           75.500 Baking: r2 is promoted and watched
-           85.000 create web-r1-0 (revert); Reverting: r2 failed: web-r2-0 failed within its bake: probe ready: status 503; going back to r1
-           85.000 route web to [web-r1-0=1] (revert)
-           85.000 stop web-r2-0 (revert)
-           85.200 remove web-r2-0 (revert)
-           85.200 Ready: r2 failed: web-r2-0 failed within its bake: probe ready: status 503; r1 serves"#]],
+            > given 1×v1 rolling surge 1
+            > v2 sick 20s
+            > want 1×v2
+               65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+               65.000 Progressing: r2 is rolled out, 1 of 1 updated
+               70.000 route web to [web-r2-0=1] (rollout)
+               70.000 stop web-r1-0 (stale)
+               70.000 Baking: r2 is promoted and watched
+            > store lost
+               70.000 Progressing: r2 is rolled out, 1 of 1 updated
+               70.200 remove web-r1-0 (stale)
+               75.500 Baking: r2 is promoted and watched
+               85.000 create web-r1-0 (revert); Reverting: r2 failed: web-r2-0 failed within its bake: probe ready: status 503; going back to r1
+               85.000 route web to [web-r1-0=1] (revert)
+               85.000 stop web-r2-0 (revert)
+               85.200 remove web-r2-0 (revert)
+               85.200 Ready: r2 failed: web-r2-0 failed within its bake: probe ready: status 503; r1 serves"#]],
     );
 }
 

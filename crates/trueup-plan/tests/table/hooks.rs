@@ -37,53 +37,38 @@ fn nothing_of_a_release_is_created_before_its_hooks_have_ended_well() {
 #[test]
 fn a_migration_that_fails_fails_the_release_and_touches_nothing_that_runs() {
     story(
-        "want 1×v1\nsettle\nmigrate exits 2s\nwant 1×v2 pre migrate undo restore\nsettle",
+        "given 1×v1\nmigrate exits 2s\nwant 1×v2 pre migrate undo restore\nsettle",
         expect![[r#"
-        > want 1×v1
-            0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-            0.000 Progressing: r1 is rolled out, 1 of 1 updated
-            5.000 route web to [web-r1-0=1] (rollout)
-            5.000 Baking: r1 is promoted and watched
-           65.000 Ready: r1 serves
-        > migrate exits 2s
-        > want 1×v2 pre migrate undo restore
-           65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
-           67.000 Reverting: r2 failed: preDeploy hook migrate: it exited with code 1; going back to r1
-           67.000 create web-r2-undo0 (hook); Reverting: r2 failed: preDeploy hook migrate: it exited with code 1; back at r1, and waiting for its onRevert hook restore
-           68.000 Ready: r2 failed: preDeploy hook migrate: it exited with code 1; r1 serves"#]],
+            > given 1×v1
+            > migrate exits 2s
+            > want 1×v2 pre migrate undo restore
+               65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
+               67.000 Reverting: r2 failed: preDeploy hook migrate: it exited with code 1; going back to r1
+               67.000 create web-r2-undo0 (hook); Reverting: r2 failed: preDeploy hook migrate: it exited with code 1; back at r1, and waiting for its onRevert hook restore
+               68.000 Ready: r2 failed: preDeploy hook migrate: it exited with code 1; r1 serves"#]],
     );
 }
 
 #[test]
 fn a_hook_that_takes_too_long_is_stopped() {
     story(
-        "want 1×v1\nsettle\nmigrate never passes\nwant 1×v2 pre migrate\nsettle",
+        "given 1×v1\nmigrate never passes\nwant 1×v2 pre migrate\nsettle",
         expect![[r#"
-        > want 1×v1
-            0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-            0.000 Progressing: r1 is rolled out, 1 of 1 updated
-            5.000 route web to [web-r1-0=1] (rollout)
-            5.000 Baking: r1 is promoted and watched
-           65.000 Ready: r1 serves
-        > migrate never passes
-        > want 1×v2 pre migrate
-           65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
-          125.000 stop web-r2-pre0 (hook); Reverting: r2 failed: preDeploy hook migrate: it ran longer than 1m; going back to r1
-          125.000 Ready: r2 failed: preDeploy hook migrate: it ran longer than 1m; r1 serves"#]],
+            > given 1×v1
+            > migrate never passes
+            > want 1×v2 pre migrate
+               65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
+              125.000 stop web-r2-pre0 (hook); Reverting: r2 failed: preDeploy hook migrate: it ran longer than 1m; going back to r1
+              125.000 Ready: r2 failed: preDeploy hook migrate: it ran longer than 1m; r1 serves"#]],
     );
 }
 
 #[test]
 fn what_is_found_after_the_promotion_reverts_and_what_undoes_it_runs_when_traffic_is_back() {
     story(
-        "want 1×v1\nsettle\nsmoke exits 2s\nwant 1×v2 pre migrate post smoke undo restore\nsettle\nwant 1×v3 post none\nsettle",
+        "given 1×v1\nsmoke exits 2s\nwant 1×v2 pre migrate post smoke undo restore\nsettle\nwant 1×v3 post none\nsettle",
         expect![[r#"
-            > want 1×v1
-                0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-                0.000 Progressing: r1 is rolled out, 1 of 1 updated
-                5.000 route web to [web-r1-0=1] (rollout)
-                5.000 Baking: r1 is promoted and watched
-               65.000 Ready: r1 serves
+            > given 1×v1
             > smoke exits 2s
             > want 1×v2 pre migrate post smoke undo restore
                65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
@@ -112,35 +97,25 @@ fn what_is_found_after_the_promotion_reverts_and_what_undoes_it_runs_when_traffi
 #[test]
 fn a_hook_that_was_cut_off_with_its_host_is_not_run_again() {
     story(
-        "want 1×v1\nsettle\nmigrate exits 20s\nwant 1×v2 pre migrate\nwait 5s\nhost lost\nsettle",
+        "given 1×v1\nmigrate exits 20s\nwant 1×v2 pre migrate\nwait 5s\nhost lost\nsettle",
         expect![[r#"
-        > want 1×v1
-            0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-            0.000 Progressing: r1 is rolled out, 1 of 1 updated
-            5.000 route web to [web-r1-0=1] (rollout)
-            5.000 Baking: r1 is promoted and watched
-           65.000 Ready: r1 serves
-        > migrate exits 20s
-        > want 1×v2 pre migrate
-           65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
-        > host lost
-           70.000 route web to [] (revert); start web-r1-0 (restart); Reverting: r2 failed: preDeploy hook migrate: its host went down while it ran; going back to r1
-           70.500 route web to [web-r1-0=1] (revert)
-           70.500 Ready: r2 failed: preDeploy hook migrate: its host went down while it ran; r1 serves"#]],
+            > given 1×v1
+            > migrate exits 20s
+            > want 1×v2 pre migrate
+               65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
+            > host lost
+               70.000 route web to [] (revert); start web-r1-0 (restart); Reverting: r2 failed: preDeploy hook migrate: its host went down while it ran; going back to r1
+               70.500 route web to [web-r1-0=1] (revert)
+               70.500 Ready: r2 failed: preDeploy hook migrate: its host went down while it ran; r1 serves"#]],
     );
 }
 
 #[test]
 fn a_lost_store_runs_no_hook_again() {
     story(
-        "want 1×v1\nsettle\nmigrate completes 20s\nwant 1×v2 pre migrate,seed\nwait 5s\nstore lost\nsettle",
+        "given 1×v1\nmigrate completes 20s\nwant 1×v2 pre migrate,seed\nwait 5s\nstore lost\nsettle",
         expect![[r#"
-            > want 1×v1
-                0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-                0.000 Progressing: r1 is rolled out, 1 of 1 updated
-                5.000 route web to [web-r1-0=1] (rollout)
-                5.000 Baking: r1 is promoted and watched
-               65.000 Ready: r1 serves
+            > given 1×v1
             > migrate completes 20s
             > want 1×v2 pre migrate,seed
                65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
@@ -159,14 +134,9 @@ fn a_lost_store_runs_no_hook_again() {
 #[test]
 fn a_newer_release_waits_for_the_hook_of_the_one_before() {
     story(
-        "want 1×v1\nsettle\nmigrate completes 20s\nwant 1×v2 pre migrate\nwait 5s\nwant 1×v3\nsettle",
+        "given 1×v1\nmigrate completes 20s\nwant 1×v2 pre migrate\nwait 5s\nwant 1×v3\nsettle",
         expect![[r#"
-            > want 1×v1
-                0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-                0.000 Progressing: r1 is rolled out, 1 of 1 updated
-                5.000 route web to [web-r1-0=1] (rollout)
-                5.000 Baking: r1 is promoted and watched
-               65.000 Ready: r1 serves
+            > given 1×v1
             > migrate completes 20s
             > want 1×v2 pre migrate
                65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
@@ -186,14 +156,9 @@ fn a_newer_release_waits_for_the_hook_of_the_one_before() {
 #[test]
 fn an_aborted_release_takes_its_hook_with_it() {
     story(
-        "want 1×v1\nsettle\nmigrate completes 20s\nwant 1×v2 pre migrate undo restore\nwait 5s\norder abort\nsettle",
+        "given 1×v1\nmigrate completes 20s\nwant 1×v2 pre migrate undo restore\nwait 5s\norder abort\nsettle",
         expect![[r#"
-            > want 1×v1
-                0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-                0.000 Progressing: r1 is rolled out, 1 of 1 updated
-                5.000 route web to [web-r1-0=1] (rollout)
-                5.000 Baking: r1 is promoted and watched
-               65.000 Ready: r1 serves
+            > given 1×v1
             > migrate completes 20s
             > want 1×v2 pre migrate undo restore
                65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
@@ -207,15 +172,9 @@ fn an_aborted_release_takes_its_hook_with_it() {
 #[test]
 fn a_rollback_runs_no_hooks() {
     story(
-        "want 1×v1 pre migrate\nsettle\nwant 1×v2\nsettle\norder rollback r1\nsettle",
+        "given 1×v1 pre migrate\nwant 1×v2\nsettle\norder rollback r1\nsettle",
         expect![[r#"
-            > want 1×v1 pre migrate
-                0.000 route web to [] (reroute); create web-r1-pre0 (hook); Progressing: r1 waits for its preDeploy hook migrate
-                1.000 create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-                1.000 Progressing: r1 is rolled out, 1 of 1 updated
-                6.000 route web to [web-r1-0=1] (rollout)
-                6.000 Baking: r1 is promoted and watched
-               66.000 Ready: r1 serves
+            > given 1×v1 pre migrate
             > want 1×v2
                66.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
                67.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
@@ -239,38 +198,62 @@ fn a_rollback_runs_no_hooks() {
 #[test]
 fn a_hook_that_its_target_refuses_fails_the_release() {
     story(
-        "want 1×v1\nsettle\nmigrate is refused\nwant 1×v2 pre migrate\nsettle",
+        "given 1×v1\nmigrate is refused\nwant 1×v2 pre migrate\nsettle",
         expect![[r#"
-        > want 1×v1
-            0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-            0.000 Progressing: r1 is rolled out, 1 of 1 updated
-            5.000 route web to [web-r1-0=1] (rollout)
-            5.000 Baking: r1 is promoted and watched
-           65.000 Ready: r1 serves
-        > migrate is refused
-        > want 1×v2 pre migrate
-           65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
-           65.000 Reverting: r2 failed: preDeploy hook migrate: no such user; going back to r1
-           65.000 Ready: r2 failed: preDeploy hook migrate: no such user; r1 serves"#]],
+            > given 1×v1
+            > migrate is refused
+            > want 1×v2 pre migrate
+               65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
+               65.000 Reverting: r2 failed: preDeploy hook migrate: no such user; going back to r1
+               65.000 Ready: r2 failed: preDeploy hook migrate: no such user; r1 serves"#]],
     );
 }
 
 #[test]
 fn an_app_that_goes_takes_its_hooks_with_it() {
     story(
-        "want 1×v1 pre migrate\nsettle\ngone\nsettle",
+        "given 1×v1 pre migrate\ngone\nsettle",
         expect![[r#"
-        > want 1×v1 pre migrate
-            0.000 route web to [] (reroute); create web-r1-pre0 (hook); Progressing: r1 waits for its preDeploy hook migrate
-            1.000 create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-            1.000 Progressing: r1 is rolled out, 1 of 1 updated
-            6.000 route web to [web-r1-0=1] (rollout)
-            6.000 Baking: r1 is promoted and watched
-           66.000 Ready: r1 serves
-        > gone
-           66.000 route web to [] (gone); remove web-r1-pre0 (gone); Removing: its manifest is gone; it is taken down
-           66.000 stop web-r1-0 (gone)
-           66.200 remove web-r1-0 (gone)
-           66.200 Gone: nothing of it is left"#]],
+            > given 1×v1 pre migrate
+            > gone
+               66.000 route web to [] (gone); remove web-r1-pre0 (gone); Removing: its manifest is gone; it is taken down
+               66.000 stop web-r1-0 (gone)
+               66.200 remove web-r1-0 (gone)
+               66.200 Gone: nothing of it is left"#]],
+    );
+}
+
+#[test]
+fn what_was_undone_is_begun_anew_though_memory_is_lost() {
+    story(
+        "given 1×v1\nsmoke exits 2s\nwant 1×v2 pre migrate post smoke undo restore\nwait 60s\nsmoke completes 1s\n\
+         store lost\nsettle",
+        expect![[r#"
+            > given 1×v1
+            > smoke exits 2s
+            > want 1×v2 pre migrate post smoke undo restore
+               65.000 create web-r2-pre0 (hook); Progressing: r2 waits for its preDeploy hook migrate; r1 stays as it is
+               66.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+               66.000 Progressing: r2 is rolled out, 1 of 1 updated
+               71.000 route web to [web-r2-0=1] (rollout)
+               71.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
+               71.000 create web-r2-post0 (hook); Baking: r2 is promoted and watched, with its postDeploy hook smoke
+               73.000 route web to [web-r1-0=1] (revert); Reverting: r2 failed: postDeploy hook smoke: it exited with code 1; going back to r1
+               73.000 stop web-r2-0 (revert)
+               73.200 remove web-r2-0 (revert)
+               73.200 create web-r2-undo0 (hook); Reverting: r2 failed: postDeploy hook smoke: it exited with code 1; back at r1, and waiting for its onRevert hook restore
+               74.200 Ready: r2 failed: postDeploy hook smoke: it exited with code 1; r1 serves
+            > smoke completes 1s
+            > store lost
+              125.000 create web-r3-pre0 (hook); remove web-r2-pre0 (hook); remove web-r2-post0 (hook); remove web-r2-undo0 (hook); Progressing: r3 waits for its preDeploy hook migrate; r1 stays as it is
+              126.000 create web-r3-0 (rollout); Progressing: r3 is rolled out, 0 of 1 updated
+              126.000 Progressing: r3 is rolled out, 1 of 1 updated
+              131.000 route web to [web-r3-0=1] (rollout)
+              131.000 route web to [web-r3-0=1 web-r1-0=0] (rollout); Baking: r3 is promoted and watched
+              131.000 create web-r3-post0 (hook); Baking: r3 is promoted and watched, with its postDeploy hook smoke
+              132.000 Baking: r3 is promoted and watched
+              191.000 route web to [web-r3-0=1] (reroute); Ready: r3 serves
+              191.000 stop web-r1-0 (stale)
+              191.200 remove web-r1-0 (stale)"#]],
     );
 }

@@ -7,42 +7,32 @@ use crate::support::{check, story};
 #[test]
 fn an_aborted_rollback_is_taken_back_with_its_pin() {
     story(
-        "want 1×v1\nsettle\nwant 1×v2\nsettle\norder rollback\ntick\norder abort\nsettle",
+        "given 1×v1\nwant 1×v2\nsettle\norder rollback\ntick\norder abort\nsettle",
         expect![[r#"
-        > want 1×v1
-            0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-            0.000 Progressing: r1 is rolled out, 1 of 1 updated
-            5.000 route web to [web-r1-0=1] (rollout)
-            5.000 Baking: r1 is promoted and watched
-           65.000 Ready: r1 serves
-        > want 1×v2
-           65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
-           65.000 Progressing: r2 is rolled out, 1 of 1 updated
-           70.000 route web to [web-r2-0=1] (rollout)
-           70.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
-          130.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
-          130.000 stop web-r1-0 (stale)
-          130.200 remove web-r1-0 (stale)
-        > order rollback
-          130.200 create web-r3-0 (rollout); Progressing: r3 is rolled out, 0 of 1 updated
-        > order abort
-          130.200 stop web-r3-0 (revert); Reverting: r3 failed: aborted by ann; going back to r2
-          130.400 remove web-r3-0 (revert)
-          130.400 Ready: r2 serves"#]],
+            > given 1×v1
+            > want 1×v2
+               65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+               65.000 Progressing: r2 is rolled out, 1 of 1 updated
+               70.000 route web to [web-r2-0=1] (rollout)
+               70.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
+              130.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
+              130.000 stop web-r1-0 (stale)
+              130.200 remove web-r1-0 (stale)
+            > order rollback
+              130.200 create web-r3-0 (rollout); Progressing: r3 is rolled out, 0 of 1 updated
+            > order abort
+              130.200 stop web-r3-0 (revert); Reverting: r3 failed: aborted by ann; going back to r2
+              130.400 remove web-r3-0 (revert)
+              130.400 Ready: r2 serves"#]],
     );
 }
 
 #[test]
 fn a_rollback_tries_again_what_was_good_once_and_rejected_since() {
     story(
-        "want 1×v1\nsettle\nwant 1×v2\nsettle\nv1 exits 1s\nwant 1×v1\nsettle\nv1 passes 0s\norder rollback\nsettle",
+        "given 1×v1\nwant 1×v2\nsettle\nv1 exits 1s\nwant 1×v1\nsettle\nv1 passes 0s\norder rollback\nsettle",
         expect![[r#"
-            > want 1×v1
-                0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-                0.000 Progressing: r1 is rolled out, 1 of 1 updated
-                5.000 route web to [web-r1-0=1] (rollout)
-                5.000 Baking: r1 is promoted and watched
-               65.000 Ready: r1 serves
+            > given 1×v1
             > want 1×v2
                65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
                65.000 Progressing: r2 is rolled out, 1 of 1 updated
@@ -80,50 +70,40 @@ fn a_rollback_tries_again_what_was_good_once_and_rejected_since() {
 #[test]
 fn the_good_release_is_restored_on_the_way_back_too() {
     story(
-        "want 1×v1\nsettle\nv2 never passes\nwant 1×v2\ntick\nsicken web-r1-0\nsettle",
+        "given 1×v1\nv2 never passes\nwant 1×v2\ntick\nsicken web-r1-0\nsettle",
         expect![[r#"
-        > want 1×v1
-            0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-            0.000 Progressing: r1 is rolled out, 1 of 1 updated
-            5.000 route web to [web-r1-0=1] (rollout)
-            5.000 Baking: r1 is promoted and watched
-           65.000 Ready: r1 serves
-        > v2 never passes
-        > want 1×v2
-           65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
-        > sicken web-r1-0
-           65.000 Progressing: r2 is rolled out, 1 of 1 updated
-          365.000 stop web-r2-0 (revert); Reverting: r2 failed: web-r2-0 was not healthy in time; going back to r1
-          365.200 create web-r1-1 (revert); remove web-r2-0 (revert)
-          365.200 route web to [web-r1-1=1] (reroute); Progressing: web-r1-0 fails its probes; r1 is being restored, 1 of 1 pass
-          365.200 stop web-r1-0 (replace); Ready: r2 failed: web-r2-0 was not healthy in time; r1 serves
-          365.400 remove web-r1-0 (replace)"#]],
+            > given 1×v1
+            > v2 never passes
+            > want 1×v2
+               65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+            > sicken web-r1-0
+               65.000 Progressing: r2 is rolled out, 1 of 1 updated
+              365.000 stop web-r2-0 (revert); Reverting: r2 failed: web-r2-0 was not healthy in time; going back to r1
+              365.200 create web-r1-1 (revert); remove web-r2-0 (revert)
+              365.200 route web to [web-r1-1=1] (reroute); Progressing: web-r1-0 fails its probes; r1 is being restored, 1 of 1 pass
+              365.200 stop web-r1-0 (replace); Ready: r2 failed: web-r2-0 was not healthy in time; r1 serves
+              365.400 remove web-r1-0 (replace)"#]],
     );
 }
 
 #[test]
 fn the_good_release_serves_at_once_where_nothing_does_though_another_is_rolled_out() {
     story(
-        "want 1×v1\nsettle\nv2 passes 20s\nwant 1×v2\ntick\nhost lost\nsettle",
+        "given 1×v1\nv2 passes 20s\nwant 1×v2\ntick\nhost lost\nsettle",
         expect![[r#"
-        > want 1×v1
-            0.000 route web to [] (rollout); create web-r1-0 (rollout); Progressing: r1 is rolled out, 0 of 1 updated
-            0.000 Progressing: r1 is rolled out, 1 of 1 updated
-            5.000 route web to [web-r1-0=1] (rollout)
-            5.000 Baking: r1 is promoted and watched
-           65.000 Ready: r1 serves
-        > v2 passes 20s
-        > want 1×v2
-           65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
-        > host lost
-           65.000 route web to [] (rollout); start web-r1-0 (restart); start web-r2-0 (restart)
-           65.000 Progressing: r2 is rolled out, 1 of 1 updated
-           65.500 route web to [web-r1-0=1] (rollout)
-           90.000 route web to [web-r2-0=1] (rollout)
-           90.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
-          150.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
-          150.000 stop web-r1-0 (stale)
-          150.200 remove web-r1-0 (stale)"#]],
+            > given 1×v1
+            > v2 passes 20s
+            > want 1×v2
+               65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+            > host lost
+               65.000 route web to [] (rollout); start web-r1-0 (restart); start web-r2-0 (restart)
+               65.000 Progressing: r2 is rolled out, 1 of 1 updated
+               65.500 route web to [web-r1-0=1] (rollout)
+               90.000 route web to [web-r2-0=1] (rollout)
+               90.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
+              150.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
+              150.000 stop web-r1-0 (stale)
+              150.200 remove web-r1-0 (stale)"#]],
     );
 }
 
