@@ -98,8 +98,10 @@ pub(crate) fn app(
     }
 }
 
-/// What ran once for each release, as far as the release is kept: it names the hook.
+/// What ran once for each release of the history that is shown, and for the newest, as far as it is kept: it names the hook.
 fn hooks(record: &AppRecord) -> Vec<HookStatus> {
+    let oldest =
+        record.history.iter().rev().take(HISTORY_MAX).map(|note| note.revision).min().unwrap_or(record.highest);
     let status = |(id, run): (&InstanceId, &HookRun)| {
         let hook = record.release(id.revision)?.hook(id)?;
         Some(HookStatus {
@@ -111,7 +113,8 @@ fn hooks(record: &AppRecord) -> Vec<HookStatus> {
             failure: run.ended.as_ref().and_then(|end| end.failure.clone()),
         })
     };
-    let mut all: Vec<_> = record.hooks.iter().filter_map(status).collect();
+    let shown = record.hooks.iter().filter(|(id, _)| id.revision >= oldest);
+    let mut all: Vec<_> = shown.filter_map(status).collect();
     all.sort_by_key(|one| std::cmp::Reverse(one.revision));
     all
 }

@@ -74,9 +74,10 @@ fn before(now: Timestamp, ago: Duration) -> Timestamp {
 /// What ran a hook of this name last.
 fn hook_run(places: &Places, app: &AppName, hook: &str) -> anyhow::Result<InstanceId> {
     let status = status_reader::read(places)?;
-    let found = status.app(app.as_str()).and_then(|app| app.status.hooks.iter().find(|one| one.name.as_str() == hook));
+    let hooks = status.app(app.as_str()).map(|app| app.status.hooks.iter()).into_iter().flatten();
+    let last = hooks.filter(|one| one.name.as_str() == hook).max_by_key(|one| (one.revision, one.task));
     let found =
-        found.with_context(|| format!("app/{app} has run no hook `{hook}`; `trueup describe app {app}` lists them"))?;
+        last.with_context(|| format!("app/{app} has run no hook `{hook}`; `trueup describe app {app}` lists them"))?;
     Ok(found.instance.clone())
 }
 
