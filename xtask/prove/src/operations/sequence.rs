@@ -34,6 +34,7 @@ pub fn field(field: &Field, say: &mut dyn FnMut(String)) -> Result<u64, String> 
         let mut walk = Walk::begin(base.clone(), say).await?;
         for sample in samples {
             walk.set(&sample).await?;
+            walk.edit_suspended().await?;
             walk.recover().await?;
             walk.go(base.clone(), Touch::Rolls).await?;
         }
@@ -173,6 +174,17 @@ impl<'s> Walk<'s> {
         self.draft = bad;
         self.go(good, Touch::Stays).await?;
         if self.ground.picture() == before { Ok(()) } else { Err("the previous manifest is another world".to_owned()) }
+    }
+
+    /// Writes another release to an app that is suspended, and takes it back: neither moves anything.
+    async fn edit_suspended(&mut self) -> Result<(), String> {
+        if self.draft.get("spec.suspend") != Some(&json!(true)) {
+            return Ok(());
+        }
+        (self.say)("another release while it is suspended".to_owned());
+        let suspended = self.draft.clone();
+        self.go(suspended.clone().with("spec.env", json!({"EDITED": "meanwhile"})), Touch::Stays).await?;
+        self.go(suspended, Touch::Stays).await
     }
 
     async fn recover(&mut self) -> Result<(), String> {
