@@ -1,236 +1,22 @@
 //! A directory as people and tools really change it: what is seen counts once it holds still, and what is not seen is
 //! never taken for absent.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod bed;
+mod claims;
+mod toy;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use trueup_seams::{Absence, Nudge, Snapshot, Source};
-use trueup_source::{DirectorySource, FILE_BYTES_MAX, FileOutcome, Reader, Resolved, SourceConfig, read_once};
-use trueup_types::desired::{DesiredApp, Doubt, Inputs, Placement, Prune};
-use trueup_types::exposure::{Exposure, Route, Tls};
-use trueup_types::policy::{History, Policy, RevertMode, Strategy};
-use trueup_types::release::Origin;
-use trueup_types::{AppName, IntentDigest, Percent, Place, PortName, Quantity, TargetName, Template, TemplateDigest};
+use trueup_source::{DirectorySource, FILE_BYTES_MAX, Reader, Resolved, SourceConfig, read_once};
+use trueup_types::desired::Doubt;
 
-/// Short, so that the tests are; long enough that a write is not mistaken for two.
-const SETTLE: Duration = Duration::from_millis(30);
-/// Longer than any test: what happens is caused by events.
-const NEVER: Duration = Duration::from_secs(3_600);
-/// After this a condition that was waited for will not come.
-const DEADLINE: Duration = Duration::from_secs(20);
-
-/// Reads lines: `app NAME COMMAND [HOST/PATH]`, `profile NAME`, `uses PROFILE`, and `only THING`, which is an error of
-/// every file that holds it when two do; anything else is an error.
-#[derive(Default)]
-struct Toy {
-    calls: AtomicUsize,
-}
-
-impl Reader for Toy {
-    fn resolve(&self, files: &BTreeMap<String, Arc<str>>) -> Resolved {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        let lines = |text: &Arc<str>| text.lines().map(str::to_owned).collect::<Vec<_>>();
-        let profiles: BTreeSet<String> = files
-            .values()
-            .flat_map(lines)
-            .filter_map(|line| line.strip_prefix("profile ").map(str::to_owned))
-            .collect();
-        let mut resolved = Resolved::default();
-        for (file, text) in files {
-            let mut outcome = FileOutcome::default();
-            for line in text.lines().filter(|line| !line.is_empty()) {
-                match line.split(' ').collect::<Vec<_>>()[..] {
-                    ["app", name, command] => outcome.apps.push(desired(name, command, None)),
-                    ["app", name, command, route] => outcome.apps.push(desired(name, command, Some(route))),
-                    ["profile", _] => {}
-                    ["only", _]
-                        if files.values().filter(|text| text.lines().any(|other| other == line)).count() > 1 =>
-                    {
-                        outcome.errors.push(format!("{line} stands twice"));
-                    }
-                    ["only", _] => {}
-                    ["uses", profile] if profiles.contains(profile) => {}
-                    ["uses", profile] => outcome.errors.push(format!("no profile `{profile}`\nsecond line")),
-                    _ => outcome.errors.push(format!("`{line}` is nothing\nsecond line")),
-                }
-            }
-            outcome.claims = outcome.apps.iter().map(|app| app.name.clone()).collect();
-            resolved.files.insert(file.clone(), outcome);
-        }
-        resolved
-    }
-}
-
-fn desired(app: &str, command: &str, route: Option<&str>) -> Arc<DesiredApp> {
-    let template = Arc::new(Template { command: vec![command.to_owned()], ..Template::default() });
-    let route = route.and_then(|route| route.split_once('/')).map(|(host, path)| Route {
-        host: host.to_owned(),
-        path: format!("/{path}"),
-        port: PortName::new("http").expect("a label"),
-        tls: Tls::Off,
-    });
-    let wait = Duration::from_secs(1);
-    let policy = Policy {
-        strategy: Strategy::Rolling,
-        stop_first: None,
-        max_surge: Quantity::Share(Percent::ALL),
-        max_unavailable: Quantity::Count(0),
-        min_healthy: wait,
-        healthy_deadline: wait,
-        progress_deadline: wait,
-        bake: wait,
-        drain: wait,
-        revert: RevertMode::Auto,
-        steps: Vec::new(),
-        windows: Vec::new(),
-        depends_on: BTreeSet::new(),
-        history: History { limit: 10, keep_for: wait },
-        suspend: false,
-    };
-    Arc::new(DesiredApp {
-        name: name(app),
-        intent: IntentDigest::of(&(command, &route)),
-        template_digest: TemplateDigest::of(template.as_ref()),
-        template,
-        policy,
-        exposure: Exposure { routes: route.into_iter().collect() },
-        placement: Placement { target: TargetName::local(), spread: [(Place::here(), 1)].into() },
-        inputs: Inputs::default(),
-        prune: Prune::Delete,
-        labels: BTreeMap::new(),
-        origin: Origin::default(),
-    })
-}
-
-fn name(text: &str) -> AppName {
-    AppName::new(text).expect("a label")
-}
-
-/// A source on a directory of its own.
-struct Bed {
-    _dir: tempfile::TempDir,
-    root: PathBuf,
-    source: Arc<DirectorySource>,
-    reader: Arc<Toy>,
-    nudges: Arc<Mutex<Vec<Nudge>>>,
-    /// Each snapshot that somebody was woken for.
-    history: Arc<Mutex<Vec<Arc<Snapshot>>>>,
-}
-
-impl Bed {
-    /// Starts on these files, and waits until absence can be told.
-    async fn new(files: &[(&str, &str)]) -> Self {
-        let bed = Self::start(files, NEVER);
-        bed.until("absence can be told", |now| now.scans >= 2 || now.unread.is_some() || now.doubt.is_some()).await;
-        bed
-    }
-
-    fn start(files: &[(&str, &str)], rescan: Duration) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let root = dir.path().join("manifests");
-        std::fs::create_dir(&root).expect("makes");
-        for (file, text) in files {
-            write(&root, file, text);
-        }
-        Self::on(dir, root, rescan)
-    }
-
-    fn on(dir: tempfile::TempDir, root: PathBuf, rescan: Duration) -> Self {
-        let reader = Arc::new(Toy::default());
-        let config = SourceConfig { root: root.clone(), settle: SETTLE, rescan };
-        let source = DirectorySource::start(config, Arc::clone(&reader) as Arc<dyn Reader>);
-        let nudges = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&nudges);
-        source.listen(Arc::new(move |nudge| told.lock().expect("nobody panics").push(nudge)));
-        let history = Arc::new(Mutex::new(Vec::new()));
-        let (of, kept) = (Arc::downgrade(&source), Arc::clone(&history));
-        source.listen(Arc::new(move |_| {
-            if let Some(source) = of.upgrade() {
-                kept.lock().expect("nobody panics").push(source.snapshot());
-            }
-        }));
-        Self { _dir: dir, root, source, reader, nudges, history }
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        write(&self.root, file, text);
-    }
-
-    fn remove(&self, file: &str) {
-        std::fs::remove_file(self.root.join(file)).expect("removes");
-    }
-
-    async fn until(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
-        let reached = async {
-            loop {
-                let now = self.source.snapshot();
-                if holds(&now) {
-                    return now;
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        match tokio::time::timeout(DEADLINE, reached).await {
-            Ok(now) => now,
-            Err(_) => panic!("never: {what}; {:#?}", told(&self.source.snapshot())),
-        }
-    }
-
-    /// What absence of an app meant, snapshot by snapshot, once it was absent.
-    fn absences(&self, app: &str) -> Vec<Absence> {
-        let app = name(app);
-        let history = self.history.lock().expect("nobody panics");
-        let mut absences: Vec<_> =
-            history.iter().filter(|now| !now.apps.contains_key(&app)).map(|now| now.absence(&app)).collect();
-        absences.dedup();
-        absences
-    }
-
-    /// Lists until so many more scans have been counted: what had to be seen has been.
-    async fn scans(&self, more: u64) -> Arc<Snapshot> {
-        let wanted = self.source.snapshot().scans + more;
-        self.until("scans", |now| {
-            self.source.relist();
-            now.scans >= wanted
-        })
-        .await
-    }
-}
-
-fn write(root: &Path, file: &str, text: &str) {
-    let path = root.join(file);
-    std::fs::create_dir_all(path.parent().expect("in a folder")).expect("makes");
-    std::fs::write(path, text).expect("writes");
-}
-
-fn told(now: &Snapshot) -> impl std::fmt::Debug + use<> {
-    let apps: Vec<_> =
-        now.apps.iter().map(|(app, of)| (app.clone(), command(now, app.as_str()), of.error.clone())).collect();
-    (
-        now.scans,
-        apps,
-        now.vanished.clone(),
-        now.doubt.clone(),
-        now.unread.clone(),
-        now.faults.clone(),
-        now.conditions.clone(),
-    )
-}
-
-fn command(now: &Snapshot, app: &str) -> Option<String> {
-    now.apps.get(app).map(|of| of.desired.template.command[0].clone())
-}
-
-fn runs(now: &Snapshot, app: &str, wanted: &str) -> bool {
-    command(now, app).as_deref() == Some(wanted)
-}
-
-fn conditions(now: &Snapshot) -> Vec<&str> {
-    now.conditions.iter().map(|condition| condition.kind.as_str()).collect()
-}
+use bed::{Bed, DEADLINE, NEVER, SETTLE, command, conditions, runs, told, write};
+use toy::name;
 
 #[tokio::test]
 async fn an_edit_by_writing_or_renaming_is_seen_by_its_event() {
@@ -473,50 +259,6 @@ async fn an_idle_directory_is_not_read_again() {
     bed.scans(5).await;
     assert_eq!(bed.reader.calls.load(Ordering::SeqCst), calls, "nothing changed");
     assert_eq!(bed.nudges.lock().expect("nobody panics").len(), nudges, "nobody is woken");
-}
-
-#[tokio::test]
-async fn a_second_claim_of_a_name_is_the_newcomers_error() {
-    let bed = Bed::new(&[("m.yaml", "app web v1")]).await;
-    bed.write("a.yaml", "app web theirs\napp other v1");
-    let now = bed.until("the newcomer is seen", |now| runs(now, "other", "v1")).await;
-    assert!(runs(&now, "web", "v1"), "who holds a name keeps it, whatever the order of the files");
-    assert_eq!(now.faults[0].file, "a.yaml");
-    assert_eq!(now.faults[0].errors, ["app `web` is already defined in m.yaml"]);
-    bed.remove("m.yaml");
-    let now = bed.until("it is handed over", |now| runs(now, "web", "theirs")).await;
-    assert!(now.vanished.is_empty());
-}
-
-#[tokio::test]
-async fn a_newcomer_does_not_put_the_holder_in_the_wrong() {
-    let bed = Bed::new(&[("m.yaml", "app web v1\nonly one")]).await;
-    bed.write("a.yaml", "app api v1\nonly one");
-    let now = bed.until("the newcomer is seen", |now| !now.faults.is_empty()).await;
-    assert_eq!(now.faults.iter().map(|fault| fault.file.as_str()).collect::<Vec<_>>(), ["a.yaml"]);
-    assert!(now.apps["web"].error.is_none() && !now.apps.contains_key("api"));
-    bed.write("m.yaml", "app web v2\nonly one");
-    let now = bed.until("the holder goes on", |now| runs(now, "web", "v2")).await;
-    assert_eq!(now.faults.len(), 1);
-    bed.write("m.yaml", "app web v3");
-    bed.until("it is handed over", |now| runs(now, "api", "v1") && now.faults.is_empty()).await;
-}
-
-#[tokio::test]
-async fn a_second_claim_of_a_route_is_the_newcomers_error() {
-    let bed = Bed::new(&[("m.yaml", "app web v1 a.test/"), ("api.yaml", "app api v1 b.test/")]).await;
-    bed.write("api.yaml", "app api v2 a.test/");
-    let now = bed.until("the claim is seen", |now| !now.faults.is_empty()).await;
-    assert!(runs(&now, "web", "v1") && runs(&now, "api", "v1"), "{:?}", told(&now));
-    assert_eq!(now.apps["api"].error.as_deref(), Some("route a.test/ is held by app `web`"));
-    bed.write("m.yaml", "app web v2 c.test/");
-    let now = bed.until("the route is free", |now| runs(now, "api", "v2")).await;
-    assert!(now.faults.is_empty() && now.apps["api"].error.is_none());
-    // A new app has no last version to stay at: it is not there, and not gone.
-    bed.write("late.yaml", "app late v1 a.test/");
-    let now = bed.until("the late claim is seen", |now| !now.faults.is_empty()).await;
-    assert!(!now.apps.contains_key("late"));
-    assert!(matches!(now.absence(&name("late")), Absence::InDoubt(_)));
 }
 
 #[tokio::test]

@@ -70,7 +70,10 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup promote shop --full", Ends(1)),
     ("trueup promote", Elsewhere("it is the short form of the one above")),
     ("trueup abort NAME", Ends(0)),
+    ("trueup rollback NAME", Elsewhere("`a_persons_word_is_done_and_shown` runs it")),
     ("trueup rollback NAME --to 5", Ends(1)),
+    ("trueup rollback NAME --current-env", Elsewhere("`the_program_of_then_runs_with_the_environment_of_now` runs it")),
+    ("trueup rollback NAME --to 5 --current-env", Ends(1)),
     ("trueup retry NAME", Ends(0)),
     ("trueup approve prune", Ends(1)),
     ("trueup down", Elsewhere("`a_persons_word_is_done_and_shown` runs it, with --yes")),
@@ -89,8 +92,9 @@ fn commands(text: &str) -> Vec<String> {
 }
 
 fn documents() -> BTreeMap<PathBuf, String> {
-    let mut files = vec![root().join("README.md"), root().join("docs/manual.md"), root().join("docs/canary.md")];
-    files.push(root().join("crates/trueup/starter/README.md"));
+    let mut files = vec![root().join("README.md"), root().join("crates/trueup/starter/README.md")];
+    let docs = std::fs::read_dir(root().join("docs")).expect("there are docs").flatten().map(|entry| entry.path());
+    files.extend(docs.filter(|path| path.extension().is_some_and(|kind| kind == "md")));
     for example in std::fs::read_dir(root().join("examples")).expect("there are examples").flatten() {
         files.push(example.path().join("README.md"));
     }

@@ -1,0 +1,14 @@
+//! Everything that takes a real daemon, in one program: its tests run side by side, each in a place of its own.
+//!
+//! They wait far more than they compute, and what is promised here holds on a busy host too.
+
+mod canaries;
+mod cli;
+mod docs;
+mod hooks;
+mod memory;
+mod plans;
+mod rollbacks;
+mod rollouts;
+mod service;
+mod source;
