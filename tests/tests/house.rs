@@ -51,6 +51,8 @@ const BEHIND_ONE_FILE: &[(&str, &str)] = &[
     ("serde_saphyr", "trueup-manifest"),
     ("sled", "trueup-store"),
     ("backoff", "trueup-driver"),
+    ("flate2", "trueup"),
+    ("tar", "trueup"),
 ];
 
 /// Most lines of a source file, without its tests.

@@ -15,17 +15,23 @@ use trueup_types::{Instance, Release, Template, TemplateDigest};
 
 /// Shorter values are not struck out of sentences: `v1` and `80` are in every second one and tell nobody anything.
 const STRUCK_CHARACTERS_MIN: usize = 6;
+/// Of what has many lines each is struck out that has so many: shorter ones are brackets and headings.
+const LINE_CHARACTERS_MIN: usize = 12;
 /// What stands where a value was struck out.
 const STRUCK: &str = "[masked]";
 /// Keys below which there are sentences, commands and addresses, in which a value may have been repeated.
-const PROSE: [&str; 12] = [
+const PROSE: [&str; 16] = [
     "args",
     "cause",
     "command",
     "degraded",
     "detail",
+    "drift",
+    "errors",
     "failure",
+    "healthDetail",
     "image",
+    "lines",
     "manifestError",
     "message",
     "query",
@@ -75,7 +81,9 @@ impl Masker {
             Value::Object(map) => {
                 for (key, inner) in map {
                     let secret = secrets(key, inner);
-                    secret.into_iter().for_each(|text| self.name(&text));
+                    secret.iter().for_each(|text| self.name(text));
+                    let lines = secret.iter().filter(|text| text.contains('\n')).flat_map(|text| text.lines());
+                    lines.filter(|line| line.len() >= LINE_CHARACTERS_MIN).for_each(|line| self.name(line));
                     self.learn(inner);
                 }
             }
@@ -286,4 +294,62 @@ fn without_password(text: &str) -> String {
         clean.push_str(&shown);
     }
     clean
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_equal_stays_equal_and_what_differed_differs() {
+        let mut value = json!({"old": {"env": {"A": "one", "B": "two"}}, "new": {"env": {"A": "two", "B": "two"}}});
+        let mut masker = Masker::default();
+        masker.learn(&value);
+        masker.mask(&mut value);
+        let expected = json!({
+            "old": {"env": {"A": "masked-2", "B": "masked-1"}},
+            "new": {"env": {"A": "masked-1", "B": "masked-1"}},
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn a_value_is_struck_out_wherever_a_sentence_repeats_it_and_short_ones_stay() {
+        let mut value = json!({
+            "env": {"TOKEN": "hunter2hunter2", "LEVEL": "info"},
+            "files": [{"path": "/a", "content": "line"}],
+            "message": "hunter2hunter2 was refused, at level info",
+            "command": ["serve", "--token=hunter2hunter2"],
+            "url": "http://ann:pw@db:5432/shop",
+            "body": "anything",
+            "name": "hunter2hunter2",
+        });
+        let mut masker = Masker::default();
+        masker.learn(&value);
+        masker.mask(&mut value);
+        assert_eq!(value["message"], "[masked] was refused, at level info");
+        assert_eq!(value["command"], json!(["serve", "--token=[masked]"]));
+        assert_eq!(value["url"], "http://[masked]@db:5432/shop");
+        assert_eq!((&value["body"], &value["files"][0]["path"]), (&json!(""), &json!("/a")));
+        assert!(value["files"][0]["content"].as_str().is_some_and(|text| text.starts_with("masked-")));
+        assert_eq!(value["name"], "hunter2hunter2", "a name stays what it is, or nothing would be found by it");
+    }
+
+    #[test]
+    fn evidence_tells_what_differed_and_not_how() {
+        let mut value = json!({
+            "diff": ["- env.TOKEN: \"old-token\"", "+ env.TOKEN: \"new-token\"", "+ args[0]: \"--token=new-token\""],
+            "logs": {"web-r1-0": ["using new-token"]},
+        });
+        let mut masker = Masker::default();
+        masker.learn(&value);
+        masker.mask(&mut value);
+        assert_eq!(
+            value["diff"],
+            json!(["- env.TOKEN: [masked]", "+ env.TOKEN: [masked]", "+ args[0]: \"--token=[masked]\""])
+        );
+        assert_eq!(value["logs"]["web-r1-0"], json!(["using [masked]"]));
+    }
 }

@@ -1,11 +1,15 @@
 //! The words of the command line. What each does is in the module of its name.
 
+mod reports;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use trueup_types::{AppName, OwnerId, Revision};
+
+pub(crate) use reports::{Bundle, Debugging, Why};
 
 /// A reconciling daemon: it keeps what runs true to a directory of manifests, and never leaves you on a broken version.
 #[derive(Debug, Parser)]
@@ -107,6 +111,11 @@ pub(crate) enum Command {
     Man,
     /// Check this host: permissions, limits, disk, clock, targets
     Doctor,
+    /// Collect what a report needs
+    Debug {
+        #[command(subcommand)]
+        what: Debugging,
+    },
     /// Print a systemd unit for `trueup run`, or install it
     Unit(Unit),
     /// The whole tour, on a bare machine, in under a minute and a half
@@ -320,21 +329,6 @@ pub(crate) struct Events {
     pub types: Vec<String>,
     #[arg(long)]
     pub no_headers: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Why {
-    /// The app
-    #[arg(required_unless_present = "replay", conflicts_with = "replay")]
-    pub name: Option<AppName>,
-    #[arg(long, short, value_enum, default_value_t = Text::Text, conflicts_with_all = ["record", "replay"])]
-    pub output: Text,
-    /// Write the last decisions with all that they rest on to FILE; no value of an environment is in it
-    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
-    pub record: Option<PathBuf>,
-    /// Decide again, offline, what is in FILE: 0 the same answers, 1 others, 2 error
-    #[arg(long, value_name = "FILE")]
-    pub replay: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

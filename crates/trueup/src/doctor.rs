@@ -35,8 +35,20 @@ enum Grade {
 
 /// Runs `trueup doctor`: 0 when nothing is bad.
 pub(crate) async fn run(places: &Places) -> ExitCode {
+    let findings = findings(places).await;
+    out(&table(&findings, &toned));
+    let bad = findings.iter().any(|finding| finding.grade == Grade::Bad);
+    if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The same as text without colours, for a report.
+pub(crate) async fn report(places: &Places) -> String {
+    table(&findings(places).await, &|word, _| word.to_owned())
+}
+
+async fn findings(places: &Places) -> Vec<Finding> {
     let state_dir = config::state_dir(places);
-    let findings = [
+    vec![
         state(&state_dir),
         disk(&state_dir),
         daemon(&state_dir).await,
@@ -45,7 +57,10 @@ pub(crate) async fn run(places: &Places) -> ExitCode {
         cgroups(),
         clock(),
         pidfd(),
-    ];
+    ]
+}
+
+fn table(findings: &[Finding], toned: &dyn Fn(&str, Tone) -> String) -> String {
     let rows = findings.iter().map(|finding| {
         let grade = match finding.grade {
             Grade::Good => toned("ok", Tone::Good),
@@ -54,9 +69,7 @@ pub(crate) async fn run(places: &Places) -> ExitCode {
         };
         vec![finding.what.to_owned(), grade, finding.detail.clone()]
     });
-    out(&render(&["CHECK", "RESULT", "DETAIL"], rows.collect(), false));
-    let bad = findings.iter().any(|finding| finding.grade == Grade::Bad);
-    if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    render(&["CHECK", "RESULT", "DETAIL"], rows.collect(), false)
 }
 
 fn finding(what: &'static str, grade: Grade, detail: impl Into<String>) -> Finding {

@@ -4,6 +4,7 @@
 
 mod cli;
 mod config;
+mod debug;
 mod demo;
 mod demo_app;
 mod describe;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use trueup_types::order::{EnvOf, Order};
 
-use crate::cli::{Approve, Cli, Command, Describe, Rollout};
+use crate::cli::{Approve, Cli, Command, Debugging, Describe, Rollout};
 use crate::terminal::say;
 
 /// The C library's keeps a heap for each thread and gives little back: three times what is alive with 1,000 apps.
@@ -130,6 +131,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Man => done(help::man()),
         Command::Doctor => Ok(doctor::run(places).await),
+        Command::Debug { what: Debugging::Bundle(asked) } => done(debug::bundle(places, &asked).await),
         Command::Unit(asked) => done(unit::run(&asked)),
         Command::Demo(asked) => demo::run(&asked).await,
         Command::DemoApp => demo_app::run().await,

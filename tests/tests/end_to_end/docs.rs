@@ -53,6 +53,11 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup describe app hello", Ends(1)),
     ("trueup why NAME", Ends(0)),
     ("trueup why shop", Ends(0)),
+    ("trueup why NAME -o json", Ends(0)),
+    ("trueup why NAME --record web.json", Ends(0)),
+    ("trueup why --replay web.json", Ends(0)),
+    ("trueup debug bundle", Elsewhere("it would write where this test stands; the next one goes elsewhere")),
+    ("trueup debug bundle --output report.tar.gz", Ends(0)),
     ("trueup logs NAME", Ends(0)),
     ("trueup logs NAME --hook migrate", Ends(1)),
     ("trueup logs shop --hook migrate", Ends(1)),
@@ -136,6 +141,7 @@ fn words(bench: &Bench, command: &str) -> Vec<String> {
     let config = bench.config_dir().to_string_lossy().into_owned();
     let word = |word: &str| match word {
         "DIR" | "." => config.clone(),
+        file if file.ends_with(".json") || file.ends_with(".tar.gz") => bench.path(file).to_string_lossy().into_owned(),
         other => other.replace("NAME", "shop"),
     };
     command.split_whitespace().skip(1).map(word).collect()

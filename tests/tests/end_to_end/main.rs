@@ -2,8 +2,10 @@
 //!
 //! They wait far more than they compute, and what is promised here holds on a busy host too.
 
+mod bundles;
 mod canaries;
 mod cli;
+mod decisions;
 mod docs;
 mod hooks;
 mod memory;
