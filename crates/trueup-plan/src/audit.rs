@@ -3,6 +3,8 @@
 //! Reads the sightings and the steps directly, and shares no code with the pipeline. A violation is a bug: the driver
 //! acts on nothing of the plan.
 
+mod steps;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -34,6 +36,7 @@ pub fn audit(
     scene.doubt(&mut found);
     scene.memory(&mut found);
     scene.hooks(&mut found);
+    scene.steps(&mut found);
     found
 }
 
@@ -320,7 +323,8 @@ impl Scene<'_> {
             let InstanceStep::Create { release, .. } = step else { continue };
             let live = |note: &ReleaseNote| note.revision == id.revision && note.outcome == Some(Outcome::Live);
             let proven = record.current == Some(id.revision) || record.history.iter().any(live);
-            if id.task.is_some() || proven || record.pin.is_some() {
+            let again = record.history.iter().any(|note| note.revision == id.revision && note.again.is_some());
+            if id.task.is_some() || proven || again {
                 continue;
             }
             let well = |task: &InstanceId| {

@@ -192,7 +192,12 @@ pub fn beginning() -> impl Strategy<Value = Beginning> {
 
 /// Strategies that never stop an old one before a new one is steady.
 pub fn side_by_side() -> impl Strategy<Value = &'static str> {
-    prop_oneof![Just("blueGreen"), Just("rolling surge 1"), Just("rolling surge 100%")]
+    prop_oneof![
+        Just("blueGreen"),
+        Just("steps 20@3s,60@5s surge 100%"),
+        Just("rolling surge 1"),
+        Just("rolling surge 100%")
+    ]
 }
 
 /// Any order in which old gives way to new.

@@ -157,6 +157,16 @@ impl Tale {
     }
 }
 
+/// Lets time pass until nothing is left to do.
+pub fn settle(model: &mut Model) {
+    for _ in 0..TICKS_MAX {
+        let ticked = model.tick(None);
+        let Some(next) = next(model, &ticked) else { return };
+        model.pass(next);
+    }
+    panic!("it does not come to rest");
+}
+
 /// When the daemon looks again: at once after it acted, when asked to, or when something happens.
 pub fn next(model: &Model, ticked: &Ticked) -> Option<Timestamp> {
     if ticked.moved {

@@ -1,5 +1,6 @@
 //! Tables: a world in words, and what is decided about it in words.
 
+mod audited;
 mod bakes;
 mod canaries;
 mod commands;
@@ -9,6 +10,7 @@ mod hooks;
 mod modelled;
 mod orders;
 mod permits;
+mod restored;
 mod rollbacks;
 mod seeded;
 mod verdicts;

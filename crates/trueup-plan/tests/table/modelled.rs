@@ -174,3 +174,24 @@ fn what_was_left_in_its_bake_makes_room_for_its_fix_where_all_fail() {
         look again in 250 ms (look again)"#]],
     );
 }
+
+#[test]
+fn a_canary_that_fails_like_all_the_others_keeps_the_traffic_that_nobody_else_can_take() {
+    story(
+        "given 1×v1 steps 20@30s,50@10s\nwant 1×v2\nwait 10s\nsicken web-r1-0\nwait 5s\nsicken web-r2-0\nwait 5s\nheal web-r1-0\nsettle",
+        expect![[r#"
+            > given 1×v1 steps 20@30s,50@10s
+            > want 1×v2
+               65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+               65.000 Progressing: r2 is rolled out, 1 of 1 updated
+               70.000 route web to [web-r1-0=4 web-r2-0=1] (rollout); Progressing: r2 gets 20 % of the traffic, step 1 of 2, watched for 30s
+            > sicken web-r1-0
+               75.000 route web to [web-r2-0=1] (rollout)
+            > sicken web-r2-0
+            > heal web-r1-0
+               85.000 route web to [web-r1-0=1] (revert); Reverting: r2 failed: web-r2-0 failed within its bake: probe ready: status 503; going back to r1
+               85.000 stop web-r2-0 (revert)
+               85.200 remove web-r2-0 (revert)
+               85.200 Ready: r2 failed: web-r2-0 failed within its bake: probe ready: status 503; r1 serves"#]],
+    );
+}

@@ -1,0 +1,62 @@
+//! Law 14: a canary takes its steps one at a time, none is left out, and it is sent no more than its step's share while
+//! others can answer.
+
+use trueup_types::Violation;
+use trueup_types::desired::{DesiredApp, Wanted};
+use trueup_types::policy::Strategy;
+use trueup_types::record::Rollout;
+
+use super::{Scene, law, passing};
+
+impl Scene<'_> {
+    pub(super) fn steps(&self, found: &mut Vec<Violation>) {
+        let Wanted::Present(desired) = self.wanted else { return };
+        let Rollout::Underway { to, canary: stood, .. } = &self.before.rollout else { return };
+        if !self.takes_steps(desired) {
+            return;
+        }
+        let steps = &desired.policy.steps;
+        match &self.plan.record.rollout {
+            Rollout::Underway { to: next, canary, .. } if next == to => {
+                if canary.step < stood.step || canary.step > stood.step + 1 {
+                    found.push(law(14, format!("the canary would go from step {} to {}", stood.step, canary.step)));
+                }
+                let at = usize::try_from(canary.step).unwrap_or(usize::MAX);
+                if let Some(step) = steps.get(at) {
+                    self.share_of(*to, u64::from(step.weight.get()), found);
+                }
+            }
+            Rollout::Baking { to: next, .. } if next == to => {
+                let last = u32::try_from(steps.len()).unwrap_or(u32::MAX).saturating_sub(1);
+                if stood.step < last {
+                    found.push(law(14, format!("{to} would be promoted from step {} of {last}", stood.step)));
+                }
+            }
+            Rollout::Idle | Rollout::Underway { .. } | Rollout::Baking { .. } | Rollout::Reverting { .. } => {}
+        }
+    }
+
+    /// Whether what is rolled out is to go by steps: there is somebody to share with, and room for both.
+    fn takes_steps(&self, desired: &DesiredApp) -> bool {
+        let (policy, record) = (&desired.policy, &self.plan.record);
+        let both =
+            policy.stop_first.is_none() && policy.max_surge.of_rounded_up(desired.replicas()) >= desired.replicas();
+        let routed = !desired.exposure.routes.is_empty();
+        policy.strategy == Strategy::Canary && both && routed && self.before.current.is_some() && record.pin.is_none()
+    }
+
+    fn share_of(&self, to: trueup_types::Revision, percent: u64, found: &mut Vec<Violation>) {
+        let others = self.observed.instances.iter().any(|one| one.sighting.id.revision != to && passing(one));
+        let Some(share) = self.route_step().filter(|_| others) else { return };
+        for entry in &share.entries {
+            let weight = |ours: bool| -> u64 {
+                let counted = entry.backends.iter().filter(|one| !ours || one.instance.revision == to);
+                counted.map(|one| u64::from(one.weight)).sum()
+            };
+            let (ours, all) = (weight(true), weight(false));
+            if ours * 100 > all * percent {
+                found.push(law(14, format!("{to} would get {ours} of {all} at a step of {percent} %")));
+            }
+        }
+    }
+}

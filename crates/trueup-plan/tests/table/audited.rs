@@ -1,0 +1,65 @@
+//! Plans that the planner never makes, and the law that each would break.
+
+use trueup_plan::{audit, plan};
+use trueup_types::Plan;
+use trueup_types::record::Rollout;
+use trueup_types::step::{Step, StepAction, Why};
+use trueup_types::time::Stopwatch;
+
+use crate::support::app::Sketch;
+use crate::support::model::Model;
+use crate::support::story::settle;
+
+/// A canary that stands at its first step.
+fn canary() -> Model {
+    let mut model = Model::new(Sketch::default());
+    model.edit("1×v1 steps 10@30s,50@30s,80@30s");
+    settle(&mut model);
+    model.edit("1×v2");
+    let begun = |model: &Model| matches!(&model.record.rollout, Rollout::Underway { canary, .. } if canary.begun());
+    while !begun(&model) {
+        let ticked = model.tick(None);
+        let next = crate::support::story::next(&model, &ticked).expect("it is under way");
+        model.pass(next);
+    }
+    model
+}
+
+/// What is broken by the plan of this moment, changed.
+fn broken(model: &Model, change: impl FnOnce(&mut Plan)) -> Vec<String> {
+    let observed = model.look();
+    let mut decided = plan(&model.wanted, &observed, &model.permits, &model.record, model.now);
+    change(&mut decided);
+    let found = audit(&model.record, &model.wanted, &observed, &model.permits, &decided);
+    found.iter().map(|one| format!("law {}: {}", one.law, one.detail)).collect()
+}
+
+#[test]
+fn a_canary_that_leaves_out_a_step_is_refused() {
+    let model = canary();
+    assert_eq!(broken(&model, |_| {}), Vec::<String>::new());
+    let skips = broken(&model, |plan| {
+        if let Rollout::Underway { canary, .. } = &mut plan.record.rollout {
+            canary.step += 2;
+        }
+    });
+    assert_eq!(skips, ["law 14: the canary would go from step 0 to 2"]);
+    let promotes = broken(&model, |plan| {
+        if let Rollout::Underway { to, began, .. } = plan.record.rollout.clone() {
+            plan.record.rollout = Rollout::Baking { to, began, bake: Stopwatch::started(model.now) };
+        }
+    });
+    assert_eq!(promotes, ["law 14: r2 would be promoted from step 0 of 2"]);
+}
+
+#[test]
+fn a_canary_that_gets_more_than_its_share_is_refused() {
+    let model = canary();
+    let exceeds = broken(&model, |plan| {
+        let mut share = model.share.clone();
+        let backends = share.entries.iter_mut().flat_map(|entry| &mut entry.backends);
+        backends.filter(|one| one.instance.revision.0 == 2).for_each(|one| one.weight += 1);
+        plan.steps.push(Step { action: StepAction::Route { share }, why: Why::Rollout });
+    });
+    assert_eq!(exceeds, ["law 14: r2 would get 2 of 11 at a step of 10 %"]);
+}
