@@ -100,6 +100,10 @@ exhibits! {
     IgnoresDependencies, "Docker Compose, whose depends_on waited for a start only";
     /// What is suspended is changed all the same.
     IgnoresSuspend, "tools that heal what a person has stopped on purpose";
+    /// What was cut off with its host is run once more, though half of it may be done.
+    RunsHookAgain, "Kubernetes Jobs, whose program may be started twice";
+    /// A hook that somebody removed while it ran counts as done.
+    TakesGoneHookForDone, "helm#8146";
     /// What was to be left running when its manifest goes is deleted.
     DeletesOrphans, "kubectl delete, which cascades unless told to orphan";
     /// A long life does not clear the count of exits: one crash a month ends in the longest wait.

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::observed::{ExitWhy, Phase};
 use trueup_types::record::{AppRecord, Evidence, HookEnd, HookRun, Rollout};
 use trueup_types::step::{InstanceStep, Step, StepAction, TargetStep, Why};
@@ -66,7 +67,8 @@ pub(crate) fn notice(record: &mut AppRecord, observed: &Observed, now: Timestamp
     for (id, run) in &mut record.hooks {
         let there = observed.tasks.iter().any(|one| one.sighting.id == *id);
         if run.seen && run.ended.is_none() && !there {
-            let failure = Some("its instance is gone, and nobody saw how it ended".to_owned());
+            let failure = "its instance is gone, and nobody saw how it ended".to_owned();
+            let failure = Some(failure).filter(|_| !planted(Bug::TakesGoneHookForDone));
             run.ended = Some(HookEnd { at: now, failure });
         }
     }
@@ -90,6 +92,7 @@ fn look(
 ) -> Option<Option<String>> {
     match &one.sighting.phase {
         Phase::Created => None,
+        Phase::Exited { why: ExitWhy::HostLost, .. } if planted(Bug::RunsHookAgain) => None,
         Phase::Exited { code: Some(0), why: ExitWhy::ByItself, .. } => Some(None),
         Phase::Exited { code, why, .. } => Some(Some(match (why, code) {
             (ExitWhy::ByItself, Some(code)) => format!("it exited with code {code}"),
@@ -123,7 +126,7 @@ fn runs(one: &Instance) -> bool {
 ///
 /// A person's rollback goes to a release whose hooks have run in their time: none of them is asked again.
 pub(crate) fn run(record: &AppRecord, scene: &Scene<'_>, release: &Release, task: Task) -> Hooks {
-    if record.pin.is_some() {
+    if record.history.iter().any(|note| note.revision == release.revision && note.again.is_some()) {
         return Hooks::Over;
     }
     first_open(record, scene, release, task)
@@ -177,6 +180,9 @@ fn bring_on(record: &AppRecord, scene: &Scene<'_>, release: &Release, id: &Insta
             InstanceStep::Create { id: id.clone(), place, release }
         }
         Some(one) => match &one.sighting.phase {
+            Phase::Exited { why: ExitWhy::HostLost, .. } if planted(Bug::RunsHookAgain) => {
+                InstanceStep::Start { id: id.clone(), ended: one.sighting.incarnation.clone() }
+            }
             Phase::Created => InstanceStep::Start { id: id.clone(), ended: one.sighting.incarnation.clone() },
             Phase::Starting
             | Phase::Running { .. }

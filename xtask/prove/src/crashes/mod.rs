@@ -10,6 +10,7 @@ pub mod book;
 pub mod case;
 pub mod choice;
 mod ending;
+mod hooked;
 mod nature;
 mod person;
 pub mod play;

@@ -10,6 +10,7 @@ use trueup_types::policy::RevertMode;
 use trueup_types::record::{AppRecord, Rollout};
 use trueup_types::{Label, TargetName};
 
+use super::hooked;
 use super::scenario::{Act, LONG_BAKE, Scenario, Script, Shape, TURNS_BAD_MS, Variant, live_at};
 
 use Shape::{BlueGreen, Canary, GiveWay, Recreate, Rolling, StopFirst, Worker};
@@ -58,6 +59,9 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "exchange", shapes: ROUTED, script: exchange },
     Scenario { name: "approved", shapes: &[Canary], script: approved },
     Scenario { name: "analysed", shapes: &[Canary], script: |v| analysed(v, |app| app) },
+    Scenario { name: "migrated", shapes: MAIN, script: |v| hooked::script(v, &hooked::GOOD) },
+    Scenario { name: "migration-fails", shapes: SIDE_BY_SIDE, script: |v| hooked::script(v, &hooked::FAILING) },
+    Scenario { name: "smoke-fails", shapes: ROUTED, script: |v| hooked::script(v, &hooked::SMOKING) },
     Scenario { name: "condemned", shapes: &[Canary], script: |v| analysed(v, |app| app.env(ANALYSED_BAD, "1")) },
 ];
 

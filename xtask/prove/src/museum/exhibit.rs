@@ -3,7 +3,8 @@
 use trueup_museum::Bug;
 
 use super::stories::{
-    Story, driving, edge, health, leaving, manifests, memory, orders, parts, reverts, rollouts, seeing, sources, stores,
+    Story, driving, edge, health, hooks, leaving, manifests, memory, orders, parts, reverts, rollouts, seeing, sources,
+    stores,
 };
 
 /// Declares which story catches which bug.
@@ -51,6 +52,8 @@ hang! {
     AdoptsNewest: memory::what_is_oldest_was_good;
     IgnoresDependencies: rollouts::what_it_depends_on_comes_first;
     IgnoresSuspend: orders::what_is_suspended_is_left_alone;
+    RunsHookAgain: hooks::a_hook_that_was_cut_off_is_not_run_again;
+    TakesGoneHookForDone: hooks::a_hook_that_is_gone_is_not_done;
     DeletesOrphans: orders::an_orphan_is_left_running;
     NeverForgivesExits: health::a_long_life_is_forgiven_its_past;
     CrashLoopsHot: health::a_crash_loop_is_given_more_and_more_time;

@@ -5,6 +5,7 @@
 pub mod driving;
 pub mod edge;
 pub mod health;
+pub mod hooks;
 pub mod leaving;
 pub mod manifests;
 pub mod memory;
