@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use trueup_types::desired::Hold;
-use trueup_types::record::Pin;
+use trueup_types::record::{AppRecord, Pin};
 use trueup_types::status::{Condition, ConditionStatus};
 use trueup_types::verdict::{Stall, State};
-use trueup_types::{Timestamp, Verdict};
+use trueup_types::{InstanceId, Task, Timestamp, Verdict};
 
 /// The conditions of an app; a transition time is kept while the status stays.
 #[must_use]
 pub fn conditions(
     verdict: &Verdict,
-    pin: Option<&Pin>,
+    record: &AppRecord,
     manifest_error: Option<&str>,
     before: &[Condition],
     now: Timestamp,
@@ -47,18 +47,51 @@ pub fn conditions(
     if verdict.state == State::Suspended {
         add("Suspended", ConditionStatus::True, "Suspended", &verdict.message);
     }
-    if let Some(pin) = pin {
+    if let Some(pin) = &record.pin {
         let message = format!("{}; it holds until the template changes", pinned(pin));
         add("Pinned", ConditionStatus::True, "RolledBack", &message);
     }
-    if let State::Waiting(Hold::Dependencies(_)) = &verdict.state {
-        add("DependencyNotReady", ConditionStatus::True, reason, &verdict.message);
+    if let State::Waiting(hold) = &verdict.state {
+        match hold {
+            Hold::Dependencies(_) => add("DependencyNotReady", ConditionStatus::True, reason, &verdict.message),
+            Hold::Window { .. } | Hold::RolloutCap { .. } | Hold::StoreDegraded => {
+                add("RolloutHeld", ConditionStatus::True, reason, &verdict.message);
+            }
+            Hold::PruneBlocked { .. }
+            | Hold::Dependents(_)
+            | Hold::RouteHeld { .. }
+            | Hold::InDoubt(_)
+            | Hold::DestroyCap { .. } => {}
+        }
+    }
+    if let Some((id, task)) = hook_running(record) {
+        add("HookRunning", ConditionStatus::True, task_reason(task), &hook_told(record, id, task));
     }
     if let Some(error) = manifest_error {
         let message = format!("{error}; the last good version stays in force");
         add("ManifestInvalid", ConditionStatus::True, "ManifestInvalid", &message);
     }
     all
+}
+
+/// What runs a hook at this moment: it was seen, and its end was not.
+fn hook_running(record: &AppRecord) -> Option<(&InstanceId, Task)> {
+    let mut running = record.hooks.iter().filter(|(_, run)| run.seen && run.ended.is_none());
+    running.find_map(|(id, _)| Some((id, id.task?)))
+}
+
+fn hook_told(record: &AppRecord, id: &InstanceId, task: Task) -> String {
+    let hook = record.release(id.revision).and_then(|release| release.hook(id));
+    let name = hook.map_or_else(String::new, |hook| format!(" {}", hook.name));
+    format!("the {} hook{name} of {} runs in {id}", task.as_str(), id.revision)
+}
+
+fn task_reason(task: Task) -> &'static str {
+    match task {
+        Task::PreDeploy => "PreDeploy",
+        Task::PostDeploy => "PostDeploy",
+        Task::OnRevert => "OnRevert",
+    }
 }
 
 /// A rollback, with who said it: half a sentence.
@@ -129,8 +162,9 @@ pub fn reason(state: &State) -> &'static str {
 
 /// One word for tables: what an operator should see first.
 #[must_use]
-pub fn word(verdict: &Verdict, manifest_error: Option<&str>) -> String {
+pub fn word(verdict: &Verdict, record: &AppRecord, manifest_error: Option<&str>) -> String {
     let word = match &verdict.state {
+        State::Progressing if hook_running(record).is_some() => "RunningHook",
         State::Ready if manifest_error.is_some() => "ManifestInvalid",
         State::Ready if verdict.reverted => "Reverted",
         State::Ready if verdict.degraded.is_some() => "Degraded",
@@ -154,6 +188,7 @@ pub fn word(verdict: &Verdict, manifest_error: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use trueup_types::Generation;
+    use trueup_types::record::{HookEnd, HookRun};
     use trueup_types::verdict::Counts;
 
     use super::*;
@@ -173,7 +208,7 @@ mod tests {
     }
 
     fn kinds(verdict: &Verdict) -> Vec<String> {
-        let all = conditions(verdict, None, None, &[], Timestamp::ZERO);
+        let all = conditions(verdict, &AppRecord::default(), None, &[], Timestamp::ZERO);
         all.into_iter().map(|one| format!("{}={:?}", one.kind, one.status)).collect()
     }
 
@@ -181,7 +216,7 @@ mod tests {
     fn a_reverted_app_is_ready_and_says_so() {
         let verdict = Verdict { reverted: true, ..verdict(State::Ready) };
         assert_eq!(kinds(&verdict), ["Ready=True", "Reverted=True"]);
-        assert_eq!(word(&verdict, None), "Reverted");
+        assert_eq!(word(&verdict, &AppRecord::default(), None), "Reverted");
     }
 
     #[test]
@@ -192,8 +227,38 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_that_runs_is_a_condition_and_the_word_of_a_rollout_that_waits_for_it() {
+        let run = |ended: Option<HookEnd>| HookRun { seen: true, ended, ..HookRun::default() };
+        let id = |text: &str| text.parse::<InstanceId>().expect("a name");
+        let ended = HookEnd { at: Timestamp::ZERO, failure: None };
+        let mut record = AppRecord::default();
+        record.hooks.insert(id("web-r1-pre0"), run(Some(ended)));
+        let progressing = verdict(State::Progressing);
+        assert_eq!(word(&progressing, &record, None), "Progressing");
+        record.hooks.insert(id("web-r2-pre0"), run(None));
+        assert_eq!(word(&progressing, &record, None), "RunningHook");
+        assert_eq!(word(&verdict(State::Baking), &record, None), "Baking");
+        let all = conditions(&progressing, &record, None, &[], Timestamp::ZERO);
+        let hook = all.iter().find(|one| one.kind == "HookRunning").expect("it is there");
+        assert_eq!(
+            (hook.reason.as_str(), hook.message.as_str()),
+            ("PreDeploy", "the preDeploy hook of r2 runs in web-r2-pre0")
+        );
+    }
+
+    #[test]
+    fn a_rollout_that_may_not_begin_is_held_and_the_app_is_ready() {
+        let held = |hold| kinds(&verdict(State::Waiting(hold)));
+        assert_eq!(held(Hold::Window { opens: None }), ["Ready=True", "RolloutHeld=True"]);
+        assert_eq!(held(Hold::RolloutCap { limit: 4 }), ["Ready=True", "RolloutHeld=True"]);
+        assert_eq!(held(Hold::Dependencies(Vec::new())), ["Ready=True", "DependencyNotReady=True"]);
+        let reason = |hold| reason(&State::Waiting(hold)).to_owned();
+        assert_eq!(reason(Hold::Window { opens: None }), "RolloutWindow");
+    }
+
+    #[test]
     fn a_condition_of_the_daemon_keeps_its_onset_until_it_ends() {
-        let all = || conditions(&verdict(State::Ready), None, None, &[], Timestamp::ZERO);
+        let all = || conditions(&verdict(State::Ready), &AppRecord::default(), None, &[], Timestamp::ZERO);
         let mut onsets = Onsets::default();
         let mut at = |millis: u64, mut all: Vec<Condition>| {
             onsets.stamp(&mut all, Timestamp::from_millis(millis));
@@ -204,8 +269,9 @@ mod tests {
 
     #[test]
     fn a_transition_time_stays_while_the_status_does() {
-        let first = conditions(&verdict(State::Ready), None, None, &[], Timestamp::from_millis(1));
-        let second = conditions(&verdict(State::Baking), None, None, &first, Timestamp::from_millis(9));
+        let first = conditions(&verdict(State::Ready), &AppRecord::default(), None, &[], Timestamp::from_millis(1));
+        let second =
+            conditions(&verdict(State::Baking), &AppRecord::default(), None, &first, Timestamp::from_millis(9));
         assert_eq!(second[0].last_transition_time, Timestamp::from_millis(1));
         assert_eq!(second[1].last_transition_time, Timestamp::from_millis(9));
     }

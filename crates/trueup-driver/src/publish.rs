@@ -62,8 +62,8 @@ pub(crate) fn app(
         },
         status: AppState {
             observed_generation: verdict.generation,
-            conditions: conditions::conditions(verdict, record.pin.as_ref(), error.as_deref(), before, now),
-            word: conditions::word(verdict, error.as_deref()),
+            conditions: conditions::conditions(verdict, record, error.as_deref(), before, now),
+            word: conditions::word(verdict, record, error.as_deref()),
             verdict: verdict.clone(),
             target: desired.map_or_else(TargetName::local, |desired| desired.placement.target.clone()),
             replicas: verdict.counts,

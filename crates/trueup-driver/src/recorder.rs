@@ -12,8 +12,8 @@ use trueup_types::{AppName, AppRecord, Plan, Violation};
 use crate::engine::DECISIONS_MAX;
 use crate::tick::Scene;
 
-/// Decisions kept over all apps: some 4 KiB each.
-pub const RECORDED_MAX: usize = 1_000;
+/// Decisions kept over all apps: some 6 KiB each, and so a tenth of what a daemon of a thousand apps may take.
+pub const RECORDED_MAX: usize = 500;
 
 /// A decision with all that it rests on.
 pub(crate) fn recorded(

@@ -276,7 +276,7 @@ pub struct TargetStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// `Ready`, `Reconciling`, `Stalled`, `Reverted`, `Degraded`, `Suspended`, `Pinned`, `ManifestInvalid`,
-    /// `DependencyNotReady`, or one of the daemon's.
+    /// `DependencyNotReady`, `RolloutHeld`, `HookRunning`, or one of the daemon's.
     #[serde(rename = "type")]
     pub kind: String,
     /// `True`, `False` or `Unknown`.

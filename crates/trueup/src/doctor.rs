@@ -43,7 +43,7 @@ pub(crate) async fn run(places: &Places) -> ExitCode {
 
 /// The same as text without colours, for a report.
 pub(crate) async fn report(places: &Places) -> String {
-    table(&findings(places).await, &|word, _| word.to_owned())
+    table(&findings(places).await, &|word, _| word.to_owned()) + "\n"
 }
 
 async fn findings(places: &Places) -> Vec<Finding> {

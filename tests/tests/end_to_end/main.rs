@@ -14,3 +14,4 @@ mod rollbacks;
 mod rollouts;
 mod service;
 mod source;
+mod standing;

@@ -1,0 +1,53 @@
+//! What holds an app back, or what it waits for, is told in its tables and its conditions.
+
+use std::time::Duration;
+
+use trueup_tests::daemon::{app_of, condition, word};
+use trueup_tests::{Bench, Daemon, DemoApp};
+
+/// Longest that anything takes here.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn an_app_that_waits_for_its_hook_says_so_until_it_has_ended() {
+    let bench = Bench::new();
+    // It runs until it is told to end.
+    let done = bench.path("done");
+    let waits = format!("until test -e {}; do sleep 0.05; done", done.display());
+    let app = DemoApp::new("web", "v1").replicas(1).hook("preDeploy", "migrate", &waits);
+    bench.write(&app);
+    let daemon = Daemon::start(&bench);
+    daemon.eventually("its hook runs", PATIENCE, |status| {
+        let web = app_of(status, "web");
+        word(&web) == "RunningHook" && condition(&web, "HookRunning") == "True"
+    });
+    let (_, apps, _) = bench.ask(&["get", "apps"]);
+    assert!(apps.contains("RunningHook"), "{apps}");
+    let (_, shown, _) = bench.ask(&["describe", "app", "web"]);
+    assert!(shown.contains("the preDeploy hook migrate of r1 runs in web-r1-pre0"), "{shown}");
+    std::fs::write(&done, "").expect("it is written");
+    daemon.await_live("web", 1);
+    assert_eq!(condition(&daemon.app("web"), "HookRunning"), "absent");
+}
+
+#[test]
+fn an_app_that_waits_for_its_window_says_which_and_goes_on_serving() {
+    let bench = Bench::new();
+    let app = DemoApp::new("web", "v1").replicas(1).rollout("drain", "200ms");
+    bench.write(&app);
+    let daemon = Daemon::start(&bench);
+    daemon.await_live("web", 1);
+    // One minute of a leap day.
+    let seldom = "[{cron: \"0 0 29 2 *\", timeZone: UTC, duration: 1m}]";
+    bench.write(&app.at("v2").rollout("windows", seldom));
+    daemon.eventually("it is held", PATIENCE, |status| word(&app_of(status, "web")) == "RolloutWindow");
+    let web = daemon.app("web");
+    assert_eq!((condition(&web, "Ready"), condition(&web, "RolloutHeld")), ("True".to_owned(), "True".to_owned()));
+    let (_, apps, _) = bench.ask(&["get", "apps"]);
+    assert!(apps.contains("RolloutWindow"), "{apps}");
+    let (_, shown, _) = bench.ask(&["describe", "app", "web"]);
+    assert!(shown.contains("RolloutHeld") && shown.contains("rollouts may begin at 20"), "{shown}");
+    bench.write(&app.at("v2"));
+    daemon.await_live("web", 2);
+    assert_eq!(condition(&daemon.app("web"), "RolloutHeld"), "absent");
+}
