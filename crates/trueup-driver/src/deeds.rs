@@ -24,8 +24,8 @@ pub struct Deeds(BTreeMap<InstanceId, (Deed, Timestamp)>);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Deed {
-    /// It was made: it is listed.
-    Made,
+    /// A life was begun, in place of this one if there was one: it is listed, and that one no more.
+    Begun(Option<Incarnation>),
     /// This life was ended, or had ended: it is listed no more.
     Ended(Incarnation),
 }
@@ -35,8 +35,10 @@ impl Deeds {
     pub fn keep(&mut self, step: &TargetStep, outcome: &StepOutcome, now: Timestamp) {
         let TargetStep::Instance(step) = step;
         let deed = match (step, outcome) {
-            (InstanceStep::Create { .. }, StepOutcome::Done | StepOutcome::AlreadyTrue) => Deed::Made,
-            (InstanceStep::Start { ended, .. }, StepOutcome::Done) => Deed::Ended(ended.clone()),
+            (InstanceStep::Create { id, .. }, StepOutcome::Done | StepOutcome::AlreadyTrue) => {
+                Deed::Begun(self.ended(id).cloned())
+            }
+            (InstanceStep::Start { ended, .. }, StepOutcome::Done) => Deed::Begun(Some(ended.clone())),
             (InstanceStep::Remove { incarnation, .. }, StepOutcome::Done) => Deed::Ended(incarnation.clone()),
             (
                 InstanceStep::Create { .. }
@@ -49,14 +51,23 @@ impl Deeds {
         self.0.insert(step.id().clone(), (deed, now));
     }
 
+    /// The life of this name that we ended last.
+    fn ended(&self, id: &InstanceId) -> Option<&Incarnation> {
+        match &self.0.get(id)?.0 {
+            Deed::Begun(before) => before.as_ref(),
+            Deed::Ended(life) => Some(life),
+        }
+    }
+
     /// The apps that a listing shows as they were before our last deeds, each with the instance that tells.
     pub fn contradicted(&mut self, listing: &Listing, now: Timestamp) -> BTreeMap<AppName, InstanceId> {
         self.0.retain(|_, (_, at)| now.since(*at) < BELIEVE_AFTER);
         let lists = |id: &InstanceId, deed: &Deed| {
-            let mut ours = listing.get(&id.app).into_iter().flatten().filter(|one| one.id == *id);
+            let ours = || listing.get(&id.app).into_iter().flatten().filter(|one| one.id == *id);
+            let gone = |life: &Incarnation| ours().all(|one| one.incarnation != *life);
             match deed {
-                Deed::Made => ours.next().is_some(),
-                Deed::Ended(life) => ours.all(|one| one.incarnation != *life),
+                Deed::Begun(before) => ours().next().is_some() && before.as_ref().is_none_or(gone),
+                Deed::Ended(life) => gone(life),
             }
         };
         let old = self.0.iter().filter(|(id, (deed, _))| !lists(id, deed));
@@ -74,8 +85,14 @@ impl Deeds {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use trueup_types::desired::Inputs;
+    use trueup_types::exposure::Exposure;
     use trueup_types::observed::Phase;
-    use trueup_types::{Ordinal, Place, ReleaseDigest, Revision};
+    use trueup_types::release::Origin;
+    use trueup_types::template::Template;
+    use trueup_types::{Ordinal, Place, Release, ReleaseDigest, Revision, TargetName};
 
     use super::*;
 
@@ -113,6 +130,31 @@ mod tests {
         assert!(deeds.contradicted(&listing(&[(1, "b")]), NOW).is_empty());
         assert!(deeds.contradicted(&listing(&[(0, "c")]), NOW).is_empty(), "another life under that name is news");
         assert!(deeds.contradicted(&listing(&[(0, "a")]), NOW.after(BELIEVE_AFTER)).is_empty());
+    }
+
+    #[test]
+    fn a_listing_that_shows_what_lay_under_a_name_before_is_older_than_what_we_made_there() {
+        let mut deeds = removed(0, "a");
+        let release = Release {
+            app: id(0).app,
+            revision: Revision(1),
+            digest: ReleaseDigest::of("a release"),
+            target: TargetName::local(),
+            template: Template::default(),
+            exposure: Exposure::default(),
+            inputs: Inputs::default(),
+            origin: Origin::default(),
+        };
+        let step = InstanceStep::Create { id: id(0), place: Place::here(), release: Arc::new(release) };
+        deeds.keep(&TargetStep::Instance(step), &StepOutcome::Done, NOW);
+        assert_eq!(deeds.contradicted(&listing(&[(0, "a")]), NOW).len(), 1, "the life that we removed");
+        assert_eq!(deeds.contradicted(&listing(&[]), NOW).len(), 1, "neither of the two");
+        assert!(deeds.contradicted(&listing(&[(0, "b")]), NOW).is_empty());
+        let step = InstanceStep::Start { id: id(0), ended: Incarnation("b".into()) };
+        deeds.keep(&TargetStep::Instance(step), &StepOutcome::Done, NOW);
+        assert_eq!(deeds.contradicted(&listing(&[(0, "b")]), NOW).len(), 1, "the life that had ended");
+        assert_eq!(deeds.contradicted(&listing(&[]), NOW).len(), 1, "what we started is there");
+        assert!(deeds.contradicted(&listing(&[(0, "c")]), NOW).is_empty());
     }
 
     #[test]

@@ -36,6 +36,37 @@ struct Pending {
     shares: BTreeMap<AppName, Arc<AppRoutes>>,
     turn: u64,
     known: bool,
+    told: Told,
+}
+
+/// What the last table said, in name order, and until when a look may have missed it.
+#[derive(Default)]
+struct Told {
+    shares: Vec<Arc<AppRoutes>>,
+    until: u64,
+}
+
+/// What a planner saw of an app's routes, and when the look began.
+#[derive(Debug, Clone, Copy)]
+pub struct SeenShare<'a> {
+    /// What it saw; nothing where it did not see the table.
+    pub share: Option<&'a AppRoutes>,
+    /// When, by the counter.
+    pub epoch: u64,
+}
+
+impl Told {
+    /// Whether it was told since an app's share was seen, and says something else of it.
+    fn outdates(&self, app: &AppName, seen: SeenShare<'_>) -> bool {
+        let Some(share) = seen.share.filter(|_| seen.epoch < self.until) else { return false };
+        let entries = found(&self.shares, app).map(|share| share.entries.as_slice()).unwrap_or_default();
+        entries != share.entries
+    }
+}
+
+fn found<'s>(shares: &'s [Arc<AppRoutes>], app: &AppName) -> Option<&'s AppRoutes> {
+    let at = shares.binary_search_by(|share| share.app.cmp(app)).ok()?;
+    shares.get(at).map(Arc::as_ref)
 }
 
 struct Flushed {
@@ -58,8 +89,7 @@ struct Index {
 
 impl Index {
     fn share(&self, app: &AppName) -> AppRoutes {
-        let found = self.shares.binary_search_by(|share| share.app.cmp(app)).ok().and_then(|at| self.shares.get(at));
-        found.map_or_else(|| AppRoutes::none(app), |share| AppRoutes::clone(share))
+        found(&self.shares, app).map_or_else(|| AppRoutes::none(app), AppRoutes::clone)
     }
 
     fn in_flight(&self, app: &AppName) -> BTreeMap<InstanceId, u32> {
@@ -82,16 +112,17 @@ impl RouteBook {
         }
     }
 
-    /// What the ingress does for an app, not older than `epoch`.
-    pub async fn sight(&self, app: &AppName, epoch: u64, counter: &Epoch) -> RouteSight {
+    /// What the ingress does for an app, not older than `epoch`; and when the look began.
+    pub async fn sight(&self, app: &AppName, epoch: u64, counter: &Epoch) -> (RouteSight, u64) {
         let Some(ingress) = &self.ingress else {
-            return RouteSight::Seen(RouteSeen { share: AppRoutes::none(app), in_flight: BTreeMap::new() });
+            return (RouteSight::Seen(RouteSeen { share: AppRoutes::none(app), in_flight: BTreeMap::new() }), epoch);
         };
         let seen = self.look(ingress.as_ref(), epoch, counter).await;
-        match &seen.sight {
+        let sight = match &seen.sight {
             Err(why) => RouteSight::Unknown(Doubt::TargetDark(why.clone())),
             Ok(index) => RouteSight::Seen(RouteSeen { share: index.share(app), in_flight: index.in_flight(app) }),
-        }
+        };
+        (sight, seen.epoch)
     }
 
     /// Who holds a route in the live table, other than `app`.
@@ -156,7 +187,9 @@ impl RouteBook {
     }
 
     /// Makes an app's share true, with whatever else is waiting.
-    pub async fn apply(&self, share: &AppRoutes, counter: &Epoch) -> StepOutcome {
+    ///
+    /// Not where it rests on a table that is no longer so: another app's has brought back since what an ingress forgot.
+    pub async fn apply(&self, share: &AppRoutes, seen: SeenShare<'_>, counter: &Epoch) -> StepOutcome {
         let Some(ingress) = &self.ingress else {
             return StepOutcome::Refused { why: Refusal::NotServed("a route".to_owned()) };
         };
@@ -165,6 +198,10 @@ impl RouteBook {
             if !pending.known {
                 let why = "the ingress has not been seen yet".to_owned();
                 return StepOutcome::Retry { after: COALESCE, why };
+            }
+            if pending.told.outdates(&share.app, seen) {
+                let why = "its routes have come back since they were seen".to_owned();
+                return StepOutcome::Unknown { why: Doubt::OutcomeUnknown(why) };
             }
             if share.entries.is_empty() {
                 pending.shares.remove(&share.app);
@@ -177,18 +214,22 @@ impl RouteBook {
         let mut flushed = self.flushed.lock().await;
         if flushed.turn < turn {
             tokio::time::sleep(COALESCE).await;
-            self.flush(ingress.as_ref(), &mut flushed).await;
-            counter.next();
+            self.flush(ingress.as_ref(), &mut flushed, counter).await;
+            // Who looked meanwhile may have seen the table before.
+            let now = counter.next();
+            self.pending.lock().expect("no holder of the book panics").told.until = now;
         }
         flushed.outcome.clone()
     }
 
-    async fn flush(&self, ingress: &dyn Ingress, flushed: &mut Flushed) {
+    async fn flush(&self, ingress: &dyn Ingress, flushed: &mut Flushed, counter: &Epoch) {
         // A second try with the found number, when the live table is newer than ours.
         for _ in 0..2 {
             let (apps, turn) = {
-                let pending = self.pending.lock().expect("no holder of the book panics");
-                (pending.shares.values().cloned().collect(), pending.turn)
+                let mut pending = self.pending.lock().expect("no holder of the book panics");
+                let apps: Vec<_> = pending.shares.values().cloned().collect();
+                pending.told = Told { shares: apps.clone(), until: counter.next() };
+                (apps, pending.turn)
             };
             let generation = flushed.generation.next();
             let table = RouteTable { owner: self.owner.clone(), generation, apps };

@@ -17,6 +17,7 @@ use trueup_types::{AppName, Instance, Observed, Plan, RouteSight, Timestamp, Ver
 use crate::analyst::Room;
 use crate::engine::{AppMemory, Cell, Engine};
 use crate::queue::Ask;
+use crate::route_book::SeenShare;
 use crate::{evidence, notices, publish, recorder, wanted};
 
 /// Longest one step may take; its outcome is unknown then.
@@ -31,8 +32,8 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     let snapshot = engine.snapshot();
     let needed = engine.needed(&cell, memory.acted, ask.priority);
     let wanted = wanted::wanted(engine, &snapshot, app, &memory.record);
-    let observed = match look(engine, app, &wanted, &mut memory, needed).await {
-        Ok(observed) => observed,
+    let (observed, table_seen) = match look(engine, app, &wanted, &mut memory, needed).await {
+        Ok(seen) => seen,
         Err(why) => return dark(engine, app, &cell, &mut memory, &snapshot, why),
     };
     memory.dark.reset();
@@ -41,7 +42,7 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     let now = engine.now();
     let plan = trueup_plan::plan(&wanted, &observed, &permits, &memory.record, now);
     let violations = trueup_plan::audit(&memory.record, &wanted, &observed, &permits, &plan);
-    let scene = Scene { app, wanted: &wanted, observed: &observed, permits: &permits, now };
+    let scene = Scene { app, wanted: &wanted, observed: &observed, permits: &permits, table_seen, now };
     if let Some(violation) = violations.first() {
         let verdict = bug(&plan.verdict, &violation.to_string());
         engine.recorder.keep(recorder::recorded(&scene, ask.why, &memory.record, plan, violations));
@@ -97,6 +98,8 @@ pub(crate) struct Scene<'a> {
     pub wanted: &'a Wanted,
     pub observed: &'a Observed,
     pub permits: &'a Permits,
+    /// When the look at the table began, by the counter.
+    pub table_seen: u64,
     pub now: Timestamp,
 }
 
@@ -132,7 +135,7 @@ async fn carry_out(
     {
         engine.routes.withdraw(&seen.share);
     }
-    let outcomes = execute(engine, scene.app, steps).await;
+    let outcomes = execute(engine, scene, steps).await;
     memory.acted = engine.epoch.next();
     notices::of_steps(engine, scene.app, &outcomes);
     let next = trueup_plan::absorb(memory.record.clone(), &outcomes, engine.now());
@@ -163,12 +166,17 @@ fn newly_rejected(before: &AppRecord, after: &AppRecord) -> bool {
 }
 
 /// Carries out the steps in order, up to the first whose outcome is not settled: the rest is hearsay.
-async fn execute(engine: &Engine, app: &AppName, steps: Vec<Step>) -> Vec<StepResult> {
+async fn execute(engine: &Engine, scene: &Scene<'_>, steps: Vec<Step>) -> Vec<StepResult> {
+    let share = match &scene.observed.routes {
+        RouteSight::Seen(seen) => Some(&seen.share),
+        RouteSight::Unknown(_) => None,
+    };
+    let (app, seen) = (scene.app, SeenShare { share, epoch: scene.table_seen });
     let mut outcomes = Vec::with_capacity(steps.len());
     for step in steps {
         let doing = async {
             match &step.action {
-                StepAction::Route { share } => engine.routes.apply(share, &engine.epoch).await,
+                StepAction::Route { share } => engine.routes.apply(share, seen, &engine.epoch).await,
                 StepAction::Target { target, step } => match engine.target(target) {
                     Some(target) => target.runtime.apply(step).await,
                     None => StepOutcome::Unknown { why: Doubt::TargetDark(format!("there is no target {target}")) },
@@ -216,7 +224,7 @@ async fn look(
     wanted: &Wanted,
     memory: &mut AppMemory,
     needed: u64,
-) -> Result<Observed, Doubt> {
+) -> Result<(Observed, u64), Doubt> {
     let mut homes = memory.record.homes.clone();
     if let Some(cell) = engine.find(app) {
         homes.extend(cell.homes.lock().expect("no holder panics").iter().cloned());
@@ -250,11 +258,7 @@ async fn look(
         let ours = apps.get(app).into_iter().flatten();
         seen.extend(ours.map(|one| (name.clone(), one.clone(), target.inspect.clone())));
     }
-    let routes = if engine.parts.ingress.is_some() {
-        engine.routes.sight(app, needed, &engine.epoch).await
-    } else {
-        engine.routes.sight(app, 0, &engine.epoch).await
-    };
+    let (routes, table_seen) = engine.routes.sight(app, needed, &engine.epoch).await;
     let record = &memory.record;
     let release =
         |one: &trueup_types::Sighting| record.release(one.id.revision).cloned().or_else(|| one.template.clone());
@@ -266,7 +270,7 @@ async fn look(
     }
     // What a survey saw before the host slept is no sight of the time since.
     let since = since.max(engine.heartbeat.beat(engine.now()));
-    Ok(Observed::sorted(at, since, all, routes))
+    Ok((Observed::sorted(at, since, all, routes), table_seen))
 }
 
 /// Whether an app of which nothing is remembered may have been there before: memory was lost, or the live table names the
@@ -275,7 +279,7 @@ async fn may_be_forgotten(engine: &Engine, app: &AppName, needed: u64) -> bool {
     if engine.rebuilt.lock().expect("no holder panics").is_some() {
         return true;
     }
-    match engine.routes.sight(app, needed, &engine.epoch).await {
+    match engine.routes.sight(app, needed, &engine.epoch).await.0 {
         RouteSight::Seen(seen) => !seen.share.entries.is_empty(),
         RouteSight::Unknown(_) => true,
     }

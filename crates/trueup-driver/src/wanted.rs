@@ -96,12 +96,11 @@ fn dependencies(engine: &Engine, snapshot: &Snapshot, desired: &DesiredApp) -> B
 /// A first release is no rollout for the cap and the windows: nothing that serves is put at risk. Nor is a person's
 /// rollback: it is what somebody needs at once.
 fn start_rollout(engine: &Engine, app: &AppName, record: &AppRecord, desired: &DesiredApp) -> Result<(), Hold> {
-    let idle = matches!(record.rollout, Rollout::Idle | Rollout::Reverting { .. });
-    if let StoreHealth::Degraded { .. } = engine.parts.store.health()
-        && idle
-    {
+    // Nor does one begin in place of another: what nobody remembers would be taken for good by the next daemon.
+    if let StoreHealth::Degraded { .. } = engine.parts.store.health() {
         return Err(Hold::StoreDegraded);
     }
+    let idle = matches!(record.rollout, Rollout::Idle | Rollout::Reverting { .. });
     let Some(current) = record.current_release().filter(|_| idle) else { return Ok(()) };
     let same = current.template == *desired.template && current.target == desired.placement.target;
     if same || record.pin.is_some() {

@@ -68,7 +68,7 @@ fn in_place(
     let role = if heading.mode == Mode::Rolling { Role::Kept } else { Role::Fresh };
     let passes = || census.members.iter().filter(|member| member.vigour.passes());
     let served = passes().any(|member| serving.contains(&key(member)));
-    let alone = heading.mode == Mode::Steady && Surge::of(desired).alone();
+    let alone = matches!(heading.mode, Mode::Steady | Mode::Reverting) && Surge::of(desired).alone();
     let nothing_to_lose = alone && extra > 0 && passes().next().is_none();
     if !(served || nothing_to_lose) || !crowded(desired, heading, census, extra) {
         return None;

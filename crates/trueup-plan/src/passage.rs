@@ -4,6 +4,7 @@
 //! it is decided here, and nowhere else: this is where a probe result becomes a revert.
 
 use trueup_museum::{Bug, planted};
+use trueup_types::observed::Phase;
 use trueup_types::policy::RevertMode;
 use trueup_types::record::{AppRecord, DeployPhase, Evidence, Outcome, REJECTED_MAX, Rejection, Rollout, Stage};
 use trueup_types::time::Stopwatch;
@@ -13,12 +14,13 @@ use trueup_types::{Instance, Release, Revision, RouteSight, Task, Timestamp};
 use std::sync::Arc;
 
 use crate::canary::{self, Canary};
-use crate::census::{Census, Role, Vigour};
+use crate::census::{Census, Role, Vigour, belongs};
 use crate::hooks::{self, Hooks};
 use crate::judge::{self, Bake};
 use crate::rollout::{
     Heading, Mode, Scene, answers, begin, held_back, idle, is_rejected, refresh_exposure, rolling, steady,
 };
+use crate::surge::Surge;
 use crate::{drain, notes, pin};
 
 /// A rollout under way: superseded, failed, promoted, or further on.
@@ -33,6 +35,9 @@ pub(crate) fn underway(
     };
     let Some(release) = record.release(to).cloned() else { return idle(record, scene) };
     if is_superseded(record, scene, &release) {
+        if has_taken_over(scene, &release) {
+            return promote(record, scene, release, began);
+        }
         return superseded(record, scene, &release);
     }
     let release = refresh_exposure(record, scene.desired, &release);
@@ -68,17 +73,36 @@ pub(crate) fn underway(
         Canary::Over => (None, false),
     };
     if complete && weight.is_none() && fresh_alone_is_routed(scene, &census) && way_is_clear(scene, &census) {
-        notes::enter(record, to, DeployPhase::Bake, scene.now);
-        record.rollout = Rollout::Baking { to, began, bake: Stopwatch::started(scene.now) };
-        if planted(Bug::PromotesUnbaked) {
-            record.current = Some(to);
-        }
-        return Heading { mode: Mode::Baking, ..rolling(release, good) };
+        return promote(record, scene, release, began);
     }
     let stage = stage.max(stage_of(&census, complete));
     note_stage(record, to, stage, scene.now);
     record.rollout = Rollout::Underway { to, stage, began, progress, passed, waits, canary };
     Heading { weight, unsure, ..rolling(release, good) }
+}
+
+/// The gate is met and everything goes to the new release: it is watched from here on.
+fn promote(record: &mut AppRecord, scene: &Scene<'_>, release: Arc<Release>, began: Timestamp) -> Heading {
+    let (to, good) = (release.revision, record.current_release().cloned());
+    notes::enter(record, to, DeployPhase::Bake, scene.now);
+    record.rollout = Rollout::Baking { to, began, bake: Stopwatch::started(scene.now) };
+    if planted(Bug::PromotesUnbaked) {
+        record.current = Some(to);
+    }
+    Heading { mode: Mode::Baking, ..rolling(release, good) }
+}
+
+/// Whether the live table shows that a release has met its gate, be it that memory is older than that: it sends everything
+/// to as many of it as are wanted, and no other runs. What supersedes it waits for its bake: else the only one that
+/// serves well would go for what may turn out bad, with no way back.
+fn has_taken_over(scene: &Scene<'_>, release: &Release) -> bool {
+    let RouteSight::Seen(seen) = &scene.observed.routes else { return false };
+    let runs = scene.observed.instances.iter().filter(|one| matches!(one.sighting.phase, Phase::Running { .. }));
+    let runs: Vec<_> = runs.collect();
+    let routed = |one: &Instance| seen.share.weight_of(&one.sighting.id) > 0;
+    let wanted = scene.desired.replicas();
+    let enough = wanted > 0 && u32::try_from(runs.len()).is_ok_and(|there| there >= wanted);
+    enough && runs.iter().all(|one| belongs(one, release) && routed(one))
 }
 
 /// A rollout that has created nothing yet.
@@ -239,6 +263,9 @@ pub(crate) fn baking(
         return superseded(record, scene, &release);
     }
     let good = record.current_release().filter(|good| good.revision != to).cloned();
+    if is_kept_out(scene, &release, good.as_deref()) {
+        return superseded(record, scene, &release);
+    }
     let promoted = notes::entered(record, to, DeployPhase::Bake);
     let judged = judge::bakes(scene, &release, good.as_deref(), crashed.as_ref(), promoted);
     let unsure = matches!(judged, Bake::Unsure);
@@ -272,6 +299,14 @@ pub(crate) fn baking(
     }
     record.rollout = Rollout::Baking { to, began, bake };
     Heading { mode: Mode::Baking, unsure, hook, ..rolling(release, good) }
+}
+
+/// Whether nothing is there of a release under watch, and nothing can come up beside the good one that runs: memory is
+/// older than the world, in which it was left.
+fn is_kept_out(scene: &Scene<'_>, release: &Release, good: Option<&Release>) -> bool {
+    let old = good.map(|good| judge::of_release(scene, good)).unwrap_or_default();
+    let in_the_way = old.iter().any(|one| matches!(one.sighting.phase, Phase::Running { .. }));
+    Surge::of(scene.desired).recreates && in_the_way && judge::of_release(scene, release).is_empty()
 }
 
 /// A revert on its way.

@@ -63,13 +63,11 @@ pub(crate) fn extra(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, s
 /// Whether one more is needed where one has failed too long, the last of those that fail being due at `last`.
 fn replacing(census: &Census<'_>, wanted: usize, last: Timestamp, now: Timestamp) -> (u32, Wake) {
     let there = || census.of(Role::Fresh).filter(|member| member.vigour != Vigour::Going);
-    let mut others = there().filter(|member| member.vigour != Vigour::Failing).peekable();
-    if there().count() <= wanted {
+    let coming = there().any(|member| !member.vigour.passes() && member.vigour != Vigour::Failing);
+    if there().count() <= wanted || coming {
         return (1, Wake::OnChange);
     }
-    if others.peek().is_some() {
-        return (u32::from(!others.all(|member| member.vigour.passes())), Wake::OnChange);
-    }
+    // One that came as the replacement may fail at first, and has as long as any other.
     if last <= now { (0, Wake::OnChange) } else { (1, Wake::At(last, WakeReason::Deadline)) }
 }
 

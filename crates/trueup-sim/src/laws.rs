@@ -209,7 +209,11 @@ pub(crate) fn before_stop(state: &mut State, target: &TargetName, id: &InstanceI
     }
     if !state.wants.routed(&id.app) {
         let lag = state.ignorance.lag(now);
-        let serves = state.of_app(&id.app).filter(|(other, one)| *other != id && one.believed(now, lag)).count();
+        // Of twins on two targets only this one goes.
+        let others =
+            state.instances.iter().flat_map(|(place, all)| all.iter().map(move |(other, one)| (place, other, one)));
+        let ours = others.filter(|(place, other, _)| other.app == id.app && (*place, *other) != (target, id));
+        let serves = ours.filter(|(_, other, one)| other.task.is_none() && one.believed(now, lag)).count();
         let least = state.wants.least(&id.app).unwrap_or(0);
         if number(serves) < least {
             broken.push(format!("law 3: stopping {id} leaves {serves}, at least {least}"));

@@ -1,11 +1,18 @@
 //! What the proof has found in the house: each case kept, as a sentence.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use trueup_sim::{AppSketch, CallKind, Cut, House, Moment, SightFault};
+use trueup_driver::route_book::{RouteBook, SeenShare};
+use trueup_driver::survey::Epoch;
+use trueup_sim::behaviour::NEVER_HEALTHY;
+use trueup_sim::{AppSketch, CallKind, Cut, House, Moment, SightFault, SimIngress};
 use trueup_types::policy::Strategy;
+use trueup_types::route::{AppRoutes, Backend, RouteEntry};
 use trueup_types::target::{IngressKind, TargetKind, TargetSpec};
-use trueup_types::{AppName, InstanceId, TargetName};
+use trueup_types::{
+    AppName, InstanceId, Ordinal, OwnerId, Revision, RouteSight, StepOutcome, TableGeneration, TargetName,
+};
 
 const PATIENCE: Duration = Duration::from_secs(1_200);
 
@@ -131,4 +138,54 @@ async fn who_remembers_nothing_of_an_app_that_is_in_the_table_looks_everywhere_f
         .until("it has moved", PATIENCE, |house| here(house) && house.running("web").len() == 2 && house.settled())
         .await;
     lawful(&house);
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_full_disk_no_rollout_takes_the_place_of_another() {
+    let mut house = House::new();
+    house.source.put(AppSketch::web("web").env(NEVER_HEALTHY, "1").build());
+    house.start().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    house.store.fill(true);
+    house.source.put(AppSketch::web("web").env(NEVER_HEALTHY, "2").build());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(ids(&house).iter().all(|id| id.revision == Revision(1)), "{}", house.story());
+    house.store.fill(false);
+    house
+        .until("the fix is rolled out", PATIENCE, |house| ids(house).iter().any(|id| id.revision == Revision(2)))
+        .await;
+    lawful(&house);
+}
+
+/// What the first instance of an app is routed as.
+fn share(app: &AppName) -> AppRoutes {
+    let instance = InstanceId::new(app, Revision(1), Ordinal(0));
+    let backends = vec![Backend { instance, address: None, weight: 1 }];
+    AppRoutes {
+        app: app.clone(),
+        entries: vec![RouteEntry { host: format!("{app}.localhost"), path: "/".to_owned(), backends }],
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_planned_by_an_emptied_table_is_not_done_when_another_has_told_it_again() {
+    let house = House::new();
+    let ingress = Arc::new(SimIngress::new(&house.world));
+    let owner = OwnerId::new("sim").expect("a literal name");
+    let (book, epoch) = (RouteBook::new(owner, Some(ingress), TableGeneration(0)), Epoch::default());
+    let (one, other) = (name("one"), name("other"));
+    let unseen = SeenShare { share: None, epoch: 0 };
+    drop(book.sight(&one, epoch.next(), &epoch).await);
+    assert_eq!(book.apply(&share(&one), unseen, &epoch).await, StepOutcome::Done);
+    house.world.lock().table.apps.clear();
+    let (RouteSight::Seen(emptied), at) = book.sight(&one, epoch.next(), &epoch).await else { panic!("it is seen") };
+    assert_eq!(emptied.share, AppRoutes::none(&one));
+    let seen = SeenShare { share: Some(&emptied.share), epoch: at };
+    assert_eq!(book.apply(&share(&other), unseen, &epoch).await, StepOutcome::Done);
+    let blind = book.apply(&AppRoutes::none(&one), seen, &epoch).await;
+    assert!(matches!(blind, StepOutcome::Unknown { .. }), "{blind:?}");
+    let (RouteSight::Seen(told), at) = book.sight(&one, epoch.next(), &epoch).await else { panic!("it is seen") };
+    assert_eq!(told.share, share(&one), "it still serves");
+    let seen = SeenShare { share: Some(&told.share), epoch: at };
+    assert_eq!(book.apply(&AppRoutes::none(&one), seen, &epoch).await, StepOutcome::Done);
 }

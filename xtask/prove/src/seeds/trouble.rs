@@ -72,6 +72,7 @@ pub async fn happen(act: &mut Act, setting: &Setting, event: &Event, wrong: &mut
 /// What happens to the world alone.
 fn world(act: &mut Act, event: &Event) {
     act.hindered = true;
+    let routed = event.app().map(|app| act.stage.world.routed(app)).unwrap_or_default();
     let mut state = act.stage.world.lock();
     match event {
         Event::Dark { target, dark: true } => drop(state.dark.insert(target.clone())),
@@ -86,8 +87,20 @@ fn world(act: &mut Act, event: &Event) {
             state.table.generation = TableGeneration(0);
         }
         Event::Busy { app, index, count } => {
-            let ours: Vec<InstanceId> =
-                state.instances.values().flat_map(|all| all.keys()).filter(|id| id.app == *app).cloned().collect();
+            // New requests reach only who is in the table, and those that end were on their way.
+            let of_app = |id: &&InstanceId| id.app == *app;
+            let ours: Vec<InstanceId> = if *count > 0 {
+                routed.into_iter().collect()
+            } else {
+                state
+                    .in_flight
+                    .iter()
+                    .filter(|(_, busy)| **busy > 0)
+                    .map(|(id, _)| id)
+                    .filter(of_app)
+                    .cloned()
+                    .collect()
+            };
             if let Some(id) = ours.get(index % ours.len().max(1)) {
                 state.in_flight.insert(id.clone(), *count);
             }
