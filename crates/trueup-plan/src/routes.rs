@@ -134,16 +134,17 @@ impl<'c, 'a> Choice<'c, 'a> {
         chosen
     }
 
-    /// A canary's new ones and the old ones beside them, as many of each as are wanted.
+    /// A canary's new ones and the old ones beside them, as many of each as are wanted; where none passes, whoever serves.
     fn shared_by(&self, weight: Percent, steady: &[&'c Member<'a>]) -> Vec<&'c Member<'a>> {
-        let mut old = self.prefer(Role::Kept, Eagerness::Steady);
-        old.retain(|member| member.role != Role::Fresh);
+        let serving = self.prefer(Role::Kept, Eagerness::Steady);
+        let old = serving.iter().copied().filter(|member| member.role != Role::Fresh);
         let fresh = steady.iter().copied().take(self.wanted);
-        match weight {
-            Percent::NONE => old,
+        let shared: Vec<_> = match weight {
+            Percent::NONE => old.collect(),
             Percent::ALL if !steady.is_empty() => fresh.collect(),
             _ => fresh.chain(old).collect(),
-        }
+        };
+        if shared.is_empty() { serving } else { shared }
     }
 
     fn while_rolling(&self, desired: &DesiredApp, weight: Option<Percent>) -> Vec<&'c Member<'a>> {
@@ -168,7 +169,7 @@ impl<'c, 'a> Choice<'c, 'a> {
         let room = usize::try_from(surge.room(self.census, desired.replicas())).unwrap_or(usize::MAX);
         let chosen = self.one_by_one(steady.clone(), room);
         // Nobody makes room while it is not known how those do that would serve on.
-        if room > 0 && !chosen.iter().all(|member| certain(member)) {
+        if room > 0 && chosen.iter().any(|member| member.vigour == Vigour::Unknown) {
             return self.one_by_one(steady, 0);
         }
         chosen
@@ -204,8 +205,8 @@ impl<'c, 'a> Choice<'c, 'a> {
         if chosen.is_empty() {
             fill(&mut chosen, self.way_back(), number);
         }
-        if chosen.is_empty() && room == 0 {
-            chosen.extend(self.last_resort());
+        if chosen.is_empty() {
+            chosen.extend(self.last_resort().take(number));
         }
         chosen
     }

@@ -1,10 +1,10 @@
 //! Law 14: a canary takes its steps one at a time, none is left out, and it is sent no more than its step's share while
 //! others can answer.
 
-use trueup_types::Violation;
 use trueup_types::desired::{DesiredApp, Wanted};
 use trueup_types::policy::Strategy;
 use trueup_types::record::Rollout;
+use trueup_types::{Revision, RouteEntry, RouteSight, Violation};
 
 use super::{Scene, law, passing};
 
@@ -36,6 +36,12 @@ impl Scene<'_> {
         }
     }
 
+    /// The way in of the same name, as it is routed at this moment.
+    fn seen(&self, entry: &RouteEntry) -> Option<&RouteEntry> {
+        let RouteSight::Seen(seen) = &self.observed.routes else { return None };
+        seen.share.entries.iter().find(|one| one.host == entry.host && one.path == entry.path)
+    }
+
     /// Whether what is rolled out is to go by steps: there is somebody to share with, and room for both.
     fn takes_steps(&self, desired: &DesiredApp) -> bool {
         let (policy, record) = (&desired.policy, &self.plan.record);
@@ -45,18 +51,26 @@ impl Scene<'_> {
         policy.strategy == Strategy::Canary && both && routed && self.before.current.is_some() && record.pin.is_none()
     }
 
-    fn share_of(&self, to: trueup_types::Revision, percent: u64, found: &mut Vec<Violation>) {
+    fn share_of(&self, to: Revision, percent: u64, found: &mut Vec<Violation>) {
         let others = self.observed.instances.iter().any(|one| one.sighting.id.revision != to && passing(one));
         let Some(share) = self.route_step().filter(|_| others) else { return };
         for entry in &share.entries {
-            let weight = |ours: bool| -> u64 {
-                let counted = entry.backends.iter().filter(|one| !ours || one.instance.revision == to);
-                counted.map(|one| u64::from(one.weight)).sum()
-            };
-            let (ours, all) = (weight(true), weight(false));
-            if ours * 100 > all * percent {
+            let (ours, all) = weights(entry, to);
+            let (had, of) = self.seen(entry).map_or((0, 0), |seen| weights(seen, to));
+            // Where nobody remembers its steps it keeps what it has.
+            let more = of == 0 || ours * of > had * all;
+            if ours * 100 > all * percent && more {
                 found.push(law(14, format!("{to} would get {ours} of {all} at a step of {percent} %")));
             }
         }
     }
+}
+
+/// What a way in sends to a release, and to all.
+fn weights(entry: &RouteEntry, to: Revision) -> (u64, u64) {
+    let weight = |ours: bool| -> u64 {
+        let counted = entry.backends.iter().filter(|one| !ours || one.instance.revision == to);
+        counted.map(|one| u64::from(one.weight)).sum()
+    };
+    (weight(true), weight(false))
 }

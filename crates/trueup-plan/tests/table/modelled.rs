@@ -195,3 +195,67 @@ fn a_canary_that_fails_like_all_the_others_keeps_the_traffic_that_nobody_else_ca
                85.200 Ready: r2 failed: web-r2-0 failed within its bake: probe ready: status 503; r1 serves"#]],
     );
 }
+
+#[test]
+fn a_rollback_whose_pin_is_taken_back_goes_on_without_the_hooks_that_it_never_ran() {
+    story(
+        "given 1×v1 pre migrate\ngiven 1×v2\nwant 1×v1\norder rollback r1\ntick\norder resume\nsettle",
+        expect![[r#"
+            > given 1×v1 pre migrate
+            > given 1×v2
+            > want 1×v1
+            > order rollback r1
+              132.200 create web-r3-0 (rollout); Progressing: r3 is rolled out, 0 of 1 updated
+            > order resume
+              132.200 Progressing: r3 is rolled out, 1 of 1 updated
+              137.200 route web to [web-r3-0=1] (rollout)
+              137.200 route web to [web-r3-0=1 web-r2-0=0] (rollout); Baking: r3 is promoted and watched
+              197.200 route web to [web-r3-0=1] (reroute); Ready: r3 serves
+              197.200 stop web-r2-0 (stale)
+              197.400 remove web-r2-0 (stale)"#]],
+    );
+}
+
+#[test]
+fn in_place_what_fails_alone_keeps_the_traffic_that_nobody_else_can_take() {
+    story(
+        "given 2×v1 rolling surge 0 unavailable 1\nwant 2×v2\ntick\ntick\nsicken web-r1-0\nsettle",
+        expect![[r#"
+            > given 2×v1 rolling surge 0 unavailable 1
+            > want 2×v2
+               65.000 route web to [web-r1-0=1] (rollout); Progressing: r2 is rolled out, 0 of 2 updated
+               65.000 stop web-r1-1 (stale)
+            > sicken web-r1-0
+               65.200 create web-r2-0 (rollout); remove web-r1-1 (stale)
+               65.200 Progressing: r2 is rolled out, 1 of 2 updated
+               70.200 route web to [web-r2-0=1] (rollout)
+               70.200 stop web-r1-0 (stale)
+               70.400 create web-r2-1 (rollout); remove web-r1-0 (stale)
+               70.400 Progressing: r2 is rolled out, 2 of 2 updated
+               75.400 route web to [web-r2-0=1 web-r2-1=1] (rollout); Baking: r2 is promoted and watched
+              135.400 Ready: r2 serves"#]],
+    );
+}
+
+#[test]
+fn a_canary_that_had_everything_keeps_it_when_memory_is_lost() {
+    story(
+        "given 1×v1 steps 20@30s\nwant 1×v2\nwait 45s\nstore lost\nsettle",
+        expect![[r#"
+            > given 1×v1 steps 20@30s
+            > want 1×v2
+               65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+               65.000 Progressing: r2 is rolled out, 1 of 1 updated
+               70.000 route web to [web-r1-0=4 web-r2-0=1] (rollout); Progressing: r2 gets 20 % of the traffic, step 1 of 1, watched for 30s
+              100.000 route web to [web-r2-0=1] (rollout); Progressing: r2 is rolled out, 1 of 1 updated
+              100.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
+            > store lost
+              110.000 route web to [web-r2-0=1] (rollout); Progressing: r2 is rolled out, 1 of 1 updated
+              115.500 route web to [web-r1-0=4 web-r2-0=1] (rollout); Progressing: r2 gets 20 % of the traffic, step 1 of 1, watched for 30s
+              145.500 route web to [web-r2-0=1] (rollout); Progressing: r2 is rolled out, 1 of 1 updated
+              145.500 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
+              205.500 route web to [web-r2-0=1] (reroute); Ready: r2 serves
+              205.500 stop web-r1-0 (stale)
+              205.700 remove web-r1-0 (stale)"#]],
+    );
+}

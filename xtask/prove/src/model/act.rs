@@ -39,6 +39,7 @@ impl State {
             Deed::Turn => self.turn(world, index),
             Deed::Exit => self.end(index, End::Asked),
             Deed::Fall => self.end(index, End::ItsOwn),
+            Deed::Finish => self.finish(world, index),
             Deed::Probe => self.probe(),
             Deed::Land => self.land(world),
             Deed::Light => self.dark = false,
@@ -62,7 +63,7 @@ impl State {
                 self.excuse(index);
                 self.beings[index].doing = Doing::Sick { since: self.now };
             }
-            Deed::Steal => drop(self.beings.remove(index)),
+            Deed::Steal => self.steal(index),
             Deed::HostLost => self.lose_host(),
             Deed::Notice => self.old = Some(Arc::new(self.look())),
             Deed::Stale => self.stale(world, at, notes),
@@ -104,10 +105,38 @@ impl State {
         being.doing = match world.kind(being.version) {
             Kind::Fails => Doing::Sick { since: now },
             Kind::Sickens if late => Doing::Sick { since: now },
-            Kind::Good | Kind::Sickens | Kind::Dies | Kind::NeverPasses | Kind::CannotStart | Kind::Refused => {
-                Doing::Well { since: now }
-            }
+            Kind::Collapses if late => Doing::Down { at: now, why: End::ItsOwn },
+            Kind::Good
+            | Kind::Sickens
+            | Kind::Collapses
+            | Kind::Dies
+            | Kind::NeverPasses
+            | Kind::CannotStart
+            | Kind::Refused => Doing::Well { since: now },
         };
+    }
+
+    /// A hook ends.
+    fn finish(&mut self, world: &World, index: usize) {
+        let being = &self.beings[index];
+        let well = world.nature(being) == Kind::Good;
+        if let Some(ran) = Arc::make_mut(&mut self.ran).iter_mut().find(|ran| ran.id == being.id) {
+            ran.well = well;
+        }
+        self.end(index, if well { End::Finished } else { End::ItsOwn });
+    }
+
+    /// A third party takes an instance away. A hook that is gone before anybody saw it is one that never ran, for all
+    /// that anybody can know; one that was seen counts as failed.
+    fn steal(&mut self, index: usize) {
+        let id = self.beings[index].id.clone();
+        if id.task.is_some() {
+            self.excuse(index);
+            if !self.record.hooks.get(&id).is_some_and(|run| run.seen) {
+                Arc::make_mut(&mut self.ran).retain(|ran| ran.id != id);
+            }
+        }
+        self.beings.remove(index);
     }
 
     fn end(&mut self, index: usize, why: End) {
@@ -167,10 +196,17 @@ impl State {
     fn advance(&mut self, world: &World, to: Timestamp) {
         self.now = to;
         for being in &mut self.beings {
-            let sickens = world.kind(being.version) == Kind::Sickens && being.passes();
             let at = being.since.after(SICKENS_AFTER);
-            if sickens && at <= to {
-                being.doing = Doing::Sick { since: at };
+            if !being.passes() || at > to {
+                continue;
+            }
+            match world.nature(being) {
+                Kind::Sickens => being.doing = Doing::Sick { since: at },
+                Kind::Collapses => {
+                    being.doing = Doing::Down { at, why: End::ItsOwn };
+                    being.busy = false;
+                }
+                Kind::Good | Kind::NeverPasses | Kind::Fails | Kind::Dies | Kind::CannotStart | Kind::Refused => {}
             }
         }
     }
@@ -182,7 +218,12 @@ impl State {
 
     fn lose_host(&mut self) {
         let running: Vec<_> = (0..self.beings.len()).filter(|index| self.beings[*index].runs()).collect();
-        running.into_iter().for_each(|index| self.end(index, End::HostLost));
+        for index in running {
+            if !self.beings[index].serves() {
+                self.excuse(index);
+            }
+            self.end(index, End::HostLost);
+        }
         self.restart();
     }
 
@@ -190,6 +231,7 @@ impl State {
         self.record = Arc::default();
         self.rebuilt = true;
         self.ghost = Ghost { excused: self.ghost.excused, ..Ghost::default() };
+        self.forget_ran();
         self.restart();
     }
 
@@ -241,7 +283,7 @@ impl State {
     /// What a person's word makes of our own memory.
     fn heed(&mut self, world: &World, order: &Order, next: &AppRecord) {
         match order {
-            Order::Retry => {
+            Order::Retry | Order::Rollback { .. } => {
                 self.ghost.reverted = false;
                 self.ghost.rejected = 0;
                 for (digest, _) in next.rejected.keys() {
@@ -258,7 +300,7 @@ impl State {
                     self.ghost.excused |= 1 << world.version(*digest);
                 }
             }
-            Order::Rollback { .. } | Order::Resume | Order::Suspend | Order::Restart | Order::Reconcile => {}
+            Order::Resume | Order::Suspend | Order::Restart | Order::Reconcile => {}
         }
     }
 }

@@ -54,6 +54,8 @@ deeds! {
     Exit, Free, "exit";
     /// An instance of a version that dies, dies.
     Fall, Free, "fall";
+    /// A hook ends, as its release has it.
+    Finish, Free, "finish";
     /// A daemon that has just begun has asked every probe once.
     Probe, Free, "probe";
     /// A call whose answer was lost long ago takes effect.

@@ -7,7 +7,7 @@ use trueup_types::observed::Incarnation;
 use trueup_types::step::{InstanceStep, Refusal, StepAction, StepOutcome, TargetStep};
 use trueup_types::{AppRoutes, Release, Step};
 
-use super::state::{Being, Doing, End, State};
+use super::state::{Being, Doing, End, Ran, State};
 use super::world::{Kind, World};
 
 /// Lets a step take effect; a table that was made when there were fewer `tables` than now comes too late.
@@ -81,9 +81,6 @@ fn create(world: &World, state: &mut State, step: &InstanceStep, release: &Arc<R
         return if same { StepOutcome::AlreadyTrue } else { StepOutcome::Refused { why: Refusal::NameTaken } };
     }
     let version = world.version(release.digest);
-    if world.kind(version) == Kind::Refused {
-        return StepOutcome::Refused { why: Refusal::Invalid("no such user".to_owned()) };
-    }
     let being = Being {
         id: id.clone(),
         release: Arc::clone(release),
@@ -95,6 +92,9 @@ fn create(world: &World, state: &mut State, step: &InstanceStep, release: &Arc<R
         busy: false,
         unrouted: state.now,
     };
+    if world.nature(&being) == Kind::Refused {
+        return StepOutcome::Refused { why: Refusal::Invalid("no such user".to_owned()) };
+    }
     let at = state.beings.partition_point(|other| other.id < being.id);
     state.beings.insert(at, being);
     begin(world, state, at);
@@ -109,8 +109,14 @@ fn begin(world: &World, state: &mut State, at: usize) {
     being.incarnation = Incarnation(format!("life-{life}").into());
     being.since = now;
     being.busy = false;
-    being.doing = match world.kind(being.version) {
+    being.doing = match world.nature(being) {
         Kind::CannotStart => Doing::Down { at: now, why: End::CannotStart },
-        Kind::Good | Kind::NeverPasses | Kind::Fails | Kind::Sickens | Kind::Dies | Kind::Refused => Doing::Waiting,
+        Kind::Good | Kind::NeverPasses | Kind::Fails | Kind::Sickens | Kind::Collapses | Kind::Dies | Kind::Refused => {
+            Doing::Waiting
+        }
     };
+    if !being.serves() {
+        let ran = Ran { id: being.id.clone(), well: false };
+        Arc::make_mut(&mut state.ran).push(ran);
+    }
 }

@@ -5,18 +5,20 @@
 //! merge that differ only in names and in the hour. Only the *key* is so written: the states themselves keep the values
 //! that they came by, and every path is a true one.
 
+mod memory;
 mod pending;
+mod tasks;
 
 use std::time::Duration;
 
-use trueup_types::record::{DeployPhase, Outcome, Rollout};
+use trueup_types::record::{DeployPhase, Rollout};
 use trueup_types::step::{StepAction, TargetStep};
 use trueup_types::time::Stopwatch;
 use trueup_types::{AppRoutes, InstanceId, Revision, Timestamp, Wake};
 
 use super::deed::{Deed, Purse};
 use super::state::{Being, Doing, End, State, Wish};
-use super::world::{BAKE, DRAIN, GRAIN, HEALTHY_DEADLINE, Kind, MIN_HEALTHY, PROGRESS_DEADLINE, SICKENS_AFTER, World};
+use super::world::{DRAIN, GRAIN, HEALTHY_DEADLINE, MIN_HEALTHY, SICKENS_AFTER, World};
 
 /// Health for so long clears exits: the planner's `BACKOFF_RESET`.
 const FORGIVEN: Duration = trueup_plan::limits::BACKOFF_RESET;
@@ -63,17 +65,26 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(world: &'a World, state: &'a State) -> Self {
         let mut writer = Self { world, state, revisions: Vec::new(), out: Vec::with_capacity(192) };
-        let mut revisions = writer.used();
-        revisions.sort_unstable();
-        revisions.dedup();
-        writer.revisions = revisions;
+        writer.rank(writer.used());
+        if !world.scenario.hooks.is_empty() {
+            let open = writer.left_open();
+            writer.rank(open);
+        }
         writer
+    }
+
+    /// Adds revisions to those in use.
+    fn rank(&mut self, more: Vec<Revision>) {
+        self.revisions.extend(more);
+        self.revisions.sort_unstable();
+        self.revisions.dedup();
     }
 
     /// The revisions in use.
     fn used(&self) -> Vec<Revision> {
         let (state, record) = (self.state, &self.state.record);
-        let mut used: Vec<_> = state.beings.iter().map(|being| being.id.revision).collect();
+        let mut used: Vec<_> = state.serving().map(|being| being.id.revision).collect();
+        used.extend(self.newest());
         used.extend(record.current);
         used.extend(record.pin.as_ref().map(|pin| pin.to));
         used.extend(record.refused.as_ref().map(|refused| refused.revision));
@@ -140,7 +151,8 @@ impl<'a> Writer<'a> {
 
     fn name(&mut self, id: &InstanceId) {
         self.revision(id.revision);
-        self.byte(u8::try_from(id.ordinal.0).expect("few"));
+        let task = id.task.map_or(0, |task| 1 + task as u8);
+        self.byte(u8::try_from(id.ordinal.0).expect("few") << 2 | task);
     }
 
     fn all(&mut self) {
@@ -164,10 +176,11 @@ impl<'a> Writer<'a> {
                 self.wait(at.since(state.now));
             }
         }
-        self.byte(u8::try_from(state.beings.len()).expect("few"));
-        for being in &state.beings {
+        self.byte(u8::try_from(state.serving().count()).expect("few"));
+        for being in state.serving() {
             self.being(being);
         }
+        self.tasks();
         self.share(&state.share);
         self.memory();
         self.pending();
@@ -178,7 +191,7 @@ impl<'a> Writer<'a> {
         self.byte(self.world.number(being.release.digest));
         let exits = self.state.record.exits.get(&being.id);
         let forgiven = if exits.is_some() { FORGIVEN } else { MIN_HEALTHY };
-        let sickens = self.world.kind(being.version) == Kind::Sickens;
+        let sickens = self.world.kind(being.version).turns_bad();
         match being.doing {
             Doing::Waiting => self.byte(0),
             Doing::Well { since } => {
@@ -194,7 +207,7 @@ impl<'a> Writer<'a> {
                 self.byte(4 + why as u8);
                 match why {
                     End::ItsOwn | End::CannotStart => self.age(at, WAITED_OUT),
-                    End::Asked | End::HostLost => {}
+                    End::Finished | End::Asked | End::HostLost => {}
                 }
             }
         }
@@ -250,120 +263,5 @@ impl<'a> Writer<'a> {
         later.advance(Timestamp::ZERO, marked.after(GRAIN));
         let stopped = later.watched() == watch.watched();
         self.flags(&[stopped]);
-    }
-
-    fn memory(&mut self) {
-        let (world, state, record) = (self.world, self.state, &self.state.record);
-        let desired = match state.wish {
-            Wish::Gone => None,
-            Wish::Present { version, size } => Some(world.app(version, size)),
-        };
-        let acquainted = desired.is_some_and(|desired| record.intent == Some(desired.intent));
-        let again = record.reverted_generation == Some(record.generation);
-        let fresh = record.generation.0 == 0;
-        self.flags(&[acquainted, again, fresh, record.suspended.is_some(), record.pin.is_some()]);
-        self.byte(u8::try_from(record.restarts).expect("few"));
-        self.highest();
-        for revision in record.current.into_iter().chain(record.pin.as_ref().map(|pin| pin.to)) {
-            self.byte(0xfe);
-            self.release(revision);
-        }
-        if let Some(pin) = &record.pin {
-            self.flags(&[desired.is_some_and(|desired| pin.template == Some(desired.template_digest))]);
-        }
-        self.rollout();
-        for ((digest, _), rejection) in &record.rejected {
-            self.byte(world.number(*digest));
-            self.release(rejection.revision);
-        }
-        self.byte(0xfd);
-        self.byte(u8::try_from(record.backoff.failures).unwrap_or(u8::MAX));
-        self.wait(record.backoff.until.map_or(Duration::ZERO, |until| until.since(state.now)));
-        if let Some(refused) = &record.refused {
-            self.revision(refused.revision);
-        }
-        // The rest says nothing more, but that the next tick will put it in order.
-        let waits = if let Rollout::Underway { waits, .. } = &record.rollout { waits.len() } else { 0 };
-        for count in [record.draining.len(), record.exits.len(), record.backoff.instances.len(), waits] {
-            self.byte(u8::try_from(count).expect("few"));
-        }
-        if self.worded() {
-            for note in &record.history {
-                self.revision(note.revision);
-                self.byte(note.outcome.map_or(0, outcome));
-            }
-            self.byte(0xfc);
-        }
-    }
-
-    fn release(&mut self, revision: Revision) {
-        self.revision(revision);
-        let release = self.state.record.release(revision);
-        self.byte(release.map_or(u8::MAX, |release| self.world.number(release.digest)));
-    }
-
-    /// Where the next revision will be, which matters only when memory has fallen behind the world.
-    fn highest(&mut self) {
-        let highest = self.state.record.highest;
-        let behind = self.revisions.last().filter(|last| **last > highest);
-        if behind.is_some() {
-            for at in 0..self.revisions.len() {
-                let ahead = self.revisions[at].0.saturating_sub(highest.0);
-                self.byte(u8::try_from(ahead).expect("few"));
-            }
-        }
-        self.byte(u8::MAX);
-        // What was never noted may have been under way when memory was lost, and goes on.
-        let newest = self.revisions.last().map_or(highest, |last| highest.max(*last));
-        if !self.state.record.history.iter().any(|note| note.revision == newest) {
-            let release = self.state.record.release(newest);
-            self.byte(release.map_or(u8::MAX, |release| self.world.number(release.digest)));
-        }
-    }
-
-    fn rollout(&mut self) {
-        let record = &self.state.record;
-        match &record.rollout {
-            Rollout::Idle => self.byte(0),
-            Rollout::Underway { to, progress, passed, waits, canary, .. } => {
-                self.byte(1);
-                self.release(*to);
-                self.byte(u8::try_from(canary.step).expect("few"));
-                if let Some(shared) = &canary.shared {
-                    self.flags(&[canary.promoted]);
-                    self.watch(shared, self.world.pause());
-                }
-                self.watch(progress, PROGRESS_DEADLINE);
-                self.byte(u8::try_from(*passed).expect("few"));
-                for (id, watch) in waits {
-                    // Of what has gone the watch goes at the next look.
-                    if self.state.find(id).is_some() {
-                        self.name(id);
-                        self.watch(watch, HEALTHY_DEADLINE);
-                    }
-                }
-            }
-            Rollout::Baking { to, bake, .. } => {
-                self.byte(2);
-                self.release(*to);
-                self.watch(bake, BAKE);
-            }
-            Rollout::Reverting { from, spent, .. } => {
-                self.byte(3);
-                self.revision(*from);
-                self.watch(spent, PROGRESS_DEADLINE);
-            }
-        }
-        self.byte(u8::MAX);
-    }
-}
-
-fn outcome(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::Live => 1,
-        Outcome::Reverted => 2,
-        Outcome::Failed => 3,
-        Outcome::Superseded => 4,
-        Outcome::RolledBack => 5,
     }
 }

@@ -3,6 +3,8 @@
 //! Shares nothing with the planner or its `audit`. Who acts on an old look is judged by what it could believe: that those
 //! pass which passed when they were looked at, and no others.
 
+mod hooks;
+
 use trueup_plan::audit;
 use trueup_types::observed::{Health, Phase, RouteSight};
 use trueup_types::record::Rollout;
@@ -11,7 +13,7 @@ use trueup_types::{AppRoutes, Step};
 
 use super::state::{Being, Doing, State, Wish};
 use super::tick::{Decided, Notes, Sight};
-use super::world::{DRAIN, Kind, World};
+use super::world::{DRAIN, World};
 
 /// Judges a decision before any of it is carried out: the laws that it breaks.
 pub fn decision(world: &World, state: &State, decided: &Decided) -> Vec<String> {
@@ -53,9 +55,10 @@ fn promoted(world: &World, decided: &Decided, broken: &mut Vec<String>) {
         return;
     }
     if let Some(release) = after.current_release() {
-        let kind = world.kind(world.version(release.digest));
-        if kind != Kind::Good {
-            broken.push(format!("{} is promoted, though its kind is {kind:?}", release.revision));
+        let version = world.version(release.digest);
+        if !world.is_good(version) {
+            let kind = world.kind(version);
+            broken.push(format!("{} is promoted, though it is bad (its instances are {kind:?})", release.revision));
         }
     }
 }
@@ -65,7 +68,7 @@ fn blamed(world: &World, state: &State, decided: &Decided, broken: &mut Vec<Stri
     let (before, after) = (&decided.before, &decided.plan.record);
     for ((digest, _), rejection) in after.rejected.iter().filter(|(key, _)| !before.rejected.contains_key(*key)) {
         let version = world.version(*digest);
-        if world.kind(version) == Kind::Good && state.ghost.excused & (1 << version) == 0 {
+        if world.is_good(version) && state.ghost.excused & (1 << version) == 0 {
             let cause = trueup_plan::sentence(&rejection.evidence);
             broken.push(format!("{} is good, and is rejected: {cause}", rejection.revision));
         }
@@ -85,8 +88,8 @@ fn traffic(world: &World, state: &State, decided: &Decided, broken: &mut Vec<Str
         return;
     }
     let good = plan.record.current_release();
-    let served = state.beings.iter().any(|being| being.passes() && state.share.routes_to(&being.id));
-    let spare = state.beings.iter().find(|being| {
+    let served = state.serving().any(|being| being.passes() && state.share.routes_to(&being.id));
+    let spare = state.serving().find(|being| {
         let ours = good.is_some_and(|good| good.revision == being.id.revision && good.digest == being.release.digest);
         being.passes() && ours
     });
@@ -126,6 +129,7 @@ pub fn step(world: &World, state: &State, decided: &Decided, step: &Step, notes:
     let judge = Judge { world, state, decided };
     let found = match &step.action {
         StepAction::Route { share } => judge.route(share),
+        StepAction::Target { step: TargetStep::Instance(step), .. } if step.id().task.is_some() => judge.hook(step),
         StepAction::Target { step: TargetStep::Instance(step), .. } => match step {
             InstanceStep::Create { .. } => judge.create(step),
             InstanceStep::Start { .. } => judge.start(step),
@@ -214,12 +218,19 @@ impl Judge<'_> {
         if before > 0 && after == 0 {
             broken.push("law 4: the last passing one is unrouted".to_owned());
         }
+        // Where none passes, one that is only thought to fail may still answer.
+        let fails = |being: &Being| matches!(being.doing, Doing::Sick { .. });
+        let proven = self.decided.plan.record.current.is_some();
+        if self.fresh() && proven && served(&state.share, &fails) > 0 && served(share, &Being::up) == 0 {
+            broken.push("law 4: nobody passes, and all that run are unrouted".to_owned());
+        }
         broken
     }
 
     fn create(&self, step: &InstanceStep) -> Vec<String> {
         let InstanceStep::Create { id, release, .. } = step else { return Vec::new() };
         let mut broken = self.total(id);
+        broken.extend(self.unprepared(id, release));
         let (state, record) = (self.state, &self.decided.plan.record);
         let version = self.world.version(release.digest);
         if id.revision != release.revision || id.app != release.app {
@@ -262,7 +273,7 @@ impl Judge<'_> {
         }
         let surge = if self.world.alone() { 0 } else { self.world.shape.surge.max(1) };
         let most = self.state.replicas(self.world) + surge;
-        let total = u32::try_from(self.state.beings.iter().filter(|being| being.runs()).count()).expect("few") + 1;
+        let total = u32::try_from(self.state.serving().filter(|being| being.runs()).count()).expect("few") + 1;
         if total > most {
             vec![format!("law 3: {id} would be the {total}th to run, most is {most}")]
         } else {
@@ -306,7 +317,7 @@ impl Judge<'_> {
             return None;
         }
         let others = if self.fresh() {
-            self.state.beings.iter().filter(|other| other.id != being.id && self.believed(other)).count()
+            self.state.serving().filter(|other| other.id != being.id && self.believed(other)).count()
         } else {
             let seen = self.decided.observed.instances.iter().filter(|one| one.sighting.id != being.id);
             seen.filter(|one| matches!(one.health, Health::Passing { .. })).count()

@@ -73,7 +73,7 @@ impl Figures {
     }
 }
 
-fn go_through(world: &World, bug: Option<Bug>, stop: &dyn Fn(u64) -> bool) -> Result<Figures, Violation> {
+pub(crate) fn go_through(world: &World, bug: Option<Bug>, stop: &dyn Fn(u64) -> bool) -> Result<Figures, Violation> {
     let _planted = bug.map(Planted::new);
     let searched = story::beginning(world).and_then(|begin| Search::new(world).run(&begin, stop));
     searched.map_err(|found| {

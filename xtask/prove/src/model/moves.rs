@@ -33,6 +33,7 @@ impl State {
             Deed::Turn
             | Deed::Exit
             | Deed::Fall
+            | Deed::Finish
             | Deed::Cure
             | Deed::Crash
             | Deed::Sicken
@@ -82,13 +83,15 @@ impl State {
         let index = usize::from(at);
         let being = self.beings.get(index);
         let doing = being.map(|being| being.doing);
-        let kind = being.map(|being| world.kind(being.version));
+        let kind = being.map(|being| world.nature(being));
         let good = kind == Some(Kind::Good);
+        let serves = being.is_some_and(Being::serves);
         let awake = self.quiet.is_none();
         match deed {
-            Deed::Turn => doing == Some(Doing::Waiting) && kind != Some(Kind::NeverPasses),
+            Deed::Turn => being.is_some_and(|being| turns(world, being)),
             Deed::Exit => doing == Some(Doing::Going),
-            Deed::Fall => kind == Some(Kind::Dies) && being.is_some_and(Being::up),
+            Deed::Fall => being.is_some_and(|being| falls(world, being)),
+            Deed::Finish => being.is_some_and(|being| finishes(world, being)),
             Deed::Probe => self.blind,
             Deed::Land => self.late.is_some(),
             Deed::Light => self.dark,
@@ -107,9 +110,9 @@ impl State {
             Deed::Remove => self.wish != Wish::Gone,
             Deed::Doubt => !self.doubt,
             Deed::Crash => good && being.is_some_and(Being::up),
-            Deed::Sicken => good && being.is_some_and(Being::passes),
+            Deed::Sicken => good && serves && being.is_some_and(Being::passes),
             Deed::Busy => being.is_some_and(|being| being.passes() && !being.busy && self.share.routes_to(&being.id)),
-            Deed::Steal => being.is_some(),
+            Deed::Steal => being.is_some_and(|being| being.serves() || being.runs()),
             Deed::HostLost => self.beings.iter().any(Being::runs),
             Deed::Notice => self.old.is_none() && !self.blind && !self.dark,
             Deed::Meet => self.second.is_none() && !self.dark && !self.doubt,
@@ -138,8 +141,10 @@ impl State {
 
     /// Whether something that takes next to no time has not happened yet, so that time does not pass by itself.
     fn pending(&self, world: &World) -> bool {
-        let coming = |being: &Being| match world.kind(being.version) {
-            Kind::Good | Kind::Sickens | Kind::Fails => matches!(being.doing, Doing::Waiting | Doing::Going),
+        let coming = |being: &Being| match world.nature(being) {
+            Kind::Good | Kind::Sickens | Kind::Collapses | Kind::Fails => {
+                matches!(being.doing, Doing::Waiting | Doing::Going)
+            }
             Kind::Dies => being.runs(),
             Kind::NeverPasses | Kind::CannotStart | Kind::Refused => being.doing == Doing::Going,
         };
@@ -152,7 +157,7 @@ impl State {
             Wake::At(at, _) => Some(self.grained(at)),
             Wake::OnChange => None,
         };
-        let sickening = self.beings.iter().filter(|being| world.kind(being.version) == Kind::Sickens && being.passes());
+        let sickening = self.beings.iter().filter(|being| world.nature(being).turns_bad() && being.passes());
         sickening.map(|being| being.since.after(SICKENS_AFTER)).chain(wake).min()
     }
 
@@ -193,16 +198,18 @@ impl State {
         if let Some(at) = first(&|being| being.doing == Doing::Going) {
             return Some(Action(Deed::Exit, at));
         }
-        if let Some(at) = first(&|being| world.kind(being.version) == Kind::Dies && being.up()) {
+        if let Some(at) = first(&|being| falls(world, being)) {
             return Some(Action(Deed::Fall, at));
         }
-        let turns = |being: &Being| being.doing == Doing::Waiting && world.kind(being.version) != Kind::NeverPasses;
-        if let Some(at) = first(&turns) {
+        if let Some(at) = first(&|being| finishes(world, being)) {
+            return Some(Action(Deed::Finish, at));
+        }
+        if let Some(at) = first(&|being| turns(world, being)) {
             return Some(Action(Deed::Turn, at));
         }
         // Where two cannot stand side by side nothing replaces one that fails: it has to get well. And where old and new
         // fail together in a bake, that is taken for something outside, which has to end.
-        let sick = |being: &Being| matches!(being.doing, Doing::Sick { .. }) && world.kind(being.version) == Kind::Good;
+        let sick = |being: &Being| matches!(being.doing, Doing::Sick { .. }) && world.nature(being) == Kind::Good;
         if let Some(at) = first(&sick).filter(|_| world.alone() || self.is_watched()) {
             return Some(Action(Deed::Cure, at));
         }
@@ -211,4 +218,19 @@ impl State {
             Some(_) => self.due(world).map(|_| Action(Deed::Pass, 0)),
         }
     }
+}
+
+/// Whether one that was coming up will be decided.
+fn turns(world: &World, being: &Being) -> bool {
+    being.serves() && being.doing == Doing::Waiting && world.nature(being) != Kind::NeverPasses
+}
+
+/// Whether one will die by itself.
+fn falls(world: &World, being: &Being) -> bool {
+    being.serves() && being.up() && world.nature(being) == Kind::Dies
+}
+
+/// Whether one runs a hook that will end.
+fn finishes(world: &World, being: &Being) -> bool {
+    !being.serves() && being.up() && world.nature(being) != Kind::NeverPasses
 }

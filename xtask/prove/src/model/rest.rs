@@ -9,7 +9,7 @@ use trueup_types::record::Rollout;
 
 use super::state::{Being, State, Wish};
 use super::tick::{Course, Notes, Sight, carry_out, decide};
-use super::world::{Kind, World};
+use super::world::World;
 
 /// Most deeds from any state to rest, once nothing goes wrong any more; time that passes and ticks count as one each.
 pub const REST_MAX: u8 = 200;
@@ -40,6 +40,9 @@ fn is_still(world: &World, state: &State) -> Option<String> {
 
 fn as_wanted(world: &World, state: &State) -> Option<String> {
     let record = &*state.record;
+    if let Some(task) = state.beings.iter().find(|being| !being.serves() && being.runs()) {
+        return Some(format!("law 1: {} runs on", task.id));
+    }
     let Wish::Present { version, size } = state.wish else {
         let left = !state.beings.is_empty() || !state.share.entries.is_empty();
         return left.then(|| "law 1: it is gone, and something is left".to_owned());
@@ -52,15 +55,15 @@ fn as_wanted(world: &World, state: &State) -> Option<String> {
     let rejected = record.rejected.contains_key(&(wanted, desired.placement.target.clone()));
     let held = desired.policy.revert == RevertMode::Hold && !record.rejected.is_empty();
     if desired.replicas() == 0 {
-        let evidence = rejected && (held || record.current.is_none()) && state.beings.iter().all(|being| !being.runs());
-        let none = state.beings.is_empty() || evidence;
+        let evidence = rejected && (held || record.current.is_none()) && state.serving().all(|being| !being.runs());
+        let none = state.serving().next().is_none() || evidence;
         return (!none).then(|| "law 1: none is wanted, and one is left".to_owned());
     }
     let Some(current) = record.current_release() else {
-        let fallen = rejected && state.beings.iter().all(|being| !being.up() || being.passes());
+        let fallen = rejected && state.serving().all(|being| !being.up() || being.passes());
         return (!fallen).then(|| "law 1: nothing is good, and nothing was found bad".to_owned());
     };
-    if world.kind(world.version(current.digest)) != Kind::Good {
+    if !world.is_good(world.version(current.digest)) {
         // Memory was lost, or a person promoted it, and it is all that is known.
         return None;
     }
@@ -73,12 +76,12 @@ fn as_wanted(world: &World, state: &State) -> Option<String> {
 /// As many as are wanted pass, in the table, and nothing else is there.
 fn full(world: &World, state: &State, current: &Release, held: bool) -> Option<String> {
     let ours = |being: &Being| being.id.revision == current.revision && being.release.digest == current.digest;
-    let well: Vec<_> = state.beings.iter().filter(|being| ours(being) && being.passes()).collect();
+    let well: Vec<_> = state.serving().filter(|being| ours(being) && being.passes()).collect();
     let replicas = usize::try_from(state.replicas(world)).expect("few");
     if well.len() != replicas {
         return Some(format!("law 1: {} run well, {replicas} are wanted", well.len()));
     }
-    if well.len() != state.beings.len() && !held {
+    if well.len() != state.serving().count() && !held {
         return Some("law 1: something is left over".to_owned());
     }
     if !world.shape.routed {

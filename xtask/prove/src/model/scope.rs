@@ -3,7 +3,9 @@
 use trueup_types::policy::{RevertMode, Strategy};
 
 use super::deed::Deed;
-use super::world::{Kind, Scenario, Shape, World};
+use trueup_types::Task;
+
+use super::world::{Hooked, Kind, Scenario, Shape, World};
 use crate::tier::Scale;
 
 const BLUE_GREEN: Shape = Shape {
@@ -60,6 +62,9 @@ const AROUND_BAD: &[Deed] = &[
     Deed::Sleep,
     Deed::Busy,
 ];
+/// The same without a failure that old and new share: that one holds a bake up, in which exits count on without an end.
+const AROUND_COLLAPSE: &[Deed] =
+    &[Deed::Edit, Deed::Scale, Deed::Die, Deed::Crash, Deed::HostLost, Deed::Landed, Deed::Sleep, Deed::Busy];
 const RECREATED: &[Deed] = &[
     Deed::Edit,
     Deed::Remove,
@@ -119,8 +124,57 @@ const BAD: &[(&str, &[Kind])] = &[
     ("fails", &[Kind::Good, Kind::Fails, Kind::Good]),
     ("sickens", &[Kind::Good, Kind::Sickens, Kind::Good]),
     ("dies", &[Kind::Good, Kind::Dies, Kind::Good]),
+    ("collapses", &[Kind::Good, Kind::Collapses, Kind::Good]),
     ("cannotstart", &[Kind::Good, Kind::CannotStart, Kind::Good]),
     ("refused", &[Kind::Good, Kind::Refused, Kind::Good]),
+];
+
+/// What goes wrong around hooks.
+const HOOKED: &[Deed] = &[
+    Deed::Edit,
+    Deed::Scale,
+    Deed::Die,
+    Deed::Unsaved,
+    Deed::Landed,
+    Deed::Late,
+    Deed::Crash,
+    Deed::Sicken,
+    Deed::Steal,
+    Deed::HostLost,
+    Deed::LoseStore,
+    Deed::Sleep,
+    Deed::Slow,
+    Deed::Hold,
+];
+/// What people say of releases with hooks.
+const HOOKED_WORDS: &[Deed] = &[
+    Deed::Edit,
+    Deed::Crash,
+    Deed::Die,
+    Deed::LoseStore,
+    Deed::Rollback,
+    Deed::Retry,
+    Deed::Abort,
+    Deed::Suspend,
+    Deed::Resume,
+];
+
+const fn hooked(task: Task, kinds: &'static [Kind]) -> Hooked {
+    Hooked { task, kinds }
+}
+
+/// Hooks of every kind, and all is well with them.
+const WELL: &[Hooked] = &[hooked(Task::PreDeploy, GOOD), hooked(Task::PostDeploy, GOOD), hooked(Task::OnRevert, GOOD)];
+const ONE_DIES: &[Kind] = &[Kind::Good, Kind::Dies, Kind::Good];
+const ONE_HANGS: &[Kind] = &[Kind::Good, Kind::NeverPasses, Kind::Good];
+
+/// Hooks of which some fail the second version, or are slow to undo it.
+const HOOKS: &[(&str, &[Kind], &[Hooked])] = &[
+    ("hooks", GOOD, WELL),
+    ("prefails", GOOD, &[hooked(Task::PreDeploy, ONE_DIES), hooked(Task::OnRevert, GOOD)]),
+    ("prehangs", GOOD, &[hooked(Task::PreDeploy, GOOD), hooked(Task::PreDeploy, ONE_HANGS)]),
+    ("postfails", GOOD, &[hooked(Task::PostDeploy, ONE_DIES), hooked(Task::OnRevert, ONE_HANGS)]),
+    ("undone", ONE_DIES, &[hooked(Task::PreDeploy, GOOD), hooked(Task::OnRevert, ONE_DIES)]),
 ];
 
 /// Whether a world is for a sample: the smallest that has it all.
@@ -130,28 +184,54 @@ pub fn is_sample(world: &World) -> bool {
 
 /// Every world at a scale.
 pub fn worlds(scale: Scale) -> Vec<World> {
-    let faults = match scale {
-        Scale::Ci => 1,
-        Scale::Long => 2,
-    };
-    SHAPES.iter().flat_map(|shape| scenarios(faults).into_iter().map(|scenario| World::new(*shape, scenario))).collect()
+    let told = |shape: &Shape| purses(scale, shape.sizes == BLUE_GREEN.sizes);
+    SHAPES
+        .iter()
+        .flat_map(|shape| scenarios(&told(shape)).into_iter().map(|scenario| World::new(*shape, scenario)))
+        .collect()
 }
 
-fn scenarios(faults: u8) -> Vec<Scenario> {
-    let plain = Scenario { name: "calls", kinds: GOOD, deeds: CALLS, purses: [2, faults, 0], empty: false };
+/// How many edits, faults and words may be spent.
+struct Purses {
+    /// Around the driver's calls and the world.
+    faults: [u8; 3],
+    /// Where looks are old: one fault is the old look itself.
+    looks: [u8; 3],
+    /// Around hooks, of which every release leaves its own.
+    hooks: [u8; 3],
+    /// Where people speak.
+    words: [u8; 3],
+}
+
+fn purses(scale: Scale, alone: bool) -> Purses {
+    match (scale, alone) {
+        (Scale::Ci, true) => Purses { faults: [2, 1, 0], looks: [2, 2, 0], hooks: [2, 1, 0], words: [2, 1, 2] },
+        (Scale::Ci, false) => Purses { faults: [2, 1, 0], looks: [2, 1, 0], hooks: [1, 1, 0], words: [1, 1, 2] },
+        (Scale::Long, _) => Purses { faults: [2, 2, 0], looks: [2, 3, 0], hooks: [2, 2, 0], words: [2, 2, 2] },
+    }
+}
+
+fn scenarios(told: &Purses) -> Vec<Scenario> {
+    let Purses { faults, looks, hooks: around, words } = *told;
+    let plain = Scenario { name: "calls", kinds: GOOD, deeds: CALLS, hooks: &[], purses: faults, empty: false };
     let mut all = vec![
         plain,
         Scenario { name: "worldly", deeds: WORLDLY, ..plain },
         Scenario { name: "recreated", deeds: RECREATED, ..plain },
-        Scenario { name: "stale", deeds: STALE, purses: [2, faults + 1, 0], ..plain },
+        Scenario { name: "stale", deeds: STALE, purses: looks, ..plain },
         Scenario { name: "second", deeds: SECOND, ..plain },
         Scenario { name: "lost", deeds: LOST, ..plain },
         Scenario { name: "shaded", deeds: SHADED, ..plain },
-        Scenario { name: "words", deeds: WORDS, purses: [1, faults - 1, 2], ..plain },
+        Scenario { name: "words", deeds: WORDS, purses: words, ..plain },
     ];
     for (name, kinds) in BAD {
-        all.push(Scenario { name, kinds, deeds: AROUND_BAD, ..plain });
+        let deeds = if kinds.contains(&Kind::Collapses) { AROUND_COLLAPSE } else { AROUND_BAD };
+        all.push(Scenario { name, kinds, deeds, ..plain });
     }
+    for (name, kinds, hooks) in HOOKS {
+        all.push(Scenario { name, kinds, hooks, deeds: HOOKED, purses: around, ..plain });
+    }
+    all.push(Scenario { name: "hookwords", hooks: WELL, deeds: HOOKED_WORDS, purses: words, ..plain });
     // The first release of all is bad, and there is nothing to go back to.
     all.push(Scenario { name: "first", kinds: &[Kind::Dies, Kind::Good], deeds: AROUND_BAD, empty: true, ..plain });
     all

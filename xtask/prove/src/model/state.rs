@@ -35,6 +35,14 @@ pub enum Held {
     Dependency,
 }
 
+/// A hook that began, ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    pub id: InstanceId,
+    /// It ended well.
+    pub well: bool,
+}
+
 /// One instance, as it truly is.
 #[derive(Debug, Clone)]
 pub struct Being {
@@ -65,6 +73,8 @@ pub enum Doing {
 /// Of whose doing an end was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
+    /// A hook's, when it has done its work.
+    Finished,
     ItsOwn,
     Asked,
     HostLost,
@@ -131,10 +141,17 @@ pub struct State {
     /// Edits, faults and words that are left.
     pub left: [u8; 3],
     pub ghost: Ghost,
+    /// The hooks that began, as long as anybody could know of them.
+    pub ran: Arc<Vec<Ran>>,
     pub lives: u32,
 }
 
 impl Being {
+    /// Whether it is there to serve, and not to run a hook.
+    pub fn serves(&self) -> bool {
+        self.id.task.is_none()
+    }
+
     /// Whether it answers well.
     pub fn passes(&self) -> bool {
         matches!(self.doing, Doing::Well { .. })
@@ -165,6 +182,7 @@ impl Being {
             Doing::Going => Phase::Vanishing { since: self.since },
             Doing::Down { at, why } => {
                 let (code, why) = match why {
+                    End::Finished => (Some(0), ExitWhy::ByItself),
                     End::ItsOwn => (Some(1), ExitWhy::ByItself),
                     End::Asked => (Some(143), ExitWhy::Asked),
                     End::HostLost => (None, ExitWhy::HostLost),
@@ -179,6 +197,7 @@ impl Being {
     fn health(&self, blind: bool, now: Timestamp) -> Health {
         match self.doing {
             Doing::Going | Doing::Down { .. } => Health::Unknown,
+            Doing::Waiting | Doing::Well { .. } | Doing::Sick { .. } if !self.serves() => Health::Unknown,
             Doing::Waiting | Doing::Well { .. } | Doing::Sick { .. } if blind => Health::Unknown,
             Doing::Waiting => Health::Waiting,
             Doing::Well { since } => Health::Passing { since },
@@ -228,6 +247,7 @@ impl State {
             second: None,
             left: world.scenario.purses,
             ghost: Ghost::default(),
+            ran: Arc::default(),
             lives: 0,
         }
     }
@@ -289,6 +309,19 @@ impl State {
             Wish::Present { size, .. } => world.shape.sizes[usize::from(size)],
             Wish::Gone => 0,
         }
+    }
+
+    /// Memory is lost: what a hook left nothing of, nobody can know of any more.
+    pub fn forget_ran(&mut self) {
+        let there = |id: &InstanceId| self.beings.iter().any(|being| being.id == *id);
+        if !self.ran.iter().all(|ran| there(&ran.id)) {
+            self.ran = Arc::new(self.ran.iter().filter(|ran| there(&ran.id)).cloned().collect());
+        }
+    }
+
+    /// The instances that are there to serve.
+    pub fn serving(&self) -> impl Iterator<Item = &Being> {
+        self.beings.iter().filter(|being| being.serves())
     }
 
     /// Where an instance of this name is, if there is one.

@@ -8,7 +8,7 @@ use trueup_plan::{absorb, adopt, explain, plan};
 use trueup_types::desired::{Doubt, Permits, Wanted};
 use trueup_types::step::{StepOutcome, StepResult};
 use trueup_types::verdict::State as Standing;
-use trueup_types::{AppRecord, Observed, Plan, Wake};
+use trueup_types::{AppRecord, Instance, Observed, Plan, Timestamp, Wake};
 
 use super::effect;
 use super::laws;
@@ -99,14 +99,37 @@ pub fn decide(world: &World, state: &State, sight: Sight, record: &Arc<AppRecord
         (Sight::Old, Some(old)) => Observed::clone(old),
         (Sight::OldListing, Some(old)) => Observed { routes: state.routes(), ..Observed::clone(old) },
     };
-    let adopted = **record == AppRecord::default() && !observed.instances.is_empty();
-    let before = if adopted { Arc::new(adopt(&web(), &observed.instances, state.now)) } else { Arc::clone(record) };
+    let adopted = is_older(record, &observed);
+    let before = if adopted { Arc::new(recall(record, &observed, state.now)) } else { Arc::clone(record) };
     let plan = plan(&wanted, &observed, &permits, &before, state.now);
     let after = if plan.record == *before { Arc::clone(&before) } else { Arc::new(plan.record.clone()) };
     let broken = Vec::new();
     let mut decided = Decided { sight, wanted, observed, permits, before, plan, after, adopted, broken };
     decided.broken = laws::decision(world, state, &decided);
     decided
+}
+
+/// Whether the world is newer than the record, by what the driver goes by.
+fn is_older(record: &AppRecord, observed: &Observed) -> bool {
+    let forgotten = *record == AppRecord::default();
+    all(observed).any(|one| forgotten || one.sighting.id.revision > record.highest)
+}
+
+fn all(observed: &Observed) -> impl Iterator<Item = &Instance> {
+    observed.instances.iter().chain(&observed.tasks)
+}
+
+/// Makes the record anew from labels, as the driver does: of one that was put back it believes what people said, and what
+/// the manifest did.
+fn recall(record: &AppRecord, observed: &Observed, now: Timestamp) -> AppRecord {
+    let seen: Vec<_> = all(observed).cloned().collect();
+    let mut next = adopt(&web(), &seen, now);
+    if *record != AppRecord::default() {
+        next.generation = next.generation.max(record.generation);
+        next.homes.extend(record.homes.iter().cloned());
+        (next.prune, next.restarts, next.suspended) = (record.prune, record.restarts, record.suspended.clone());
+    }
+    next
 }
 
 /// Carries out a decision, as far as it comes.
@@ -116,6 +139,10 @@ pub fn carry_out(world: &World, state: &mut State, decided: &Decided, course: Co
     notes.broken.extend_from_slice(&decided.broken);
     let memory = Arc::clone(&state.record);
     let ghost = state.ghost;
+    if decided.adopted {
+        state.ghost = Ghost { excused: ghost.excused, ..Ghost::default() };
+        state.forget_ran();
+    }
     laws::remember(world, state, decided);
     state.record = Arc::clone(&decided.after);
     let mut results = Vec::new();

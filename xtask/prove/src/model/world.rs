@@ -10,10 +10,11 @@ use trueup_types::exposure::{Exposure, Route, Tls};
 use trueup_types::number::Percent;
 use trueup_types::policy::{CanaryStep, History, Policy, RevertMode, Strategy};
 use trueup_types::release::Origin;
-use trueup_types::template::{Port, Protocol, Template};
-use trueup_types::{AppName, Place, PortName, Quantity, ReleaseDigest, TargetName, TemplateDigest};
+use trueup_types::template::{Hook, Hooks, Port, Protocol, Template};
+use trueup_types::{AppName, Label, Place, PortName, Quantity, ReleaseDigest, TargetName, Task, TemplateDigest};
 
 use super::deed::Deed;
+use super::state::Being;
 
 /// Time goes in steps of so long, so that equal moments are equal states. Every wait of a policy is a multiple.
 pub const GRAIN: Duration = Duration::from_secs(5);
@@ -29,28 +30,39 @@ pub const BAKE: Duration = Duration::from_secs(20);
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// A version that sickens does it so long after its start: after its gate, within its bake.
 pub const SICKENS_AFTER: Duration = Duration::from_secs(10);
+/// A hook may run so long.
+pub const HOOK_TIMEOUT: Duration = Duration::from_secs(20);
 /// Exits that a rollout bears.
 pub const RETRIES: u32 = 1;
 /// Restarts that digests are known for.
 const RESTARTS_MAX: u32 = 3;
 
-/// How the instances of a version behave.
+/// How the instances of a version behave, or what runs one of its hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// They come up and pass.
+    /// They come up and pass; a hook ends well.
     Good,
-    /// They never answer a probe.
+    /// They never answer a probe; a hook never ends.
     NeverPasses,
     /// They answer their probes badly.
     Fails,
     /// They pass, and turn bad within the bake.
     Sickens,
-    /// They exit soon after each start, be it after they passed.
+    /// They pass, and exit within the bake, in each life.
+    Collapses,
+    /// They exit soon after each start, be it after they passed; a hook fails.
     Dies,
     /// They cannot be started.
     CannotStart,
     /// Their target refuses to make them.
     Refused,
+}
+
+impl Kind {
+    /// Whether one that passes turns bad by itself within the bake.
+    pub fn turns_bad(self) -> bool {
+        matches!(self, Self::Sickens | Self::Collapses)
+    }
 }
 
 /// The policy of a world's app.
@@ -70,6 +82,15 @@ pub struct Shape {
     pub steps: &'static [(u8, u32)],
 }
 
+/// A hook of every version.
+#[derive(Debug, Clone, Copy)]
+pub struct Hooked {
+    /// What it runs for.
+    pub task: Task,
+    /// How it behaves, version by version.
+    pub kinds: &'static [Kind],
+}
+
 /// What may happen in a world beside what happens by itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
@@ -77,6 +98,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// Version by version; the first is the one that runs at the beginning.
     pub kinds: &'static [Kind],
+    /// The hooks that every version has; those of one kind in the order in which they run.
+    pub hooks: &'static [Hooked],
     /// Edits, faults and words that may happen at all.
     pub deeds: &'static [Deed],
     /// How many edits, faults and words.
@@ -106,7 +129,11 @@ impl World {
     /// A world of this shape in which this may happen.
     pub fn new(shape: Shape, scenario: Scenario) -> Self {
         let versions = u8::try_from(scenario.kinds.len()).expect("few versions");
-        let build = |version| shape.sizes.iter().map(|size| Arc::new(app(&shape, version, *size))).collect::<Vec<_>>();
+        let hooks = hooks(scenario.hooks);
+        let build = |version| {
+            let app = |size: &u32| Arc::new(app(&shape, &hooks, version, *size));
+            shape.sizes.iter().map(app).collect::<Vec<_>>()
+        };
         let apps: Vec<_> = (0..versions).map(build).collect();
         let digest = |version: u8, restarts| {
             let number = version + versions * u8::try_from(restarts).expect("few restarts");
@@ -133,9 +160,24 @@ impl World {
         self.number(digest) % u8::try_from(self.scenario.kinds.len()).expect("few versions")
     }
 
-    /// How a version behaves.
+    /// How the instances of a version behave.
     pub fn kind(&self, version: u8) -> Kind {
         self.scenario.kinds[usize::from(version)]
+    }
+
+    /// How an instance behaves, be it one that runs a hook.
+    pub fn nature(&self, being: &Being) -> Kind {
+        let Some(task) = being.id.task else { return self.kind(being.version) };
+        let place = usize::try_from(being.id.ordinal.0).expect("few");
+        let hook = self.scenario.hooks.iter().filter(|hook| hook.task == task).nth(place);
+        hook.expect("a hook of its release").kinds[usize::from(being.version)]
+    }
+
+    /// Whether nothing is wrong with a version, nor with the hooks that decide on it.
+    pub fn is_good(&self, version: u8) -> bool {
+        let version_at = usize::from(version);
+        let mut decisive = self.scenario.hooks.iter().filter(|hook| hook.task != Task::OnRevert);
+        self.kind(version) == Kind::Good && decisive.all(|hook| hook.kinds[version_at] == Kind::Good)
     }
 
     /// Old and new never run side by side.
@@ -160,12 +202,26 @@ impl World {
     }
 }
 
-fn app(shape: &Shape, version: u8, replicas: u32) -> DesiredApp {
+fn hooks(all: &[Hooked]) -> Hooks {
+    let hook = |place: usize, task: Task| Hook {
+        name: Label::new(&format!("{}{place}", task.as_str().to_lowercase())).expect("a literal name"),
+        command: vec!["run".to_owned(), place.to_string()],
+        timeout: HOOK_TIMEOUT,
+    };
+    let of = |task| {
+        let number = all.iter().filter(|one| one.task == task).count();
+        (0..number).map(|place| hook(place, task)).collect()
+    };
+    Hooks { pre_deploy: of(Task::PreDeploy), post_deploy: of(Task::PostDeploy), on_revert: of(Task::OnRevert) }
+}
+
+fn app(shape: &Shape, hooks: &Hooks, version: u8, replicas: u32) -> DesiredApp {
     let port = PortName::new("http").expect("a literal name");
     let mut template = Template {
         command: vec!["serve".to_owned()],
         env: BTreeMap::from([("VERSION".to_owned(), format!("v{}", version + 1))]),
         ports: vec![Port { name: port.clone(), port: None, protocol: Protocol::Http }],
+        hooks: hooks.clone(),
         ..Template::default()
     };
     template.restart.max_retries = RETRIES;
