@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use trueup_types::Violation;
 use trueup_types::decision::{Answered, Given, RecordedDecision};
 
 /// What came of asking again.
@@ -26,9 +27,14 @@ pub fn replay(decision: &RecordedDecision) -> Replayed {
     let answer = Answered::of(plan, violations);
     let then = decision.answered.plan();
     let mut told = trueup_plan::explain(wanted, observed, permits, &record, &then, *now);
-    told.extend(decision.answered.violations.iter().map(ToString::to_string));
+    told.extend(decision.answered.violations.iter().map(forbidden));
     let differs = if answer == decision.answered { Vec::new() } else { difference(&decision.answered, &answer) };
     Replayed { told, differs }
+}
+
+/// What the audit said of a plan, and what followed from it.
+pub(crate) fn forbidden(violation: &Violation) -> String {
+    format!("not done, since it would break {violation}")
 }
 
 fn difference(then: &Answered, now: &Answered) -> Vec<String> {

@@ -12,13 +12,13 @@ use trueup_types::record::AppRecord;
 use trueup_types::status::EventKind;
 use trueup_types::step::{InstanceStep, Step, StepAction, StepOutcome, StepResult, TargetStep};
 use trueup_types::verdict::{Stall, State};
-use trueup_types::{AppName, Instance, Observed, Plan, RouteSight, Timestamp, Verdict, Wake};
+use trueup_types::{AppName, Instance, Observed, Plan, RouteSight, Timestamp, Verdict, Violation, Wake};
 
 use crate::analyst::Room;
 use crate::engine::{AppMemory, Cell, Engine};
 use crate::queue::Ask;
 use crate::route_book::SeenShare;
-use crate::{evidence, notices, publish, recorder, wanted};
+use crate::{evidence, notices, publish, recorder, replay, wanted};
 
 /// Longest one step may take; its outcome is unknown then.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     let scene = Scene { app, wanted: &wanted, observed: &observed, permits: &permits, table_seen, now };
     if let Some(violation) = violations.first() {
         let verdict = bug(&plan.verdict, &violation.to_string());
-        engine.recorder.keep(recorder::recorded(&scene, ask.why, &memory.record, plan, violations));
+        remember(engine, &cell, &memory.record, &scene, ask, (plan, violations));
         engine.note(EventKind::Warning, "Bug", Some(app), None, verdict.message.clone());
         publish::app(engine, app, &cell, &snapshot, &memory.record, &verdict, &observed);
         return engine.ask_at(app, now.after(BUG_AGAIN), "bug");
@@ -103,6 +103,21 @@ pub(crate) struct Scene<'a> {
     pub now: Timestamp,
 }
 
+/// Keeps a decision for whoever asks why, and what forbade it.
+fn remember(
+    engine: &Engine,
+    cell: &Cell,
+    before: &AppRecord,
+    scene: &Scene<'_>,
+    ask: &Ask,
+    (plan, violations): (Plan, Vec<Violation>),
+) {
+    let mut lines = trueup_plan::explain(scene.wanted, scene.observed, scene.permits, before, &plan, scene.now);
+    lines.extend(violations.iter().map(replay::forbidden));
+    publish::decision(cell, scene.now, ask.why, lines);
+    engine.recorder.keep(recorder::recorded(scene, ask.why, before, plan, violations));
+}
+
 async fn carry_out(
     engine: &Engine,
     cell: &Cell,
@@ -113,9 +128,7 @@ async fn carry_out(
 ) -> (Wake, Verdict) {
     let Plan { record, steps, verdict, wake } = plan.clone();
     if !steps.is_empty() || record != memory.record {
-        let lines = trueup_plan::explain(scene.wanted, scene.observed, scene.permits, &memory.record, &plan, scene.now);
-        publish::decision(cell, scene.now, ask.why, lines);
-        engine.recorder.keep(recorder::recorded(scene, ask.why, &memory.record, plan, Vec::new()));
+        remember(engine, cell, &memory.record, scene, ask, (plan, Vec::new()));
     }
     notices::of_plan(engine, scene, &memory.record, &record, &verdict, cell);
     if record.rejected.len() > memory.record.rejected.len() || newly_rejected(&memory.record, &record) {

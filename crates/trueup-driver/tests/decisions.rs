@@ -9,7 +9,7 @@ use trueup_sim::{AppSketch, House};
 use trueup_types::decision::{DECISIONS_VERSION, DecisionsFile, RecordedDecision};
 use trueup_types::order::{EnvOf, Order};
 use trueup_types::template::FileSpec;
-use trueup_types::{AppName, DesiredApp, Template, TemplateDigest};
+use trueup_types::{AppName, DesiredApp, Template, TemplateDigest, Violation};
 
 const PASSWORD: &str = "correct-horse-battery";
 const KEY: &str = "-----BEGIN KEY-----\nstaple\n";
@@ -107,6 +107,13 @@ async fn an_answer_that_differs_is_told_with_where() {
     let mut decision = decisions(&house).remove(0);
     decision.given.observed.instances.clear();
     assert!(!replay(&decision).differs.is_empty(), "another sight, another answer");
+
+    let mut decision = decisions(&house).remove(0);
+    decision.answered.violations.push(Violation { law: 4, detail: "somebody would serve nobody".to_owned() });
+    let replayed = replay(&decision);
+    let told = replayed.told.last().expect("it is told");
+    assert_eq!(told, "not done, since it would break law 4: somebody would serve nobody");
+    assert!(replayed.differs.iter().all(|line| line.starts_with("- violations[0].")), "{:?}", replayed.differs);
 }
 
 #[tokio::test(start_paused = true)]
