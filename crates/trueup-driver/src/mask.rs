@@ -92,7 +92,8 @@ impl Masker {
         }
     }
 
-    fn name(&mut self, value: &str) {
+    /// Learns one value that is known to be one.
+    pub fn name(&mut self, value: &str) {
         let next = self.values.len() + 1;
         self.values.entry(value.to_owned()).or_insert_with(|| format!("masked-{next}"));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use trueup_tests::manifest::Badness;
 use trueup_tests::{Bench, Daemon, DemoApp};
@@ -12,6 +13,8 @@ use trueup_tests::{Bench, Daemon, DemoApp};
 const PASSWORD: &str = "correct-horse-battery";
 const OLD_PASSWORD: &str = "tr0ub4dor-and-3";
 const KEY: &str = "staple-of-the-private-key";
+/// Unquoted, it is an error that quotes it.
+const PIN: &str = "0123456789";
 
 /// The app repeats its password in its command and in its log, as apps do.
 fn written(bench: &Bench, app: &DemoApp) {
@@ -48,7 +51,7 @@ fn bundle(bench: &Bench, name: &str) -> BTreeMap<String, String> {
 
 fn no_secret_in(files: &BTreeMap<String, String>) {
     for (name, text) in files {
-        for secret in [PASSWORD, OLD_PASSWORD, KEY, "ann:pw"] {
+        for secret in [PASSWORD, OLD_PASSWORD, KEY, PIN, "ann:pw"] {
             assert!(!text.contains(secret), "`{secret}` is in {name}:\n{text}");
         }
     }
@@ -63,6 +66,10 @@ fn a_bundle_holds_what_a_report_needs_and_no_secret() {
     daemon.await_live("web", 1);
     written(&bench, &app.bad("v2", Badness::ExitsAtOnce).env("PASSWORD", PASSWORD));
     daemon.await_reverted("web", 2);
+    let unread = DemoApp::new("api", "v1").manifest().replace("\"v1\"", PIN);
+    bench.write_text("api.yaml", &unread);
+    daemon.eventually("it is not read", Duration::from_secs(20), |status| status["daemon"]["faults"][0].is_object());
+    assert!(daemon.status().to_string().contains(PIN), "an error quotes what it cannot read");
     let (_, wrote, _) = bench.ask(&["logs", "web"]);
     assert!(wrote.contains(OLD_PASSWORD) && wrote.contains(KEY), "the test plants what it looks for: {wrote}");
 
@@ -80,7 +87,7 @@ fn a_bundle_holds_what_a_report_needs_and_no_secret() {
         ("logs/web-r1-0.log", "connecting with [masked]"),
         ("logs/edge.log", ""),
         ("state.txt", "control.sock"),
-        ("missing.txt", "nothing"),
+        ("missing.txt", "manifests: api.yaml:"),
     ];
     for (name, part) in expected {
         let text = files.get(name).unwrap_or_else(|| panic!("{name} is not among {:?}", files.keys()));

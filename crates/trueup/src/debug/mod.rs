@@ -46,7 +46,8 @@ What `trueup debug bundle` has collected.
 
 No value of an environment and no content of a file is in it: `masked-3` stands for one, the same one wherever it occurs in
 a file, and [masked] where a sentence, a command or a log repeats one that has at least six characters. What an app
-wrote of its own accord into its log is in it: look at logs/ before you send it. The access log is left out.
+wrote of its own accord into its log is in it: look at logs/ before you send it. The access log is left out, and the
+daemon's own log is not here either: where it runs as a service, `journalctl -u trueup` has it.
 ";
 
 /// What was gathered, by name in the archive.
@@ -127,6 +128,7 @@ async fn gather(
     read_evidence(&state_dir, gathered);
     read_edge_log(&state_dir, gathered);
     gathered.values.values().for_each(|value| masker.learn(value));
+    learn_from_errors(status.as_ref(), &gathered.missing, masker);
     if let Some(status) = &status {
         ask_the_daemon(&state_dir, status, asked.lines, gathered, progress).await;
     }
@@ -190,6 +192,18 @@ fn learn_from_instances(state_dir: &Path, masker: &mut Masker) {
             masker.learn(&spec);
         }
     }
+}
+
+/// What a manifest's error quotes may be a value that could not be read: `0123456789` where text was expected.
+fn learn_from_errors(status: Option<&StatusDocument>, missing: &[String], masker: &mut Masker) {
+    let faults = status.into_iter().flat_map(|status| &status.daemon.faults).flat_map(|fault| &fault.errors);
+    let names: Vec<_> =
+        status.into_iter().flat_map(|status| &status.apps).map(|app| app.metadata.name.as_str()).collect();
+    // Every second part is between two quotes.
+    let quoted = faults.chain(missing).flat_map(|text| text.split('`').skip(1).step_by(2));
+    // What has a digit and is no path, no address and no name of ours is nothing that a reader could miss.
+    let value = |part: &&str| part.contains(|letter: char| letter.is_ascii_digit()) && !part.contains(['.', '[', '/']);
+    quoted.filter(value).filter(|part| !names.contains(part)).for_each(|part| masker.name(part));
 }
 
 fn events(status: &StatusDocument) -> String {
