@@ -17,7 +17,7 @@ mod moves;
 mod rest;
 pub mod scope;
 pub mod search;
-mod state;
+pub mod state;
 pub mod story;
 pub mod table;
 pub mod tick;
@@ -40,23 +40,28 @@ pub const TIER: Tier =
 
 /// Most states of each world in a sample.
 const SAMPLE_STATES_MAX: u64 = 8_192;
+/// Most states of each world at the long scale, where few are gone through to their end: with as many worlds as there are
+/// that comes to what is asked for, in half an hour.
+const LONG_STATES_MAX: u64 = 300_000;
 /// Distinct states at each scale.
 const FLOOR: (u64, u64) = (5_000_000, 50_000_000);
 
 fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let worlds = scope::worlds(effort.scale);
     let count = u64::try_from(worlds.len())?;
+    let most = effort.of(u64::MAX, LONG_STATES_MAX);
     let all = Mutex::new(Figures::default());
     let mut row = workers::each(effort, "model states", count, |number| {
         let world = &worlds[usize::try_from(number).expect("few worlds")];
-        let figures = go_through(world, None, &|_| effort.is_over())?;
+        let figures = go_through(world, None, &|states| states >= most || effort.is_over())?;
         all.lock().expect("no worker panics").add(figures);
         Ok(figures.states)
     });
     let all = all.into_inner().expect("no worker panics");
     row.floor = effort.of(FLOOR.0, FLOOR.1);
     row.note = format!(
-        "{count} worlds, {} deeds tried, at most {} from any state to rest, {} MiB at the peak",
+        "{count} worlds, {} of them to their end, {} deeds tried, at most {} from any state to rest, {} MiB at the peak",
+        all.ended,
         all.deeds,
         all.farthest,
         peak_mib(),
@@ -67,6 +72,7 @@ fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
 impl Figures {
     fn add(&mut self, other: Self) {
         self.states += other.states;
+        self.ended += other.ended;
         self.deeds += other.deeds;
         self.deepest = self.deepest.max(other.deepest);
         self.farthest = self.farthest.max(other.farthest);

@@ -21,6 +21,8 @@ const GLANCE: usize = 1_024;
 pub struct Figures {
     /// Distinct states.
     pub states: u64,
+    /// Worlds that were gone through to their end.
+    pub ended: u32,
     /// Deeds that were tried.
     pub deeds: u64,
     /// The longest path that was held at once.
@@ -106,6 +108,7 @@ impl<'w> Search<'w> {
                 }
             }
         }
+        self.figures.ended = u32::from(self.stack.is_empty());
         self.figures.states = u64::try_from(self.table.count()).expect("64 bits");
         Ok(self.figures)
     }

@@ -1,8 +1,9 @@
 //! The states that were met: a fingerprint each, and how far it is from rest.
 //!
 //! Nine bytes a slot, half to three quarters of the slots in use: fifty million states fit into a gigabyte. Two states
-//! with the same fingerprint would be taken for one; among ten million states that has a chance of one in three hundred
-//! thousand.
+//! with the same fingerprint would be taken for one. Of `n` states in one table that has a chance of about `n² / 2⁶⁵`: one
+//! in three hundred thousand among ten million, and one in four hundred million among the three hundred thousand that a
+//! world has at most at the long scale; over all worlds of it together less than one in a million.
 
 /// Slots at the beginning.
 const SLOTS_MIN: usize = 1 << 12;

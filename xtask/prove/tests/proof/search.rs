@@ -1,13 +1,24 @@
 //! The model's search: it meets what a plain one meets, and what it finds can be gone again.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use trueup_museum::{Bug, Planted};
 use trueup_prove::model::search::Search;
+use trueup_prove::model::state::State;
 use trueup_prove::model::table::{Distance, Table};
 use trueup_prove::model::tick::{Notes, Sight, decide};
 use trueup_prove::model::{key, scope, story, world::World};
 use trueup_prove::tier::Scale;
+
+fn all_that_follows(world: &World, state: &State) -> Vec<State> {
+    let decided = decide(world, state, Sight::Fresh, &state.record);
+    let follow = |action| {
+        let mut next = state.clone();
+        next.act(world, action, None, &mut Notes::default());
+        next
+    };
+    state.moves(world, decided.plan.steps.len()).into_iter().map(follow).collect()
+}
 
 fn world(name: &str) -> World {
     scope::worlds(Scale::Ci).into_iter().find(|world| world.name == name).expect("a world of that name")
@@ -20,10 +31,7 @@ fn it_meets_exactly_the_states_that_a_plain_one_meets_that_keeps_whole_keys() {
     begin.left = [1, 1, 0];
     let (mut met, mut open) = (BTreeSet::from([key::bytes(&world, &begin)]), VecDeque::from([begin.clone()]));
     while let Some(state) = open.pop_front() {
-        let decided = decide(&world, &state, Sight::Fresh, &state.record);
-        for action in state.moves(&world, decided.plan.steps.len()) {
-            let mut next = state.clone();
-            next.act(&world, action, None, &mut Notes::default());
+        for next in all_that_follows(&world, &state) {
             if met.insert(key::bytes(&world, &next)) {
                 open.push_back(next);
             }
@@ -32,6 +40,27 @@ fn it_meets_exactly_the_states_that_a_plain_one_meets_that_keeps_whole_keys() {
     let figures = Search::new(&world).run(&begin, &|_| false).expect("nothing is wrong");
     assert_eq!(figures.states, u64::try_from(met.len()).expect("few"));
     assert!(met.len() > 300, "{} states are no search", met.len());
+}
+
+#[test]
+fn states_that_are_taken_for_one_go_on_alike() {
+    for name in ["rolling1/mute", "bluegreen1/undone", "bluegreen1/words", "canary1/sickens", "bluegreen1/stale"] {
+        let world = world(name);
+        let mut begin = story::beginning(&world).expect("nothing is wrong at the beginning");
+        begin.left = [1, 1, begin.left[2].min(1)];
+        let (mut met, mut open, mut again) = (BTreeMap::new(), VecDeque::from([begin]), 0);
+        while let Some(state) = open.pop_front() {
+            let following = all_that_follows(&world, &state);
+            let keys: BTreeSet<_> = following.iter().map(|next| key::bytes(&world, next)).collect();
+            if let Some(before) = met.insert(key::bytes(&world, &state), keys.clone()) {
+                assert_eq!(before, keys, "{name}: {state:?} was met before, and went on otherwise");
+                again += 1;
+                continue;
+            }
+            open.extend(following);
+        }
+        assert!(again > 500, "{name}: {again} states met again show little");
+    }
 }
 
 #[test]
