@@ -134,10 +134,10 @@ fn needed_still(
     // A daemon that has just begun does not know yet how those do that came in its place.
     let replaced = !surge.keeps_old && taken >= short;
     idle.retain(|member| member.vigour != Vigour::Going && !(replaced && made_room(member)));
-    // Those that are nearest to serving stay.
+    // Those that are nearest to serving stay; one that was told to go is not started again in place of one that fails.
     idle.sort_by_key(|member| {
         let vigour = member.vigour;
-        (vigour == Vigour::Failing, !vigour.runs(), !vigour.passes(), member.id().ordinal)
+        (made_room(member), vigour == Vigour::Failing, !vigour.runs(), !vigour.passes(), member.id().ordinal)
     });
     let mut needed: BTreeSet<_> = idle.into_iter().take(short).map(key).collect();
     // One that passes and will not serve is no reason to keep out what would; one of the good release will.

@@ -81,7 +81,10 @@ impl<'c, 'a> Choice<'c, 'a> {
         let mut chosen: Vec<_> = self.census.of(role).filter(|member| self.eligible(member)).collect();
         // Those that surely pass, and of these those that serve: they stay before any that would have to be brought in.
         chosen.sort_by_key(|member| (!certain(member), !self.serves(member)));
-        chosen.truncate(self.wanted);
+        // Nobody goes while it is not known who of them passes.
+        if chosen.iter().filter(|member| certain(member)).count() >= self.wanted {
+            chosen.truncate(self.wanted);
+        }
         let others = self.census.members.iter().filter(|member| member.role != role && self.serves(member));
         fill(&mut chosen, others.filter(|member| self.eligible(member)), self.wanted.saturating_sub(self.room));
         if chosen.is_empty() && eagerness == Eagerness::Passing {
@@ -221,7 +224,8 @@ impl<'c, 'a> Choice<'c, 'a> {
     }
 }
 
-/// Makes up the number: those that surely serve well until there are enough of them, then those of unknown health.
+/// Makes up the number: those that surely serve well until there are enough of them; where there are too few, all of
+/// unknown health as well, for nobody knows who of them passes.
 fn fill<'c, 'a: 'c>(
     chosen: &mut Vec<&'c Member<'a>>,
     others: impl Iterator<Item = &'c Member<'a>> + Clone,
@@ -229,7 +233,9 @@ fn fill<'c, 'a: 'c>(
 ) {
     let sure = chosen.iter().filter(|member| certain(member)).count();
     chosen.extend(others.clone().filter(|member| certain(member)).take(number.saturating_sub(sure)));
-    chosen.extend(others.filter(|member| !certain(member)).take(number.saturating_sub(chosen.len())));
+    if chosen.len() < number {
+        chosen.extend(others.filter(|member| !certain(member)));
+    }
 }
 
 /// Whether one surely serves well: it passes, or has done its work.

@@ -87,3 +87,32 @@ fn a_bake_of_which_nothing_is_left_keeps_nothing_out() {
             look again in 0 ms (look again)"#]],
     );
 }
+
+#[test]
+fn nobody_is_unrouted_for_a_smaller_number_while_nobody_knows_who_passes() {
+    check(
+        "want 1×v2 rolling | good r1 | r1: 0 unknown 1h routed, 1 unknown 1h routed, 2 unknown 1h routed",
+        expect![[r#"
+            wanted: 1 × v2 on local, rolling
+            seen: web-r1-0 of unknown health routed, web-r1-1 of unknown health routed, web-r1-2 of unknown health routed
+            remembered: r1 is good
+            progressing: r2 is rolled out, 0 of 1 updated
+            look again in 0 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn where_all_of_the_old_ones_fail_none_is_started_again_in_place_of_another() {
+    check(
+        "want 2×v2 | good r1 | rolling r2 10s | r2: 0 passing 1s | r1: 0 failing 1h, 1 failing 1h, 2 stopped 1s",
+        expect![[r#"
+            wanted: 2 × v2 on local, blueGreen
+            seen: web-r2-0 passing for 1000 ms, web-r1-0 failing (status 503), web-r1-1 failing (status 503), web-r1-2 exited
+            remembered: r1 is good, rolling to r2
+            route web to [] (rollout)
+            create web-r2-1 (rollout)
+            remove web-r1-2 (stale)
+            progressing: r2 is rolled out, 1 of 2 updated
+            look again in 250 ms (look again)"#]],
+    );
+}

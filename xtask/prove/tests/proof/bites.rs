@@ -3,7 +3,7 @@
 //! Of each tier those bugs that are its own matter; the museum's page has all that every tier meets.
 
 use trueup_museum::Bug;
-use trueup_prove::{ambiguity, crashes, fuzz, model, museum::catcher, operations, torture};
+use trueup_prove::{ambiguity, crashes, fuzz, model, museum::catcher, operations, seeds, torture};
 
 /// The bugs of which a tier's sample finds nothing.
 fn missed(tier: &str, bugs: &[Bug]) -> Vec<&'static str> {
@@ -72,4 +72,14 @@ fn ambiguity_finds_what_only_an_unclear_answer_brings_to_light_and_nothing_witho
         assert_eq!(caught, Some(found.what), "what replays a case shows the same");
     }
     assert_eq!(ambiguity::sample(None).map(|found| found.replay), None);
+}
+
+#[test]
+fn seeds_find_what_whole_histories_bring_to_light_and_nothing_without_a_bug() {
+    for bug in [Bug::RetriesRejected, Bug::PromotesUnbaked, Bug::RevertKillsFirst] {
+        let found = seeds::sample(Some(bug)).unwrap_or_else(|| panic!("{} is missed", bug.name()));
+        let caught = seeds::again(&found.replay, Some(bug)).expect("its own cases mean something to it");
+        assert_eq!(caught, Some(found.what), "what replays a case shows the same");
+    }
+    assert_eq!(seeds::sample(None).map(|found| found.replay), None);
 }
