@@ -14,7 +14,7 @@ use trueup_types::record::AppRecord;
 use trueup_types::route::AppRoutes;
 use trueup_types::step::{InstanceStep, Step, StepAction, TargetStep, Why};
 use trueup_types::template::RestartPolicy;
-use trueup_types::{InstanceId, Ordinal, Place, Release, RouteSight, Timestamp, Wake, WakeReason};
+use trueup_types::{Backend, InstanceId, Ordinal, Place, Release, RouteSight, Timestamp, Wake, WakeReason};
 
 use crate::census::{Census, Member, Role, Vigour};
 use crate::rollout::{Heading, Mode, Scene};
@@ -226,11 +226,14 @@ impl Gap<'_, '_> {
             let kept: Vec<_> = old.backends.iter().filter(|one| runs(&one.instance)).cloned().collect();
             match share.entries.iter_mut().find(|new| (&new.host, &new.path) == (&old.host, &old.path)) {
                 Some(entry) => {
-                    for backend in kept {
-                        if !entry.backends.iter().any(|one| one.instance == backend.instance) {
-                            entry.backends.push(backend);
-                        }
+                    let lists = |one: &Backend| entry.backends.iter().any(|other| other.instance == one.instance);
+                    let missing: Vec<_> = kept.into_iter().filter(|one| !lists(one)).collect();
+                    // Who stays beside others stays with its weight, and so do they: its share is not to grow.
+                    for backend in entry.backends.iter_mut().filter(|_| !missing.is_empty()) {
+                        let before = old.backends.iter().find(|one| one.instance == backend.instance);
+                        backend.weight = before.map_or(backend.weight, |one| one.weight);
                     }
+                    entry.backends.extend(missing);
                     entry.backends.sort_by(|a, b| a.instance.cmp(&b.instance));
                 }
                 None => share.entries.push(old.clone()),

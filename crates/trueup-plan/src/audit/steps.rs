@@ -4,7 +4,7 @@
 use trueup_types::desired::{DesiredApp, Wanted};
 use trueup_types::policy::Strategy;
 use trueup_types::record::Rollout;
-use trueup_types::{Revision, RouteEntry, RouteSight, Violation};
+use trueup_types::{Instance, Revision, RouteEntry, RouteSight, Violation};
 
 use super::{Scene, law, passing};
 
@@ -28,12 +28,23 @@ impl Scene<'_> {
             }
             Rollout::Baking { to: next, .. } if next == to => {
                 let last = u32::try_from(steps.len()).unwrap_or(u32::MAX).saturating_sub(1);
-                if stood.step < last {
+                if stood.step < last && self.others_pass(*to) {
                     found.push(law(14, format!("{to} would be promoted from step {} of {last}", stood.step)));
                 }
             }
             Rollout::Idle | Rollout::Underway { .. } | Rollout::Baking { .. } | Rollout::Reverting { .. } => {}
         }
+    }
+
+    /// Whether others can answer: of the good release, or of whichever is routed.
+    fn others_pass(&self, to: Revision) -> bool {
+        let good = self.before.current_release();
+        let answers = |one: &Instance| {
+            let (id, digest) = (&one.sighting.id, one.sighting.release);
+            let ours = good.is_some_and(|good| good.revision == id.revision && good.digest == digest);
+            ours || self.routed.contains(id)
+        };
+        self.observed.instances.iter().any(|one| one.sighting.id.revision != to && passing(one) && answers(one))
     }
 
     /// The way in of the same name, as it is routed at this moment.
@@ -52,8 +63,7 @@ impl Scene<'_> {
     }
 
     fn share_of(&self, to: Revision, percent: u64, found: &mut Vec<Violation>) {
-        let others = self.observed.instances.iter().any(|one| one.sighting.id.revision != to && passing(one));
-        let Some(share) = self.route_step().filter(|_| others) else { return };
+        let Some(share) = self.route_step().filter(|_| self.others_pass(to)) else { return };
         for entry in &share.entries {
             let (ours, all) = weights(entry, to);
             let (had, of) = self.seen(entry).map_or((0, 0), |seen| weights(seen, to));

@@ -259,3 +259,28 @@ fn a_canary_that_had_everything_keeps_it_when_memory_is_lost() {
               205.700 remove web-r1-0 (stale)"#]],
     );
 }
+
+#[test]
+fn a_canary_that_alone_is_left_is_watched_at_whatever_step_it_stands() {
+    story("given 1×v1 steps 20@30s,50@10s\nwant 1×v2\nwait 7s\ncrash web-r1-0\nwant 1×v3\nsettle", expect![[r#"
+        > given 1×v1 steps 20@30s,50@10s
+        > want 1×v2
+           65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+           65.000 Progressing: r2 is rolled out, 1 of 1 updated
+           70.000 route web to [web-r1-0=4 web-r2-0=1] (rollout); Progressing: r2 gets 20 % of the traffic, step 1 of 2, watched for 30s
+        > crash web-r1-0
+        > want 1×v3
+           72.000 route web to [web-r2-0=1] (rollout); start web-r1-0 (restart); Baking: r2 is promoted and watched; a newer release waits for the end of the bake, or for `promote`
+           72.000 route web to [web-r2-0=1 web-r1-0=0] (rollout)
+          132.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
+          132.000 stop web-r1-0 (stale); Progressing: r3 is rolled out, 0 of 1 updated
+          132.200 create web-r3-0 (rollout); remove web-r1-0 (stale)
+          132.200 Progressing: r3 is rolled out, 1 of 1 updated
+          137.200 route web to [web-r2-0=4 web-r3-0=1] (rollout); Progressing: r3 gets 20 % of the traffic, step 1 of 2, watched for 30s
+          167.200 route web to [web-r2-0=1 web-r3-0=1] (rollout); Progressing: r3 gets 50 % of the traffic, step 2 of 2, watched for 10s
+          177.200 route web to [web-r3-0=1] (rollout); Progressing: r3 is rolled out, 1 of 1 updated
+          177.200 route web to [web-r3-0=1 web-r2-0=0] (rollout); Baking: r3 is promoted and watched
+          237.200 route web to [web-r3-0=1] (reroute); Ready: r3 serves
+          237.200 stop web-r2-0 (stale)
+          237.400 remove web-r2-0 (stale)"#]]);
+}

@@ -183,6 +183,8 @@ impl State {
     fn pass(&mut self, world: &World, deed: Deed) {
         let Some(due) = self.due(world) else { return };
         if deed == Deed::Slow {
+            // Whoever is not asked for so long can show no progress.
+            self.ghost.excused |= if self.blind { u8::MAX } else { 0 };
             for index in 0..self.beings.len() {
                 if matches!(self.beings[index].doing, Doing::Waiting | Doing::Going) {
                     self.excuse(index);

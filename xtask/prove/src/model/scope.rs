@@ -146,6 +146,22 @@ const HOOKED: &[Deed] = &[
     Deed::Slow,
     Deed::Hold,
 ];
+/// The same around hooks of a release that dies, with a memory that holds: without it what is there is all that is known,
+/// and may die for ever.
+const HOOKED_DYING: &[Deed] = &[
+    Deed::Edit,
+    Deed::Scale,
+    Deed::Die,
+    Deed::Landed,
+    Deed::Late,
+    Deed::Crash,
+    Deed::Sicken,
+    Deed::Steal,
+    Deed::HostLost,
+    Deed::Sleep,
+    Deed::Slow,
+    Deed::Hold,
+];
 /// What people say of releases with hooks.
 const HOOKED_WORDS: &[Deed] = &[
     Deed::Edit,
@@ -236,7 +252,8 @@ fn scenarios(told: &Purses) -> Vec<Scenario> {
         all.push(Scenario { name, kinds, deeds, ..plain });
     }
     for (name, kinds, hooks) in HOOKS {
-        all.push(Scenario { name, kinds, hooks, deeds: HOOKED, purses: around, ..plain });
+        let deeds = if kinds.contains(&Kind::Dies) { HOOKED_DYING } else { HOOKED };
+        all.push(Scenario { name, kinds, hooks, deeds, purses: around, ..plain });
     }
     all.push(Scenario { name: "hookwords", hooks: WELL, deeds: HOOKED_WORDS, purses: hook_words, ..plain });
     // The first release of all is bad, and there is nothing to go back to.
