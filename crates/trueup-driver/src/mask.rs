@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use trueup_types::decision::{RecordedDecision, Remembered};
-use trueup_types::desired::{DesiredApp, Wanted};
-use trueup_types::step::{InstanceStep, StepAction, TargetStep};
+use trueup_types::desired::{Cause, DesiredApp, Doubt, Wanted};
+use trueup_types::observed::ExitWhy;
+use trueup_types::step::{InstanceStep, StepAction, TargetStep, Why};
 use trueup_types::{Instance, Release, Template, TemplateDigest};
 
 /// Shorter values are not struck out of sentences: `v1` and `80` are in every second one and tell nobody anything.
@@ -20,9 +21,9 @@ const LINE_CHARACTERS_MIN: usize = 12;
 /// What stands where a value was struck out.
 const STRUCK: &str = "[masked]";
 /// Keys below which there are sentences, commands and addresses, in which a value may have been repeated.
-const PROSE: [&str; 16] = [
+const PROSE: [&str; 20] = [
     "args",
-    "cause",
+    "bug",
     "command",
     "degraded",
     "detail",
@@ -33,11 +34,17 @@ const PROSE: [&str; 16] = [
     "image",
     "lines",
     "manifestError",
+    "manifestInvalid",
     "message",
+    "outcomeUnknown",
     "query",
+    "refused",
+    "sourceUnavailable",
+    "targetDark",
     "url",
-    "why",
 ];
+/// Keys below which the keys are names that people chose, be they `body` or `content`.
+const NAMED: [&str; 4] = ["dependencies", "labels", "secretFingerprints", "tallies"];
 /// Characters of a digest.
 const DIGEST_CHARACTERS: usize = 64;
 
@@ -121,6 +128,9 @@ impl Masker {
                     self.rename(inner);
                 }
             }
+            Value::Object(map) if NAMED.contains(&key) => {
+                map.values_mut().for_each(|inner| self.walk("", inner));
+            }
             Value::Object(map) => {
                 for (key, inner) in map {
                     match key.as_str() {
@@ -136,7 +146,7 @@ impl Masker {
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|inner| self.walk(key, inner)),
-            Value::String(text) if PROSE.contains(&key) => *text = self.strike(text),
+            Value::String(text) if is_prose(key, text) => *text = self.strike(text),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
@@ -255,6 +265,21 @@ fn is_environment(key: &str, map: &serde_json::Map<String, Value>) -> bool {
     matches!(key, "env" | "args") && map.values().all(Value::is_string)
 }
 
+/// Whether it is a sentence, a command or an address, and no word of ours that stands below the same key.
+fn is_prose(key: &str, text: &str) -> bool {
+    fn reads<T: serde::de::DeserializeOwned>(text: &str) -> bool {
+        serde_json::from_value::<T>(Value::from(text)).is_ok()
+    }
+    match key {
+        "why" | "cause" => {
+            !(reads::<Why>(text) || reads::<ExitWhy>(text) || reads::<Cause>(text) || reads::<Doubt>(text))
+        }
+        // What an analysis was answered; elsewhere it is a life or a moment.
+        "last" => text.contains(' '),
+        key => PROSE.contains(&key),
+    }
+}
+
 /// The values below a key that are to be masked.
 fn secrets(key: &str, value: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -336,6 +361,26 @@ mod tests {
         assert_eq!((&value["body"], &value["files"][0]["path"]), (&json!(""), &json!("/a")));
         assert!(value["files"][0]["content"].as_str().is_some_and(|text| text.starts_with("masked-")));
         assert_eq!(value["name"], "hunter2hunter2", "a name stays what it is, or nothing would be found by it");
+    }
+
+    #[test]
+    fn what_is_said_within_a_word_of_ours_is_struck_and_the_word_is_not() {
+        let mut value = json!({
+            "env": {"TOKEN": "hunter2hunter2", "MODE": "rollout"},
+            "steps": [{"why": "rollout"}],
+            "state": {"stalled": {"refused": "no port hunter2hunter2"}},
+            "wanted": {"held": {"why": {"manifestInvalid": "`hunter2hunter2` is no name"}}},
+            "tallies": {"body": {"good": 1, "last": "hunter2hunter2 is above 3"}},
+            "backoff": {"why": "no rollout with hunter2hunter2"},
+        });
+        let mut masker = Masker::default();
+        masker.learn(&value);
+        masker.mask(&mut value);
+        assert_eq!(value["steps"][0]["why"], "rollout");
+        assert_eq!(value["state"]["stalled"]["refused"], "no port [masked]");
+        assert_eq!(value["wanted"]["held"]["why"]["manifestInvalid"], "`[masked]` is no name");
+        assert_eq!(value["tallies"]["body"], json!({"good": 1, "last": "[masked] is above 3"}));
+        assert_eq!(value["backoff"]["why"], "no [masked] with [masked]");
     }
 
     #[test]

@@ -128,3 +128,18 @@ async fn one_app_that_is_busy_takes_no_more_than_its_share() {
     let nobody = AppName::new("nobody").expect("a name");
     assert!(house.control().decisions(&nobody).is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_is_a_word_of_ours_leaves_that_word_alone() {
+    let mut house = House::new();
+    house.source.put(AppSketch::web("body").build());
+    let mut app = AppSketch::web("web").replicas(2).env("MODE", "rollout").env("GOAL", "revert").env("WAY", "byItself");
+    app.policy.depends_on.insert(AppName::new("body").expect("a name"));
+    house.source.put(app.build());
+    house.start().await;
+    house.until_live("web", 1).await;
+    house.source.put(app.clone().env("VERSION", "v2").env(EXIT_AFTER_MS, "0").build());
+    let reverted = |house: &House| house.app("web").is_some_and(|app| app.status.word == "Reverted");
+    house.until("it is reverted", Duration::from_secs(600), reverted).await;
+    same_again(&decisions(&house));
+}
