@@ -103,7 +103,8 @@ fn start_rollout(engine: &Engine, app: &AppName, record: &AppRecord, desired: &D
     let idle = matches!(record.rollout, Rollout::Idle | Rollout::Reverting { .. });
     let Some(current) = record.current_release().filter(|_| idle) else { return Ok(()) };
     let same = current.template == *desired.template && current.target == desired.placement.target;
-    if same || record.pin.is_some() {
+    // An edit ends a rollback, and is what rolls then.
+    if same || record.pin.as_ref().is_some_and(|pin| pin.holds(desired.template_digest)) {
         return Ok(());
     }
     let wall = engine.parts.clock.wall();

@@ -10,7 +10,7 @@ use trueup_types::desired::{DesiredApp, Hold, Permits, Readiness};
 use trueup_types::number::Percent;
 use trueup_types::observed::{ExitWhy, Health, Instance, Phase};
 use trueup_types::policy::RevertMode;
-use trueup_types::record::{AppRecord, CanaryAt, Exits, Rollout, Stage};
+use trueup_types::record::{AppRecord, CanaryAt, Exits, Pin, Rollout, Stage};
 use trueup_types::time::Stopwatch;
 use trueup_types::verdict::Stall;
 use trueup_types::{InstanceId, Observed, Release, Revision, Task, Template, Timestamp};
@@ -134,8 +134,8 @@ fn forgive(record: &mut AppRecord, one: &Instance, now: Timestamp) {
 }
 
 fn end_stale_pin(record: &mut AppRecord, desired: &DesiredApp) {
-    let stale = |template| template != desired.template_digest && !planted(Bug::PinOutlivesEdit);
-    if record.pin.as_ref().is_some_and(|pin| pin.template.is_some_and(stale)) {
+    let holds = |pin: &Pin| pin.holds(desired.template_digest) || planted(Bug::PinOutlivesEdit);
+    if !record.pin.as_ref().is_some_and(holds) {
         record.pin = None;
     }
 }

@@ -336,6 +336,24 @@ async fn a_persons_rollback_asks_no_window_and_what_follows_it_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_edit_that_ends_a_rollback_asks_for_a_window() {
+    let app = AppSketch::web("web").replicas(2);
+    let house = house_with(&app).await;
+    let mut next = app.clone().env("VERSION", "v2");
+    house.source.put(next.build());
+    house.until_live("web", 2).await;
+    let back = Order::Rollback { to: None, env: EnvOf::Then };
+    house.control().order(&name("web"), back, "test").await.expect("r1 is good");
+    house.until_live("web", 3).await;
+    next.policy.windows =
+        vec![Window { cron: "0 0 1 1 *".to_owned(), time_zone: "UTC".to_owned(), duration: Duration::from_secs(60) }];
+    house.source.put(next.clone().env("VERSION", "v3").build());
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(house.app("web").expect("there").status.word, "RolloutWindow", "it is not New Year");
+    lawful(&house);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dark_target_reverts_nothing_and_ends_no_bake() {
     let app = AppSketch::web("web").replicas(2);
     let house = house_with(&app).await;

@@ -314,6 +314,14 @@ pub struct Pin {
     pub word: Word,
 }
 
+impl Pin {
+    /// Whether it is in force while such a template is wanted.
+    #[must_use]
+    pub fn holds(&self, wanted: TemplateDigest) -> bool {
+        self.template.is_none_or(|then| then == wanted)
+    }
+}
+
 /// Who said something, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
