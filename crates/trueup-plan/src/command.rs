@@ -7,7 +7,7 @@ use trueup_types::desired::DesiredApp;
 use trueup_types::order::{Denial, Order};
 use trueup_types::record::{AppRecord, CanaryAt, Evidence, Outcome, Pin, Rejection, Rollout, Word};
 use trueup_types::time::Stopwatch;
-use trueup_types::{EnvOf, Revision, Timestamp};
+use trueup_types::{EnvOf, Release, Revision, Timestamp};
 
 use crate::{canary, judge, notes, pin};
 
@@ -78,13 +78,9 @@ fn rollback(
     }
     let release = match (env, desired) {
         (EnvOf::Then, _) => Arc::clone(release),
-        (EnvOf::Now, Some(desired)) => pin::dressed(release, env, desired),
+        (EnvOf::Now, Some(desired)) => in_the_environment_of_now(record, release, desired)?,
         (EnvOf::Now, None) => return Err(Denial::NoEnvironment),
     };
-    let runs = record.current_release().filter(|current| current.revision != to);
-    if env == EnvOf::Now && runs.is_some_and(|runs| (runs.digest, &runs.target) == (release.digest, &release.target)) {
-        return Err(Denial::OnlyEnvironment(to));
-    }
     // A person's word makes it a new try, which may be reverted again.
     record.rejected.remove(&(release.digest, release.target.clone()));
     record.reverted_generation = None;
@@ -95,6 +91,28 @@ fn rollback(
         notes::close(record, left, Outcome::RolledBack, None, at);
     }
     Ok(())
+}
+
+/// What a release of then is with the environment of now, unless that is what runs, or what the manifest asks for: that
+/// may be rejected, and nobody who goes back asks for it.
+fn in_the_environment_of_now(
+    record: &AppRecord,
+    then: &Arc<Release>,
+    desired: &DesiredApp,
+) -> Result<Arc<Release>, Denial> {
+    let to = then.revision;
+    let release = pin::dressed(then, EnvOf::Now, desired);
+    let runs = record.current_release().filter(|current| current.revision != to);
+    if runs.is_some_and(|runs| (runs.digest, &runs.target) == (release.digest, &release.target)) {
+        return Err(Denial::OnlyEnvironment(to));
+    }
+    let wanted = release.target == desired.placement.target
+        && release.template == *desired.template
+        && release.inputs == desired.inputs_with(release.inputs.restarts);
+    if wanted && release.digest != then.digest {
+        return Err(Denial::WhatIsWanted(to));
+    }
+    Ok(release)
 }
 
 fn retry(record: &mut AppRecord, desired: Option<&DesiredApp>) -> Result<(), Denial> {

@@ -95,6 +95,12 @@ pub enum Denial {
     /// Only the environment was another.
     #[error("release {0} differs from what runs only in its environment; with that of now nothing would change")]
     OnlyEnvironment(Revision),
+    /// With the environment of now it is the manifest's own.
+    #[error(
+        "release {0} with the environment of now is what the manifest asks for; `trueup retry` tries that again, and \
+         `trueup resume` ends a rollback"
+    )]
+    WhatIsWanted(Revision),
     /// What is pinned stays as it is.
     #[error("it is pinned to {0}, and stays as it is; `trueup resume` ends that")]
     HeldByPin(Revision),

@@ -129,6 +129,19 @@ fn where_only_the_environment_was_another_there_is_nothing_to_go_back_to() {
 }
 
 #[test]
+fn what_the_manifest_asks_for_and_was_rejected_is_nothing_to_go_back_to() {
+    let denied = expect![
+        "denied: release r1 with the environment of now is what the manifest asks for; `trueup retry` tries that again, \
+         and `trueup resume` ends a rollback"
+    ];
+    ordered(
+        "want 2×v3 | good r2 | once-good r1 | rejected r3 | r2: 0 passing 1h routed, 1 passing 1h routed",
+        "rollback r1 now",
+        denied,
+    );
+}
+
+#[test]
 fn a_restart_of_what_is_pinned_is_denied() {
     ordered(
         "want 2×v2 | once-good r2 | good r1 | pin r1 | r1: 0 passing 1h routed, 1 passing 1h routed",
