@@ -262,7 +262,9 @@ fn a_canary_that_had_everything_keeps_it_when_memory_is_lost() {
 
 #[test]
 fn a_canary_that_alone_is_left_is_watched_at_whatever_step_it_stands() {
-    story("given 1×v1 steps 20@30s,50@10s\nwant 1×v2\nwait 7s\ncrash web-r1-0\nwant 1×v3\nsettle", expect![[r#"
+    story(
+        "given 1×v1 steps 20@30s,50@10s\nwant 1×v2\nwait 7s\ncrash web-r1-0\nwant 1×v3\nsettle",
+        expect![[r#"
         > given 1×v1 steps 20@30s,50@10s
         > want 1×v2
            65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
@@ -282,5 +284,6 @@ fn a_canary_that_alone_is_left_is_watched_at_whatever_step_it_stands() {
           177.200 route web to [web-r3-0=1 web-r2-0=0] (rollout); Baking: r3 is promoted and watched
           237.200 route web to [web-r3-0=1] (reroute); Ready: r3 serves
           237.200 stop web-r2-0 (stale)
-          237.400 remove web-r2-0 (stale)"#]]);
+          237.400 remove web-r2-0 (stale)"#]],
+    );
 }
