@@ -14,9 +14,8 @@ use crate::disk;
 /// Whether this process holds a lock on the file; false where that cannot be known.
 pub(crate) fn holds(path: &Path) -> io::Result<bool> {
     let wanted = std::fs::metadata(path)?;
-    for entry in std::fs::read_dir("/proc/self/fd")? {
-        let entry = entry?;
-        // Other threads open and close theirs meanwhile.
+    // Without it nobody knows; and other threads open and close theirs meanwhile.
+    for entry in std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten() {
         let Ok(found) = std::fs::metadata(entry.path()) else { continue };
         if (found.dev(), found.ino()) != (wanted.dev(), wanted.ino()) {
             continue;

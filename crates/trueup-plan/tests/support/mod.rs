@@ -7,6 +7,7 @@ pub mod app;
 pub mod being;
 pub mod laws;
 pub mod model;
+pub mod orders;
 pub mod scene;
 pub mod story;
 
@@ -23,7 +24,7 @@ pub fn check(world: &str, expect: Expect) {
 /// Gives an order to an app in a world told in words, and expects the denial, or what is planned then.
 pub fn ordered(world: &str, order: &str, expect: Expect) {
     let mut scene = Scene::read(world);
-    let order = scene::order(order);
+    let order = orders::order(order);
     match command(&scene.record, scene.desired().as_deref(), &order, "ann", scene.now) {
         Err(denial) => expect.assert_eq(&format!("denied: {denial}")),
         Ok(next) => {

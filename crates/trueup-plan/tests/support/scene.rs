@@ -21,7 +21,7 @@ use trueup_types::desired::{Cause, DesiredApp, Doubt, Hold, Permits, Prune, Read
 use trueup_types::observed::{
     ExitWhy, Health, Incarnation, Instance, Phase, ProbeFailure, RouteSeen, RouteSight, Sighting,
 };
-use trueup_types::order::{EnvOf, Order};
+use trueup_types::order::EnvOf;
 use trueup_types::record::{
     AppRecord, CanaryAt, DeployPhase, Evidence, Exits, Outcome, PhaseNote, Pin, Rejection, ReleaseNote, Rollout, Stage,
     Word,
@@ -55,36 +55,6 @@ fn ago(time: Duration) -> Timestamp {
 pub fn address(id: &InstanceId, life: u32) -> SocketAddr {
     let port = 20_000 + id.revision.0 * 100 + u64::from(id.ordinal.0) * 10 + u64::from(life % 10);
     SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap_or(u16::MAX)))
-}
-
-/// Reads an order: `rollback r1`, `retry`, …
-pub fn order(text: &str) -> Order {
-    let mut words = text.split_whitespace();
-    match words.next().expect("a verb") {
-        "rollback" => rollback(words),
-        "retry" => Order::Retry,
-        "resume" => Order::Resume,
-        "suspend" => Order::Suspend,
-        "restart" => Order::Restart,
-        "promote" if words.next() == Some("fully") => Order::PromoteFully,
-        "promote" => Order::Promote,
-        "abort" => Order::Abort,
-        "reconcile" => Order::Reconcile,
-        verb => panic!("nobody knows the order `{verb}`"),
-    }
-}
-
-/// Reads `r1`, `r1 now` or `now`: where to, and whose environment.
-fn rollback<'a>(words: impl Iterator<Item = &'a str>) -> Order {
-    let (mut to, mut env) = (None, EnvOf::Then);
-    for word in words {
-        if word == "now" {
-            env = EnvOf::Now;
-        } else {
-            to = Some(revision(word));
-        }
-    }
-    Order::Rollback { to, env }
 }
 
 struct Reader {

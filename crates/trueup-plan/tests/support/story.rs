@@ -100,7 +100,7 @@ impl Tale {
 
     fn order(&mut self, words: &str) {
         let model = &mut self.model;
-        let order = scene::order(words);
+        let order = super::orders::order(words);
         model.record = command(&model.record, model.desired().as_deref(), &order, "ann", model.now).expect("obeyed");
         model.watch.person_spoke();
     }

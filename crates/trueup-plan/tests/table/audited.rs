@@ -8,7 +8,7 @@ use trueup_types::time::Stopwatch;
 
 use crate::support::app::Sketch;
 use crate::support::model::Model;
-use crate::support::story::settle;
+use crate::support::story::{next, settle};
 
 /// A canary that stands at its first step.
 fn canary() -> Model {
@@ -18,11 +18,16 @@ fn canary() -> Model {
     model.edit("1×v2");
     let begun = |model: &Model| matches!(&model.record.rollout, Rollout::Underway { canary, .. } if canary.begun());
     while !begun(&model) {
-        let ticked = model.tick(None);
-        let next = crate::support::story::next(&model, &ticked).expect("it is under way");
-        model.pass(next);
+        advance(&mut model);
     }
     model
+}
+
+/// Goes on to the next moment at which something is due.
+fn advance(model: &mut Model) {
+    let ticked = model.tick(None);
+    let due = next(model, &ticked).expect("it is under way");
+    model.pass(due);
 }
 
 /// What is broken by the plan of this moment, changed.
@@ -62,4 +67,20 @@ fn a_canary_that_gets_more_than_its_share_is_refused() {
         plan.steps.push(Step { action: StepAction::Route { share }, why: Why::Rollout });
     });
     assert_eq!(exceeds, ["law 14: r2 would get 2 of 11 at a step of 10 %"]);
+}
+
+#[test]
+fn what_is_watched_without_routes_is_unrouted_though_the_next_has_some() {
+    let mut model = Model::new(Sketch::default());
+    while !matches!(model.record.rollout, Rollout::Baking { .. }) {
+        advance(&mut model);
+    }
+    // It gives up its routes while the edge cannot be told, and the edit after that has routes again.
+    model.edge_dark = true;
+    model.edit("1×v1 worker");
+    model.tick(None);
+    model.sketch.routed = true;
+    model.edit("1×v2");
+    model.edge_dark = false;
+    assert_eq!(broken(&model, |_| {}), Vec::<String>::new());
 }

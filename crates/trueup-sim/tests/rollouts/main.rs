@@ -1,5 +1,7 @@
 //! The real driver and planner in the simulated world: what a daemon does, told as sentences.
 
+mod windows;
+
 use std::time::Duration;
 
 use trueup_sim::behaviour::{
@@ -10,7 +12,6 @@ use trueup_types::AppName;
 use trueup_types::order::{EnvOf, Order};
 use trueup_types::policy::{RevertMode, Strategy};
 use trueup_types::verdict::State;
-use trueup_types::window::Window;
 
 const PATIENCE: Duration = Duration::from_secs(1_200);
 
@@ -286,70 +287,6 @@ async fn what_depends_on_another_goes_before_it() {
     house.until("api is gone", PATIENCE, |house| house.running("api").is_empty()).await;
     assert_eq!(house.running("db").len(), 1, "{}", house.story());
     house.until("db is gone", PATIENCE, |house| house.running("db").is_empty()).await;
-    lawful(&house);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_rollout_begins_within_a_window_and_a_revert_at_any_time() {
-    let open =
-        |cron: &str| Window { cron: cron.to_owned(), time_zone: "UTC".to_owned(), duration: Duration::from_secs(60) };
-    let mut app = AppSketch::web("web").replicas(2);
-    app.policy.windows = vec![open("0 0 1 1 *")];
-    let house = house_with(&app).await;
-    let mut sick = app.clone().env("VERSION", "v2").env(SICK_AFTER_MS, "20000");
-    house.source.put(sick.build());
-    tokio::time::sleep(Duration::from_secs(3_600)).await;
-    assert_eq!(house.app("web").expect("there").status.word, "RolloutWindow", "it is not New Year");
-    sick.policy.windows = vec![open("* * * * *")];
-    house.source.put(sick.build());
-    house.until("it bakes", PATIENCE, |house| house.app("web").is_some_and(|app| app.status.word == "Baking")).await;
-    sick.policy.windows = vec![open("0 0 1 1 *")];
-    house.source.put(sick.build());
-    house
-        .until("it goes back", PATIENCE, |house| house.app("web").is_some_and(|app| app.status.word == "Reverted"))
-        .await;
-    lawful(&house);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_persons_rollback_asks_no_window_and_what_follows_it_does() {
-    let mut app = AppSketch::web("web").replicas(2);
-    let house = house_with(&app).await;
-    app.policy.windows =
-        vec![Window { cron: "0 0 1 1 *".to_owned(), time_zone: "UTC".to_owned(), duration: Duration::from_secs(60) }];
-    let mut next = app.clone().env("VERSION", "v2");
-    next.policy.windows.clear();
-    house.source.put(next.build());
-    house.until_live("web", 2).await;
-    next.policy.windows.clone_from(&app.policy.windows);
-    house.source.put(next.build());
-    house
-        .control()
-        .order(&name("web"), Order::Rollback { to: None, env: EnvOf::Then }, "test")
-        .await
-        .expect("r1 is good");
-    house.until_live("web", 3).await;
-    house.control().order(&name("web"), Order::Resume, "test").await.expect("it is pinned");
-    tokio::time::sleep(Duration::from_secs(3_600)).await;
-    assert_eq!(house.app("web").expect("there").status.word, "RolloutWindow", "it is not New Year");
-    lawful(&house);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_edit_that_ends_a_rollback_asks_for_a_window() {
-    let app = AppSketch::web("web").replicas(2);
-    let house = house_with(&app).await;
-    let mut next = app.clone().env("VERSION", "v2");
-    house.source.put(next.build());
-    house.until_live("web", 2).await;
-    let back = Order::Rollback { to: None, env: EnvOf::Then };
-    house.control().order(&name("web"), back, "test").await.expect("r1 is good");
-    house.until_live("web", 3).await;
-    next.policy.windows =
-        vec![Window { cron: "0 0 1 1 *".to_owned(), time_zone: "UTC".to_owned(), duration: Duration::from_secs(60) }];
-    house.source.put(next.clone().env("VERSION", "v3").build());
-    tokio::time::sleep(Duration::from_secs(3_600)).await;
-    assert_eq!(house.app("web").expect("there").status.word, "RolloutWindow", "it is not New Year");
     lawful(&house);
 }
 
