@@ -1,4 +1,4 @@
-//! A thread for each core, each with cases of its own; long work shows how far it is.
+//! A thread for each core, or several where cases wait, each with cases of its own; long work shows how far it is.
 
 use std::io::IsTerminal as _;
 use std::sync::Mutex;
@@ -11,16 +11,33 @@ use crate::tier::{Effort, Row, Violation};
 const GLANCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// Violations after which a row is given up: something is plainly wrong.
 const VIOLATIONS_MAX: usize = 50;
+/// Threads for each core where cases wait: one that is turned away by a store tries for half a second.
+const WAITING_EACH: usize = 6;
 
 /// Runs the cases `0..count`, each in whatever thread is free, until all are done, time is over or too much is wrong.
 ///
 /// A case answers what it counted, or what is wrong.
 pub fn each(effort: &Effort, what: &str, count: u64, case: impl Fn(u64) -> Result<u64, Violation> + Sync) -> Row {
-    run(effort, what, count, &case)
+    run(effort, (what, 1), count, &case)
+}
+
+/// The same for cases that wait most of their time, for locks and for other threads.
+pub fn each_waiting(
+    effort: &Effort,
+    what: &str,
+    count: u64,
+    case: impl Fn(u64) -> Result<u64, Violation> + Sync,
+) -> Row {
+    run(effort, (what, WAITING_EACH), count, &case)
 }
 
 /// The same for any kind of case, compiled once.
-fn run(effort: &Effort, what: &str, count: u64, case: &(dyn Fn(u64) -> Result<u64, Violation> + Sync)) -> Row {
+fn run(
+    effort: &Effort,
+    (what, each): (&str, usize),
+    count: u64,
+    case: &(dyn Fn(u64) -> Result<u64, Violation> + Sync),
+) -> Row {
     let begun = Instant::now();
     let (next, counted) = (AtomicU64::new(0), AtomicU64::new(0));
     let violations = Mutex::new(Vec::new());
@@ -40,7 +57,7 @@ fn run(effort: &Effort, what: &str, count: u64, case: &(dyn Fn(u64) -> Result<u6
     };
     std::thread::scope(|scope| {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        for _ in 0..threads {
+        for _ in 0..threads * each {
             scope.spawn(work);
         }
     });

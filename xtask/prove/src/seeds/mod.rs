@@ -31,8 +31,8 @@ use play::{Keep, Played, play};
 
 /// Seeds of each CI run, and of the long one, which begins where those of CI end.
 const SEEDS: (u64, u64) = (20_000, 1_000_000);
-/// Seeds over the real store; few in CI, as each waits for the disk a hundred times.
-const OVER_SLED: (u64, u64) = (60, 20_000);
+/// Seeds over the real store.
+const OVER_SLED: (u64, u64) = (400, 20_000);
 /// The first of those: other histories than those in memory.
 const OVER_SLED_FROM: u64 = 1 << 40;
 /// Seeds that are run twice, from the first on, in CI as well.
@@ -51,7 +51,7 @@ fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let seeds = many_seeds(effort, &twice);
     // Where time is limited most of it is for fresh seeds.
     let count = if effort.is_limited() { OVER_SLED.0 } else { effort.of(OVER_SLED.0, OVER_SLED.1) };
-    let mut sled = workers::each(effort, "seeds over the real store", count, |seed| {
+    let mut sled = workers::each_waiting(effort, "seeds over the real store", count, |seed| {
         checked(OVER_SLED_FROM + seed, Remembers::OnDisk).map(|_| 1)
     });
     sled.floor = effort.of(OVER_SLED.0, OVER_SLED.1);
