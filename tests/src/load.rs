@@ -112,6 +112,15 @@ impl Load {
         self.shared.good.load(Ordering::Relaxed)
     }
 
+    /// Short requests that were answered by a version so far.
+    ///
+    /// # Panics
+    /// When a loop panicked.
+    #[must_use]
+    pub fn answered_by(&self, version: &str) -> u64 {
+        self.shared.versions.lock().expect("no loop panics").get(version).copied().unwrap_or_default()
+    }
+
     /// Ends the load: what is under way is finished, and counted.
     ///
     /// # Panics

@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,31 +13,44 @@ use trueup_tests::{Bench, Daemon, DemoApp, Load, Mix, processes};
 /// Canaries of each kind.
 const CANARIES: u64 = 10;
 
-/// A page that answers what its path says: `/0.5` has the rate 0.5.
-fn page() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("it listens");
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let mut client = client.expect("a client");
-            let mut head = [0; 2048];
-            let length = client.read(&mut head).unwrap_or(0);
-            let head = String::from_utf8_lossy(&head[..length]).into_owned();
-            let rate = head.split_whitespace().nth(1).unwrap_or("/").trim_start_matches('/');
-            let body = format!("{{\"errors\": {{\"rate\": {rate}}}}}");
-            let answer =
-                format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-            // Who asked may have been told to go.
-            let _ = client.write_all(answer.as_bytes());
-        }
-    });
-    address
+/// A page of figures that an analysis asks: the rate of errors.
+struct Page {
+    address: SocketAddr,
+    /// Whether the rate is 0.5, not 0.01.
+    sick: Arc<AtomicBool>,
 }
 
-fn canary(page: SocketAddr, version: &str, rate: &str) -> DemoApp {
-    let http = format!("{{url: \"http://{page}/{rate}\", json: /errors/rate, expect: \"< 0.1\"}}");
+impl Page {
+    fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (address, sick) = (listener.local_addr().expect("it listens"), Arc::<AtomicBool>::default());
+        let seen = Arc::clone(&sick);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let mut client = client.expect("a client");
+                // What is asked for matters not.
+                let _ = client.read(&mut [0; 2048]);
+                let rate = if seen.load(Ordering::SeqCst) { "0.5" } else { "0.01" };
+                let body = format!("{{\"errors\": {{\"rate\": {rate}}}}}");
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                // Who asked may have been told to go.
+                let _ = client.write_all(answer.as_bytes());
+            }
+        });
+        Self { address, sick }
+    }
+
+    fn sickens(&self, sick: bool) {
+        self.sick.store(sick, Ordering::SeqCst);
+    }
+}
+
+/// A version that gets a fifth of the traffic for a while, then more than half.
+fn canary(page: &Page, version: &str, pause: &str) -> DemoApp {
+    let http = format!("{{url: \"http://{}/\", json: /errors/rate, expect: \"< 0.1\"}}", page.address);
     let analysis = format!("[{{name: errors, http: {http}, interval: 200ms}}]");
-    let steps = format!("[{{weight: 20, pause: 600ms, analysis: {analysis}}}, {{weight: 60, pause: 400ms}}]");
+    let steps = format!("[{{weight: 20, pause: {pause}, analysis: {analysis}}}, {{weight: 60, pause: 400ms}}]");
     DemoApp::new("web", version).rollout("strategy", "canary").rollout("steps", &steps).rollout("bake", "1s")
 }
 
@@ -45,20 +60,25 @@ fn message(app: &Value) -> String {
 
 #[test]
 fn ten_are_promoted_and_ten_taken_back_and_no_request_fails() {
-    let (bench, page) = (Bench::new(), page());
-    bench.write(&canary(page, "v1", "0"));
+    let (bench, page) = (Bench::new(), Page::open());
+    bench.write(&canary(&page, "v1", "600ms"));
     let daemon = Daemon::start(&bench);
     daemon.await_live("web", 1);
     let load = Load::start(bench.listen, "web.localhost", Mix::FULL);
     let mut revision = 1;
     for round in 0..CANARIES {
         revision += 1;
-        bench.write(&canary(page, &format!("good-{round}"), "0.01"));
+        bench.write(&canary(&page, &format!("good-{round}"), "600ms"));
         daemon.await_live("web", revision);
         let (good, lives) = (revision, incarnations(&daemon.app("web"), revision));
         revision += 1;
-        bench.write(&canary(page, &format!("bad-{round}"), "0.5"));
+        // One that answers requests before its figures turn bad, however busy the host is.
+        let bad = format!("bad-{round}");
+        bench.write(&canary(&page, &bad, "30s"));
+        daemon.eventually("the canary answers", Duration::from_secs(30), |_| load.answered_by(&bad) > 0);
+        page.sickens(true);
         daemon.await_reverted("web", revision);
+        page.sickens(false);
         let app = daemon.app("web");
         assert!(message(&app).contains("analysis errors: it is 0.5, expected < 0.1"), "{}", message(&app));
         assert_eq!(incarnations(&app, good), lives, "a canary that was taken back touched the old instances");
