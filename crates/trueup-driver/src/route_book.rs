@@ -4,7 +4,7 @@
 //! number. Also keeps the last sight of the ingress, shared as surveys are.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use trueup_museum::{Bug, planted};
@@ -67,6 +67,20 @@ impl Told {
 fn found<'s>(shares: &'s [Arc<AppRoutes>], app: &AppName) -> Option<&'s AppRoutes> {
     let at = shares.binary_search_by(|share| share.app.cmp(app)).ok()?;
     shares.get(at).map(Arc::as_ref)
+}
+
+/// A table is being told, and who looks meanwhile may see the one before; over when dropped, for whoever waits for it may
+/// give up.
+struct Telling<'b> {
+    book: &'b RouteBook,
+    counter: &'b Epoch,
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        let now = self.counter.next();
+        self.book.pending.lock().unwrap_or_else(PoisonError::into_inner).told.until = now;
+    }
 }
 
 struct Flushed {
@@ -214,21 +228,20 @@ impl RouteBook {
         let mut flushed = self.flushed.lock().await;
         if flushed.turn < turn {
             tokio::time::sleep(COALESCE).await;
-            self.flush(ingress.as_ref(), &mut flushed, counter).await;
-            // Who looked meanwhile may have seen the table before.
-            let now = counter.next();
-            self.pending.lock().expect("no holder of the book panics").told.until = now;
+            let telling = Telling { book: self, counter };
+            self.flush(ingress.as_ref(), &mut flushed).await;
+            drop(telling);
         }
         flushed.outcome.clone()
     }
 
-    async fn flush(&self, ingress: &dyn Ingress, flushed: &mut Flushed, counter: &Epoch) {
+    async fn flush(&self, ingress: &dyn Ingress, flushed: &mut Flushed) {
         // A second try with the found number, when the live table is newer than ours.
         for _ in 0..2 {
             let (apps, turn) = {
                 let mut pending = self.pending.lock().expect("no holder of the book panics");
                 let apps: Vec<_> = pending.shares.values().cloned().collect();
-                pending.told = Told { shares: apps.clone(), until: counter.next() };
+                pending.told = Told { shares: apps.clone(), until: u64::MAX };
                 (apps, pending.turn)
             };
             let generation = flushed.generation.next();
@@ -244,10 +257,9 @@ impl RouteBook {
             if !superseded || planted(Bug::RestartsTableNumbers) {
                 return;
             }
-            match ingress.observe().await {
-                Ok(sight) => flushed.generation = sight.table.generation.max(flushed.generation),
-                Err(_) => return,
-            }
+            let sight = tokio::time::timeout(INGRESS_TIMEOUT, ingress.observe()).await;
+            let Ok(Ok(sight)) = sight else { return };
+            flushed.generation = sight.table.generation.max(flushed.generation);
         }
     }
 

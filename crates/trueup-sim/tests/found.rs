@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use trueup_driver::route_book::{RouteBook, SeenShare};
 use trueup_driver::survey::Epoch;
+use trueup_seams::BoxFuture;
+use trueup_seams::runtime::{Ingress, ObserveError};
 use trueup_sim::behaviour::NEVER_HEALTHY;
 use trueup_sim::{AppSketch, CallKind, Cut, House, Moment, SightFault, SimIngress};
 use trueup_types::policy::Strategy;
-use trueup_types::route::{AppRoutes, Backend, RouteEntry};
+use trueup_types::route::{AppRoutes, Backend, RouteEntry, RouteTable, TableSight};
 use trueup_types::target::{IngressKind, TargetKind, TargetSpec};
 use trueup_types::{
     AppName, InstanceId, Ordinal, OwnerId, Revision, RouteSight, StepOutcome, TableGeneration, TargetName,
@@ -188,4 +191,51 @@ async fn what_was_planned_by_an_emptied_table_is_not_done_when_another_has_told_
     assert_eq!(told.share, share(&one), "it still serves");
     let seen = SeenShare { share: Some(&told.share), epoch: at };
     assert_eq!(book.apply(&AppRoutes::none(&one), seen, &epoch).await, StepOutcome::Done);
+}
+
+/// An ingress that takes a table only when it may.
+struct Slow {
+    ingress: SimIngress,
+    may: Semaphore,
+}
+
+impl Ingress for Slow {
+    fn observe(&self) -> BoxFuture<'_, Result<TableSight, ObserveError>> {
+        self.ingress.observe()
+    }
+
+    fn apply<'a>(&'a self, table: &'a RouteTable) -> BoxFuture<'a, StepOutcome> {
+        Box::pin(async move {
+            self.may.acquire().await.expect("it stays open").forget();
+            self.ingress.apply(table).await
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_seen_while_a_table_is_told_may_be_the_one_before() {
+    let house = House::new();
+    let ingress = Arc::new(Slow { ingress: SimIngress::new(&house.world), may: Semaphore::new(1) });
+    let owner = OwnerId::new("sim").expect("a literal name");
+    let (book, epoch) = (RouteBook::new(owner, Some(Arc::clone(&ingress) as _), TableGeneration(0)), Epoch::default());
+    let (one, other) = (name("one"), name("other"));
+    let unseen = SeenShare { share: None, epoch: 0 };
+    drop(book.sight(&one, epoch.next(), &epoch).await);
+    assert_eq!(book.apply(&share(&one), unseen, &epoch).await, StepOutcome::Done);
+    house.world.lock().table.apps.clear();
+    let other = share(&other);
+    let blind = async {
+        // The other's table is on its way by now, and the ingress has not taken it yet.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (RouteSight::Seen(emptied), at) = book.sight(&one, epoch.next(), &epoch).await else {
+            panic!("it is seen")
+        };
+        assert_eq!(emptied.share, AppRoutes::none(&one));
+        let seen = SeenShare { share: Some(&emptied.share), epoch: at };
+        ingress.may.add_permits(2);
+        book.apply(&AppRoutes::none(&one), seen, &epoch).await
+    };
+    let (told, blind) = tokio::join!(book.apply(&other, unseen, &epoch), blind);
+    assert_eq!(told, StepOutcome::Done);
+    assert!(matches!(blind, StepOutcome::Unknown { .. }), "{blind:?}");
 }
