@@ -84,12 +84,7 @@ fn rollback(
     // A person's word makes it a new try, which may be reverted again.
     record.rejected.remove(&(release.digest, release.target.clone()));
     record.reverted_generation = None;
-    let left = record.current.filter(|current| *current != to);
-    let at = word.at;
     record.pin = Some(Pin { to, template: desired.map(|desired| desired.template_digest), env, word });
-    if let Some(left) = left {
-        notes::close(record, left, Outcome::RolledBack, None, at);
-    }
     Ok(())
 }
 
@@ -160,9 +155,8 @@ fn promote(record: &mut AppRecord, desired: Option<&DesiredApp>, extent: Extent,
     match &record.rollout {
         Rollout::Baking { to, .. } => {
             let to = *to;
-            record.current = Some(to);
             record.rollout = Rollout::Idle;
-            notes::close(record, to, Outcome::Live, None, now);
+            notes::live(record, to, now);
             Ok(())
         }
         Rollout::Underway { .. } => Err(Denial::NotBaking),

@@ -86,7 +86,8 @@ fn crowded(desired: &DesiredApp, heading: &Heading, census: &Census<'_>, extra: 
         Mode::Steady | Mode::Reverting | Mode::Held if extra > 0 => surge.free_to_replace(census, replicas),
         Mode::Steady | Mode::Reverting | Mode::Held | Mode::Baking | Mode::Fallen | Mode::Empty => return false,
     };
-    room == 0 && census.count(Role::Fresh, |vigour| vigour != Vigour::Going) < replicas + extra
+    // One that is down finds room only where another goes.
+    room == 0 && census.count(Role::Fresh, |vigour| vigour.runs() || vigour == Vigour::Completed) < replicas + extra
 }
 
 /// How many of the spare ones stay until enough of those that serve surely pass: as many as pass, and where these are too

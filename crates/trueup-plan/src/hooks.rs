@@ -212,7 +212,7 @@ pub(crate) fn tidy(record: &mut AppRecord, scene: &Scene<'_>) -> Vec<Step> {
                 let stop = known(record, one).map(|release| release.template.stop.clone()).unwrap_or_default();
                 InstanceStep::Stop { id, incarnation, stop }
             }
-            Phase::Created | Phase::Exited { .. } if !kept.contains(&id.revision) => {
+            Phase::Created | Phase::Exited { .. } if !kept.contains(&id.revision) && !is_recent(record, scene, one) => {
                 InstanceStep::Remove { id, incarnation }
             }
             Phase::Created
@@ -226,6 +226,14 @@ pub(crate) fn tidy(record: &mut AppRecord, scene: &Scene<'_>) -> Vec<Step> {
         steps.push(Step { action, why: Why::Hook });
     }
     steps
+}
+
+/// Whether its release would still be in the history, were it remembered: as long as what ran its hook is there, a call
+/// whose answer was lost long ago runs none a second time.
+fn is_recent(record: &AppRecord, scene: &Scene<'_>, one: &Instance) -> bool {
+    let history = &scene.desired.policy.history;
+    let behind = record.highest.0.saturating_sub(one.sighting.id.revision.0);
+    behind < u64::from(history.limit.max(1)) && scene.now.since(one.sighting.created) < history.keep_for
 }
 
 /// The releases whose hooks are remembered: those of the history, and the newest, whatever is remembered of it.

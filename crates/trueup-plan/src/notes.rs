@@ -38,7 +38,18 @@ pub(crate) fn entered(record: &AppRecord, revision: Revision, phase: DeployPhase
     note.phases.iter().find(|one| one.phase == phase).map(|one| one.started)
 }
 
-/// Notes what came of a release; the first word stands, but for a later rollback.
+/// Notes that a release is the good one from here on; and where a person went back to it, that the one before it was
+/// rolled back, whose end stays when it was.
+pub(crate) fn live(record: &mut AppRecord, to: Revision, now: Timestamp) {
+    let left = record.current.replace(to).filter(|left| *left != to);
+    close(record, to, Outcome::Live, None, now);
+    let went_back = find(record, to).is_some_and(|note| note.again.is_some());
+    if let Some(note) = left.filter(|_| went_back).and_then(|left| find(record, left)) {
+        note.outcome = Some(Outcome::RolledBack);
+    }
+}
+
+/// Notes what came of a release; the first word stands.
 pub(crate) fn close(
     record: &mut AppRecord,
     revision: Revision,
@@ -47,7 +58,7 @@ pub(crate) fn close(
     now: Timestamp,
 ) {
     let Some(note) = find(record, revision) else { return };
-    if note.outcome.is_some() && outcome != Outcome::RolledBack {
+    if note.outcome.is_some() {
         return;
     }
     end_phase(note, now);

@@ -291,9 +291,8 @@ pub(crate) fn baking(
     let wanted = if wanted_still { scene.desired.replicas() } else { whole.max(1) };
     let watched = bake.reached(policy.bake) && judge::youngest_due(scene, &release, promoted) <= Some(scene.now);
     if watched && whole >= wanted && hook.is_none() {
-        record.current = Some(to);
         record.rollout = Rollout::Idle;
-        notes::close(record, to, Outcome::Live, None, scene.now);
+        notes::live(record, to, scene.now);
         // What is wanted next, if anything, begins at the next tick: one transition each.
         return steady(Some(release), false);
     }

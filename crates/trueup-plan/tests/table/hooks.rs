@@ -245,7 +245,7 @@ fn what_was_undone_is_begun_anew_though_memory_is_lost() {
                74.200 Ready: r2 failed: postDeploy hook smoke: it exited with code 1; r1 serves
             > smoke completes 1s
             > store lost
-              125.000 create web-r3-pre0 (hook); remove web-r2-pre0 (hook); remove web-r2-post0 (hook); remove web-r2-undo0 (hook); Progressing: r3 waits for its preDeploy hook migrate; r1 stays as it is
+              125.000 create web-r3-pre0 (hook); Progressing: r3 waits for its preDeploy hook migrate; r1 stays as it is
               126.000 create web-r3-0 (rollout); Progressing: r3 is rolled out, 0 of 1 updated
               126.000 Progressing: r3 is rolled out, 1 of 1 updated
               131.000 route web to [web-r3-0=1] (rollout)

@@ -287,3 +287,17 @@ fn a_canary_that_alone_is_left_is_watched_at_whatever_step_it_stands() {
           237.400 remove web-r2-0 (stale)"#]],
     );
 }
+
+#[test]
+fn what_is_superseded_and_passes_makes_room_for_the_replacement_that_is_down() {
+    check(
+        "want 1×v1 | good r1 | r1: 0 failing 1h routed, 1 stopped | rolling r2 1s | r2: 0 passing 1s",
+        expect![[r#"
+            wanted: 1 × v1 on local, blueGreen
+            seen: web-r1-0 failing (status 503) routed, web-r1-1 exited, web-r2-0 passing for 1000 ms
+            remembered: r1 is good, rolling to r2
+            stop web-r2-0 (stale)
+            progressing: web-r1-0 fails its probes; r1 is being restored, 1 of 1 pass
+            look again in 0 ms (look again)"#]],
+    );
+}

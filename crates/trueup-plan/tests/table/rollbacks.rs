@@ -4,8 +4,8 @@
 //! the values of its secrets.
 
 use expect_test::{Expect, expect};
-use trueup_types::Release;
-use trueup_types::record::AppRecord;
+use trueup_types::record::{AppRecord, ReleaseNote};
+use trueup_types::{Release, Timestamp};
 
 use crate::support::ordered;
 use crate::support::story::{ended, tell};
@@ -148,4 +148,38 @@ fn a_restart_of_what_is_pinned_is_denied() {
         "restart",
         expect!["denied: it is pinned to r1, and stays as it is; `trueup resume` ends that"],
     );
+}
+
+/// What came of each release, and when it ended.
+fn outcomes(script: &str) -> String {
+    let model = ended(script);
+    let told = |note: &ReleaseNote| {
+        let ended = note.ended.map(|ended| ended.since(Timestamp::default()).as_millis());
+        format!("{} {:?} {ended:?}", note.revision, note.outcome)
+    };
+    model.record.history.iter().map(told).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_release_is_rolled_back_once_it_is_left_and_ended_when_it_did() {
+    expect![[r#"
+        r1 Some(Live) Some(1000065000)
+        r2 Some(Live) Some(1000130000)
+        r3 None None"#]]
+    .assert_eq(&outcomes(&format!("{TWO}order rollback\nwait 30s")));
+    expect![[r#"
+        r1 Some(Live) Some(1000065000)
+        r2 Some(RolledBack) Some(1000130000)
+        r3 Some(Live) Some(1000195200)"#]]
+    .assert_eq(&outcomes(&format!("{TWO}order rollback\nsettle")));
+}
+
+#[test]
+fn a_rollback_that_is_given_up_rolls_nothing_back() {
+    expect![[r#"
+        r1 Some(Live) Some(1000065000)
+        r2 Some(Live) Some(1000130000)
+        r3 Some(Superseded) Some(1000133200)
+        r4 Some(Live) Some(1000198400)"#]]
+    .assert_eq(&outcomes(&format!("{TWO}order rollback\nwait 3s\nwant 1×v3\nsettle")));
 }
