@@ -87,6 +87,7 @@ impl Engine {
     /// Opens the directory, or begins an empty store in it.
     pub(crate) fn open(dir: &Path) -> Result<Self, EngineError> {
         disk::create_private(dir)?;
+        leftover::may_open(dir)?;
         let db = match locked(dir) {
             Err(EngineError::Locked(_)) if leftover::holds(&dir.join("db"))? => {
                 tracing::warn!("an engine that was given up keeps its lock; the store goes on with a copy of its file");
@@ -351,6 +352,26 @@ mod tests {
         drop(holder.stdin.take());
         holder.wait().expect("ends");
         assert!(matches!(refused, Err(EngineError::Locked(_))), "{refused:?}");
+    }
+
+    #[test]
+    fn beyond_so_many_that_never_let_go_none_is_opened_and_nothing_is_touched() {
+        let state = tempfile::tempdir().expect("a directory");
+        let store = state.path().join("store");
+        drop(Engine::open(&store).expect("opens"));
+        let before = std::fs::read(store.join("db")).expect("read");
+        let leave = |number: u32| {
+            let path = state.path().join(format!("store.aside-{number}"));
+            let file = File::create(path).expect("made");
+            rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("locked");
+            file
+        };
+        let left: Vec<_> = (0..20).map(leave).collect();
+        let refused = Engine::open(&store).map(drop);
+        assert!(matches!(refused, Err(EngineError::Refused(_))), "{refused:?}");
+        assert_eq!(std::fs::read(store.join("db")).expect("read"), before);
+        drop(left);
+        Engine::open(&store).map(drop).expect("opens once they have ended");
     }
 
     #[test]
