@@ -8,7 +8,7 @@ use trueup_types::analysis::{Analysis, Ask};
 use trueup_types::order::Order;
 use trueup_types::policy::RevertMode;
 use trueup_types::record::{AppRecord, Rollout};
-use trueup_types::{Label, TargetName};
+use trueup_types::{EnvOf, Label, Revision, TargetName};
 
 use super::hooked;
 use super::scenario::{Act, LONG_BAKE, Scenario, Script, Shape, TURNS_BAD_MS, Variant, live_at};
@@ -52,7 +52,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "suspend", shapes: MAIN, script: suspend },
     Scenario { name: "depends", shapes: MAIN, script: depends },
     Scenario { name: "moved", shapes: SIDE_BY_SIDE, script: moved },
-    Scenario { name: "rollback", shapes: MAIN, script: rollback },
+    Scenario { name: "rollback", shapes: MAIN, script: |v| rollback(v, EnvOf::Then) },
+    Scenario { name: "rollback-now", shapes: MAIN, script: |v| rollback(v, EnvOf::Now) },
     Scenario { name: "restart", shapes: MAIN, script: restart },
     Scenario { name: "abort", shapes: SIDE_BY_SIDE, script: abort },
     Scenario { name: "reroute", shapes: ROUTED, script: reroute },
@@ -187,12 +188,14 @@ fn moved(v: &Variant) -> Script {
     })
 }
 
-fn rollback(v: &Variant) -> Script {
+fn rollback(v: &Variant, env: EnvOf) -> Script {
     let app = v.app("web");
+    let mut next = app.clone().env("VERSION", "v2");
+    next.template.args = vec!["--new".to_owned()];
     let acts = vec![
-        put(app.clone().env("VERSION", "v2")),
+        put(next),
         Act::Until("web", |record| live_at(record, 2)),
-        Act::Say("web", Order::Rollback { to: Some(trueup_types::Revision(1)), env: trueup_types::EnvOf::Then }),
+        Act::Say("web", Order::Rollback { to: Some(Revision(1)), env }),
     ];
     script(vec![app], acts)
 }

@@ -84,11 +84,12 @@ fn edit(wish: &mut Wish, dice: &mut Rng) {
 fn words(seed: u64, cast: &Cast, horizon: Duration, all: &mut Vec<Moment>) {
     let app = &cast.sketch.name;
     let mut dice = stream(seed, &format!("words {app}"));
+    let mut environments = stream(seed, &format!("environments {app}"));
     for _ in 0..times(&mut dice, 3) {
         let order = pick(
             &mut dice,
             &[
-                Order::Rollback { to: None, env: EnvOf::Then },
+                Order::Rollback { to: None, env: pick(&mut environments, &[EnvOf::Then, EnvOf::Now]) },
                 Order::Retry,
                 Order::Resume,
                 Order::Suspend,

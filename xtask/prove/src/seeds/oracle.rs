@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use trueup_types::observed::Phase;
 use trueup_types::record::{AppRecord, Evidence, Rollout};
 use trueup_types::verdict::{Stall, State};
-use trueup_types::{AppName, InstanceId, Release, ReleaseDigest};
+use trueup_types::{AppName, EnvOf, InstanceId, Release, ReleaseDigest};
 
 use super::play::Act;
 use super::setting::{Cast, Promise, Setting, Wish};
@@ -140,8 +140,18 @@ impl Judge<'_> {
         }
         let current = record.current_release().ok_or("it is ready and nothing is good")?;
         if let Some(pin) = &record.pin {
-            let pinned = record.release(pin.to).ok_or("it is pinned to a release that is not kept")?;
-            return self.exactly(Some(pinned), self.wish.replicas);
+            let then = record.release(pin.to).ok_or("it is pinned to a release that is not kept")?;
+            if current.template.args != then.template.args {
+                return Err(format!("{} serves, which is not the program of {}", current.revision, pin.to));
+            }
+            let env = match pin.env {
+                EnvOf::Then => then.template.env.clone(),
+                EnvOf::Now => self.cast.manifest(self.wish).template.env.clone(),
+            };
+            if current.template.env != env {
+                return Err(format!("{} serves in another environment than was asked for", current.revision));
+            }
+            return self.exactly(Some(current), self.wish.replicas);
         }
         let desired = self.cast.manifest(self.wish);
         let wanted = desired.release_digest(record.restarts);

@@ -152,6 +152,8 @@ impl Cast {
         for (key, value) in self.nature(wish.version).environment(&self.sketch) {
             sketch = sketch.env(key, &value);
         }
+        // More than its environment, so that each of them can be gone back to in the other's.
+        sketch.template.args = vec![format!("--version={}", wish.version)];
         sketch.policy.strategy = wish.strategy;
         sketch.policy.suspend = wish.suspend;
         if wish.alone {

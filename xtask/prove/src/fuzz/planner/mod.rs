@@ -143,9 +143,11 @@ impl Life {
     }
 
     fn order(&mut self, bytes: &mut Bytes<'_>) {
-        let to = bytes.yes().then(|| Revision(u64::from(bytes.up_to(5))));
+        let which = if bytes.yes() { Some(bytes.up_to(11)) } else { None };
+        let to = which.map(|which| Revision(u64::from(which % 6)));
+        let env = if which.is_some_and(|which| which > 5) { EnvOf::Now } else { EnvOf::Then };
         let orders = [
-            Order::Rollback { to, env: EnvOf::Then },
+            Order::Rollback { to, env },
             Order::Retry,
             Order::Resume,
             Order::Suspend,
@@ -251,7 +253,8 @@ fn backends(share: &AppRoutes) -> Vec<&InstanceId> {
 }
 
 fn template(version: &str) -> trueup_types::Template {
-    AppSketch::web("web").env("VERSION", version).template
+    let own = AppSketch::web("web").env("VERSION", version).template;
+    trueup_types::Template { args: vec![format!("--{version}")], ..own }
 }
 
 fn target_of(bytes: &mut Bytes<'_>) -> TargetName {
