@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use trueup_types::analysis::Tally;
 use trueup_types::desired::Hold;
-use trueup_types::record::{AppRecord, Pin};
+use trueup_types::policy::CanaryStep;
+use trueup_types::record::{AppRecord, Pin, Rollout};
 use trueup_types::status::{Condition, ConditionStatus};
 use trueup_types::verdict::{Stall, State};
 use trueup_types::{InstanceId, Task, Timestamp, Verdict};
 
-/// The conditions of an app; a transition time is kept while the status stays.
+/// The conditions of an app, with the steps of its canary; a transition time is kept while the status stays.
 #[must_use]
 pub fn conditions(
     verdict: &Verdict,
     record: &AppRecord,
+    steps: &[CanaryStep],
     manifest_error: Option<&str>,
     before: &[Condition],
     now: Timestamp,
@@ -64,6 +67,9 @@ pub fn conditions(
             | Hold::DestroyCap { .. } => {}
         }
     }
+    if awaits_approval(verdict, record, steps) {
+        add("AwaitingApproval", ConditionStatus::True, "CanaryStep", &verdict.message);
+    }
     if let Some((id, task)) = hook_running(record) {
         add("HookRunning", ConditionStatus::True, task_reason(task), &hook_told(record, id, task));
     }
@@ -72,6 +78,17 @@ pub fn conditions(
         add("ManifestInvalid", ConditionStatus::True, "ManifestInvalid", &message);
     }
     all
+}
+
+/// Whether a canary stands at a step that only a person's word ends, and nothing else is asked of it any more.
+pub(crate) fn awaits_approval(verdict: &Verdict, record: &AppRecord, steps: &[CanaryStep]) -> bool {
+    let (State::Progressing, Rollout::Underway { canary: at, .. }) = (&verdict.state, &record.rollout) else {
+        return false;
+    };
+    let answered =
+        |step: &CanaryStep| step.analysis.iter().all(|one| at.tallies.get(&one.name).is_some_and(Tally::content));
+    let step = usize::try_from(at.step).ok().and_then(|step| steps.get(step));
+    step.is_some_and(|step| step.approve && at.shared.is_some() && !at.promoted && answered(step))
 }
 
 /// What runs a hook at this moment: it was seen, and its end was not.
@@ -162,8 +179,9 @@ pub fn reason(state: &State) -> &'static str {
 
 /// One word for tables: what an operator should see first.
 #[must_use]
-pub fn word(verdict: &Verdict, record: &AppRecord, manifest_error: Option<&str>) -> String {
+pub fn word(verdict: &Verdict, record: &AppRecord, steps: &[CanaryStep], manifest_error: Option<&str>) -> String {
     let word = match &verdict.state {
+        State::Progressing if awaits_approval(verdict, record, steps) => "AwaitingApproval",
         State::Progressing if hook_running(record).is_some() => "RunningHook",
         State::Ready if manifest_error.is_some() => "ManifestInvalid",
         State::Ready if verdict.reverted => "Reverted",
@@ -187,9 +205,13 @@ pub fn word(verdict: &Verdict, record: &AppRecord, manifest_error: Option<&str>)
 
 #[cfg(test)]
 mod tests {
-    use trueup_types::Generation;
-    use trueup_types::record::{HookEnd, HookRun};
+    use std::time::Duration;
+
+    use trueup_types::number::Percent;
+    use trueup_types::record::{CanaryAt, HookEnd, HookRun, Stage};
+    use trueup_types::time::Stopwatch;
     use trueup_types::verdict::Counts;
+    use trueup_types::{Generation, Revision};
 
     use super::*;
 
@@ -208,7 +230,7 @@ mod tests {
     }
 
     fn kinds(verdict: &Verdict) -> Vec<String> {
-        let all = conditions(verdict, &AppRecord::default(), None, &[], Timestamp::ZERO);
+        let all = conditions(verdict, &AppRecord::default(), &[], None, &[], Timestamp::ZERO);
         all.into_iter().map(|one| format!("{}={:?}", one.kind, one.status)).collect()
     }
 
@@ -216,7 +238,7 @@ mod tests {
     fn a_reverted_app_is_ready_and_says_so() {
         let verdict = Verdict { reverted: true, ..verdict(State::Ready) };
         assert_eq!(kinds(&verdict), ["Ready=True", "Reverted=True"]);
-        assert_eq!(word(&verdict, &AppRecord::default(), None), "Reverted");
+        assert_eq!(word(&verdict, &AppRecord::default(), &[], None), "Reverted");
     }
 
     #[test]
@@ -234,11 +256,11 @@ mod tests {
         let mut record = AppRecord::default();
         record.hooks.insert(id("web-r1-pre0"), run(Some(ended)));
         let progressing = verdict(State::Progressing);
-        assert_eq!(word(&progressing, &record, None), "Progressing");
+        assert_eq!(word(&progressing, &record, &[], None), "Progressing");
         record.hooks.insert(id("web-r2-pre0"), run(None));
-        assert_eq!(word(&progressing, &record, None), "RunningHook");
-        assert_eq!(word(&verdict(State::Baking), &record, None), "Baking");
-        let all = conditions(&progressing, &record, None, &[], Timestamp::ZERO);
+        assert_eq!(word(&progressing, &record, &[], None), "RunningHook");
+        assert_eq!(word(&verdict(State::Baking), &record, &[], None), "Baking");
+        let all = conditions(&progressing, &record, &[], None, &[], Timestamp::ZERO);
         let hook = all.iter().find(|one| one.kind == "HookRunning").expect("it is there");
         assert_eq!(
             (hook.reason.as_str(), hook.message.as_str()),
@@ -257,8 +279,33 @@ mod tests {
     }
 
     #[test]
+    fn a_canary_that_only_a_person_lets_go_on_waits_for_approval() {
+        let canary = |at: CanaryAt| AppRecord {
+            rollout: Rollout::Underway {
+                to: Revision(2),
+                stage: Stage::Shift,
+                began: Timestamp::ZERO,
+                progress: Stopwatch::started(Timestamp::ZERO),
+                passed: 1,
+                waits: BTreeMap::new(),
+                canary: at,
+            },
+            ..AppRecord::default()
+        };
+        let shared = Some(Stopwatch::started(Timestamp::ZERO));
+        let weight = Percent::new(10).expect("a percentage");
+        let step = |approve| CanaryStep { weight, pause: Duration::ZERO, approve, analysis: Vec::new() };
+        let steps = [step(true), step(false)];
+        let word = |at: CanaryAt| word(&verdict(State::Progressing), &canary(at), &steps, None);
+        assert_eq!(word(CanaryAt { shared, ..CanaryAt::default() }), "AwaitingApproval");
+        assert_eq!(word(CanaryAt::default()), "Progressing", "its share is not there yet");
+        assert_eq!(word(CanaryAt { shared, promoted: true, ..CanaryAt::default() }), "Progressing");
+        assert_eq!(word(CanaryAt { shared, step: 1, ..CanaryAt::default() }), "Progressing", "time ends this one");
+    }
+
+    #[test]
     fn a_condition_of_the_daemon_keeps_its_onset_until_it_ends() {
-        let all = || conditions(&verdict(State::Ready), &AppRecord::default(), None, &[], Timestamp::ZERO);
+        let all = || conditions(&verdict(State::Ready), &AppRecord::default(), &[], None, &[], Timestamp::ZERO);
         let mut onsets = Onsets::default();
         let mut at = |millis: u64, mut all: Vec<Condition>| {
             onsets.stamp(&mut all, Timestamp::from_millis(millis));
@@ -269,9 +316,10 @@ mod tests {
 
     #[test]
     fn a_transition_time_stays_while_the_status_does() {
-        let first = conditions(&verdict(State::Ready), &AppRecord::default(), None, &[], Timestamp::from_millis(1));
+        let first =
+            conditions(&verdict(State::Ready), &AppRecord::default(), &[], None, &[], Timestamp::from_millis(1));
         let second =
-            conditions(&verdict(State::Baking), &AppRecord::default(), None, &first, Timestamp::from_millis(9));
+            conditions(&verdict(State::Baking), &AppRecord::default(), &[], None, &first, Timestamp::from_millis(9));
         assert_eq!(second[0].last_transition_time, Timestamp::from_millis(1));
         assert_eq!(second[1].last_transition_time, Timestamp::from_millis(9));
     }

@@ -49,6 +49,12 @@ pub struct Settled {
     pub state: State,
     /// It went back.
     pub reverted: bool,
+    /// A canary that goes on at a person's word.
+    pub awaits: bool,
+    /// One word, as in tables.
+    pub word: String,
+    /// One line: cause, then consequence.
+    pub message: String,
 }
 
 impl Driver {
@@ -99,7 +105,14 @@ impl Driver {
             let shown = cells.get(app)?.shown.lock().expect("no holder panics");
             let status = shown.status.as_ref().filter(|_| shown.settled)?;
             let verdict = &status.status.verdict;
-            all.push(Settled { app: app.clone(), state: verdict.state.clone(), reverted: verdict.reverted });
+            all.push(Settled {
+                app: app.clone(),
+                state: verdict.state.clone(),
+                reverted: verdict.reverted,
+                awaits: shown.awaits,
+                word: status.status.word.clone(),
+                message: verdict.message.clone(),
+            });
         }
         Some(all)
     }

@@ -144,6 +144,8 @@ pub(crate) struct Shown {
     pub json: Option<Arc<str>>,
     pub ready: bool,
     pub settled: bool,
+    /// Whether it is a canary that goes on at a person's word.
+    pub awaits: bool,
     pub decisions: VecDeque<Arc<Decision>>,
 }
 

@@ -5,7 +5,7 @@
 //! them. Digests are made anew from what is masked, so that nobody can try values against them. In sentences, commands
 //! and logs the values that are known are struck out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use trueup_types::decision::{RecordedDecision, Remembered};
@@ -48,17 +48,29 @@ const NAMED: [&str; 4] = ["dependencies", "labels", "secretFingerprints", "talli
 /// Characters of a digest.
 const DIGEST_CHARACTERS: usize = 64;
 
+/// Keys below which a manifest's errors are told; they quote what could not be read, which may be a value.
+const ERRORS: [&str; 3] = ["errors", "manifestError", "manifestInvalid"];
+
+/// How a doubt begins that tells such an error, in events and decisions that outlive it.
+const INVALID: &str = "the manifest is invalid: ";
+
 /// The names of what is masked, the same over all that one masker is shown.
 #[derive(Debug, Default)]
 pub struct Masker {
     values: BTreeMap<String, String>,
     digests: BTreeMap<String, String>,
+    /// Names that people gave to apps: where an error quotes one, it is no value.
+    spared: BTreeSet<String>,
 }
 
 /// The same decisions, without a byte of what may be a secret; each is decided as it was.
 #[must_use]
 pub fn masked(decisions: &[impl AsRef<RecordedDecision>]) -> Vec<RecordedDecision> {
     let mut masker = Masker::default();
+    for one in decisions.iter().map(AsRef::as_ref) {
+        let others = one.given.permits.dependencies.keys();
+        others.chain([&one.app]).for_each(|name| masker.spare(name.as_str()));
+    }
     for one in decisions {
         masker.learn(&spelled(one.as_ref()));
     }
@@ -91,11 +103,39 @@ impl Masker {
                     secret.iter().for_each(|text| self.name(text));
                     let lines = secret.iter().filter(|text| text.contains('\n')).flat_map(|text| text.lines());
                     lines.filter(|line| line.len() >= LINE_CHARACTERS_MIN).for_each(|line| self.name(line));
+                    if ERRORS.contains(&key.as_str()) {
+                        self.learn_errors(inner);
+                    }
                     self.learn(inner);
                 }
             }
             Value::Array(items) => items.iter().for_each(|inner| self.learn(inner)),
+            Value::String(text) if text.contains(INVALID) => self.learn_error(text),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    /// Spares a name that is no value though an error quotes it; told before what is learnt.
+    pub fn spare(&mut self, name: &str) {
+        self.spared.insert(name.to_owned());
+    }
+
+    /// Learns what a manifest's error quotes: it may be a value that could not be read, `0123456789` where text was expected.
+    pub fn learn_error(&mut self, error: &str) {
+        // Every second part is between two quotes.
+        let quoted = error.split('`').skip(1).step_by(2);
+        // What has a digit and is no path, no address and no name of ours is nothing that a reader could miss.
+        let value =
+            |part: &&str| part.contains(|letter: char| letter.is_ascii_digit()) && !part.contains(['.', '[', '/']);
+        let values: Vec<_> = quoted.filter(value).filter(|part| !self.spared.contains(*part)).collect();
+        values.into_iter().for_each(|part| self.name(part));
+    }
+
+    fn learn_errors(&mut self, value: &Value) {
+        match value {
+            Value::String(error) => self.learn_error(error),
+            Value::Array(errors) => errors.iter().filter_map(Value::as_str).for_each(|error| self.learn_error(error)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
         }
     }
 
@@ -381,6 +421,30 @@ mod tests {
         assert_eq!(value["wanted"]["held"]["why"]["manifestInvalid"], "`[masked]` is no name");
         assert_eq!(value["tallies"]["body"], json!({"good": 1, "last": "[masked] is above 3"}));
         assert_eq!(value["backoff"]["why"], "no [masked] with [masked]");
+    }
+
+    #[test]
+    fn what_an_error_quotes_is_struck_wherever_it_is_told_and_names_stay() {
+        let doubt = Doubt::ManifestInvalid("web2.yaml:9:5 `0123456789` is no text, says `web2`".to_owned());
+        let mut value = json!({
+            "wanted": {"held": {"why": doubt}},
+            "lines": [format!("wanted: unknown, {doubt}"), "the `second2` of its kind"],
+        });
+        let mut masker = Masker::default();
+        masker.spare("web2");
+        masker.learn(&value);
+        masker.mask(&mut value);
+        let told = "web2.yaml:9:5 `[masked]` is no text, says `web2`";
+        assert_eq!(value["wanted"]["held"]["why"]["manifestInvalid"], told);
+        assert_eq!(value["lines"][0], format!("wanted: unknown, the manifest is invalid: {told}"));
+        assert_eq!(value["lines"][1], "the `second2` of its kind");
+        // The same where it is told after the error itself has gone.
+        let mut value = json!({"events": [{"message": format!("{doubt}; nothing is changed")}]});
+        let mut masker = Masker::default();
+        masker.learn(&value);
+        masker.mask(&mut value);
+        let message = value["events"][0]["message"].as_str().unwrap_or_default();
+        assert!(!message.contains("0123456789"), "{message}");
     }
 
     #[test]

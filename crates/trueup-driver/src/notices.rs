@@ -1,10 +1,10 @@
 //! Says what happened: one event for each turn that an operator would want to know of.
 
-use trueup_types::record::{AppRecord, Outcome, Rollout};
+use trueup_types::record::{AppRecord, Outcome, ReleaseNote, Rollout};
 use trueup_types::status::EventKind;
 use trueup_types::step::{InstanceStep, StepAction, StepOutcome, StepResult, TargetStep};
 use trueup_types::verdict::State;
-use trueup_types::{AppName, Verdict};
+use trueup_types::{AppName, Revision, Verdict};
 
 use crate::engine::{Cell, Engine};
 use crate::tick::Scene;
@@ -52,7 +52,7 @@ fn rollout(engine: &Engine, app: &AppName, before: &AppRecord, after: &AppRecord
     match (&before.rollout, &after.rollout) {
         (Rollout::Underway { to: old, .. }, Rollout::Underway { to, .. }) if old == to => {}
         (_, Rollout::Underway { to, .. }) => {
-            engine.note(EventKind::Normal, "RolloutStarted", Some(app), Some(*to), format!("{to} is rolled out"));
+            engine.note(EventKind::Normal, "RolloutStarted", Some(app), Some(*to), begun(*to, after));
         }
         (Rollout::Underway { .. }, Rollout::Baking { to, .. }) => {
             engine.note(EventKind::Normal, "Promoted", Some(app), Some(*to), format!("{to} is promoted and watched"));
@@ -66,6 +66,20 @@ fn rollout(engine: &Engine, app: &AppName, before: &AppRecord, after: &AppRecord
             Rollout::Idle | Rollout::Underway { .. } | Rollout::Baking { .. } | Rollout::Reverting { .. },
             Rollout::Idle | Rollout::Baking { .. } | Rollout::Reverting { .. },
         ) => {}
+    }
+}
+
+/// That a rollout begins, and which release it is once more: each try has a number of its own.
+fn begun(to: Revision, record: &AppRecord) -> String {
+    let note = record.history.iter().find(|note| note.revision == to);
+    let earlier = |note: &ReleaseNote| {
+        let same = record.history.iter().filter(|one| one.revision < to && one.digest == note.digest);
+        same.map(|one| one.revision).max()
+    };
+    match note.map(|note| (&note.again, earlier(note))) {
+        Some((Some(again), _)) => format!("the rollout of {to} begins: {again}"),
+        Some((None, Some(earlier))) => format!("the rollout of {to} begins: {earlier} is tried again"),
+        Some((None, None)) | None => format!("the rollout of {to} begins"),
     }
 }
 
@@ -96,7 +110,23 @@ fn standing(engine: &Engine, app: &AppName, verdict: &Verdict, cell: &Cell) {
         State::Unknown(_) => (EventKind::Warning, "Unknown"),
         State::Ready | State::Progressing | State::Baking | State::Reverting | State::Gone | State::Orphaned => return,
     };
-    engine.note(kind, reason, Some(app), verdict.revision, verdict.message.clone());
+    let message = match &verdict.state {
+        // There is nothing that could stay as it is.
+        State::Waiting(hold) if verdict.revision.is_none() => format!("{hold}; nothing of it runs yet"),
+        State::Waiting(_)
+        | State::Stalled(_)
+        | State::Suspended
+        | State::Removing
+        | State::Completed
+        | State::Unknown(_)
+        | State::Ready
+        | State::Progressing
+        | State::Baking
+        | State::Reverting
+        | State::Gone
+        | State::Orphaned => verdict.message.clone(),
+    };
+    engine.note(kind, reason, Some(app), verdict.revision, message);
 }
 
 /// Events of what was done.
@@ -156,5 +186,38 @@ fn routed(engine: &Engine, app: &AppName, result: &StepResult) {
         StepOutcome::Unknown { why } => {
             engine.note(EventKind::Warning, "StepUnknown", Some(app), None, format!("route: {why}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trueup_types::order::EnvOf;
+    use trueup_types::record::Again;
+    use trueup_types::{ReleaseDigest, Timestamp};
+
+    use super::*;
+
+    fn note(revision: u64, digest: &str, again: Option<Again>) -> ReleaseNote {
+        ReleaseNote {
+            revision: Revision(revision),
+            digest: ReleaseDigest::of(digest),
+            started: Timestamp::ZERO,
+            ended: None,
+            outcome: None,
+            phases: Vec::new(),
+            cause: None,
+            again,
+        }
+    }
+
+    #[test]
+    fn a_rollout_that_begins_is_named_with_what_it_is_once_more() {
+        let again = Again { of: Revision(1), env: EnvOf::Then, by: "ann".to_owned() };
+        let history = vec![note(1, "a", None), note(2, "b", None), note(3, "b", None), note(4, "a", Some(again))];
+        let record = AppRecord { history, ..AppRecord::default() };
+        let told = |to| begun(Revision(to), &record);
+        assert_eq!(told(2), "the rollout of r2 begins");
+        assert_eq!(told(3), "the rollout of r3 begins: r2 is tried again");
+        assert_eq!(told(4), "the rollout of r4 begins: rollback to r1 by ann");
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn app(
     let error = found.and_then(|found| found.error.clone());
     let before = old.as_ref().map(|old| old.status.conditions.as_slice()).unwrap_or_default();
     let desired = found.map(|found| found.desired.as_ref());
+    let steps = desired.map(|desired| desired.policy.steps.as_slice()).unwrap_or_default();
     // A look that saw nothing shows what was last seen.
     let unseen = matches!(verdict.state, State::Unknown(_)) && observed.instances.is_empty();
     let instances = match &old {
@@ -62,8 +63,8 @@ pub(crate) fn app(
         },
         status: AppState {
             observed_generation: verdict.generation,
-            conditions: conditions::conditions(verdict, record, error.as_deref(), before, now),
-            word: conditions::word(verdict, record, error.as_deref()),
+            conditions: conditions::conditions(verdict, record, steps, error.as_deref(), before, now),
+            word: conditions::word(verdict, record, steps, error.as_deref()),
             verdict: verdict.clone(),
             target: desired.map_or_else(TargetName::local, |desired| desired.placement.target.clone()),
             replicas: verdict.counts,
@@ -86,7 +87,8 @@ pub(crate) fn app(
         || verdict.state == State::Completed;
     let turned = shown.ready != ready;
     shown.ready = ready;
-    shown.settled = settled(verdict, record);
+    shown.awaits = conditions::awaits_approval(verdict, record, steps);
+    shown.settled = shown.awaits || settled(verdict, record);
     if old.as_deref() != Some(&status) {
         shown.json = None;
         shown.status = Some(Arc::new(status));

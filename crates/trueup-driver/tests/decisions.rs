@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use trueup_driver::mask::masked;
 use trueup_driver::replay::replay;
 use trueup_sim::behaviour::EXIT_AFTER_MS;
 use trueup_sim::{AppSketch, House};
 use trueup_types::decision::{DECISIONS_VERSION, DecisionsFile, RecordedDecision};
+use trueup_types::desired::{Doubt, Hold, Wanted};
 use trueup_types::order::{EnvOf, Order};
 use trueup_types::template::FileSpec;
 use trueup_types::{AppName, DesiredApp, Template, TemplateDigest, Violation};
@@ -114,6 +116,17 @@ async fn an_answer_that_differs_is_told_with_where() {
     let told = replayed.told.last().expect("it is told");
     assert_eq!(told, "not done, since it would break law 4: somebody would serve nobody");
     assert!(replayed.differs.iter().all(|line| line.starts_with("- violations[0].")), "{:?}", replayed.differs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_a_manifests_error_quotes_is_masked_too() {
+    let house = lived().await;
+    let mut decision = decisions(&house).remove(0);
+    let why = Doubt::ManifestInvalid("web.yaml:9:5 env.PIN is not text: `0123456789`".to_owned());
+    decision.given.permits.destroy = Err(Hold::InDoubt(why.clone()));
+    decision.given.wanted = Wanted::Held { why };
+    let text = serde_json::to_string(&masked(&[Arc::new(decision)])).expect("it becomes JSON");
+    assert!(!text.contains("0123456789") && text.contains("env.PIN is not text: `[masked]`"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

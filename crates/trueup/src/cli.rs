@@ -1,6 +1,7 @@
 //! The words of the command line. What each does is in the module of its name.
 
 mod reports;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use trueup_types::{AppName, OwnerId, Revision};
 
 pub(crate) use reports::{Bundle, Debugging, Why};
+pub(crate) use words::parse;
 
 /// A reconciling daemon: it keeps what runs true to a directory of manifests, and never leaves you on a broken version.
 #[derive(Debug, Parser)]

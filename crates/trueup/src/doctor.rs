@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use rustix::fs::{Access, access};
 use trueup_process::cgroup::Cgroups;
 use trueup_server::ControlClient;
 
 use crate::cli::Places;
-use crate::config;
 use crate::table::render;
 use crate::terminal::{Tone, out, toned};
+use crate::{config, private};
 
 /// Below this many free bytes a store and its logs have little room.
 const FREE_BYTES_MIN: u64 = 500 * 1024 * 1024;
@@ -76,22 +77,39 @@ fn finding(what: &'static str, grade: Grade, detail: impl Into<String>) -> Findi
     Finding { what, grade, detail: detail.into() }
 }
 
+/// Changes nothing: where there is no state directory, the folder that it would be made in is looked at.
 fn state(dir: &Path) -> Finding {
     let what = "state directory";
-    let made = std::fs::create_dir_all(dir);
+    let shown = dir.display();
+    let Ok(metadata) = dir.metadata() else {
+        let folder = there(dir);
+        return match access(folder, Access::WRITE_OK | Access::EXEC_OK) {
+            Ok(()) => finding(what, Grade::Good, format!("{shown} is not there yet; `trueup run` makes it")),
+            Err(why) => {
+                let detail = format!("{shown} cannot be made: {}: {why}; --state-dir says another", folder.display());
+                finding(what, Grade::Bad, detail)
+            }
+        };
+    };
     let trial = dir.join(format!(".doctor-{}", std::process::id()));
-    let written = made.and_then(|()| std::fs::write(&trial, "")).and_then(|()| std::fs::remove_file(&trial));
-    match written {
-        Ok(()) => finding(what, Grade::Good, dir.display().to_string()),
-        Err(why) => {
-            let detail = format!("{} cannot be written: {why}; --state-dir says another", dir.display());
-            finding(what, Grade::Bad, detail)
-        }
+    let written = std::fs::write(&trial, "").and_then(|()| std::fs::remove_file(&trial));
+    if let Err(why) = written {
+        return finding(what, Grade::Bad, format!("{shown} cannot be written: {why}; --state-dir says another"));
     }
+    match private::open_to(&metadata) {
+        None => finding(what, Grade::Good, shown.to_string()),
+        Some(mode) => finding(what, Grade::Warning, format!("{}; `chmod 700 {shown}`", private::told(dir, mode))),
+    }
+}
+
+/// The directory, or the nearest above it that exists.
+fn there(dir: &Path) -> &Path {
+    dir.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"))
 }
 
 fn disk(dir: &Path) -> Finding {
     let what = "disk space";
+    let dir = there(dir);
     match rustix::fs::statvfs(dir) {
         Ok(found) => {
             let free = found.f_bavail.saturating_mul(found.f_frsize);

@@ -18,6 +18,7 @@ mod logs;
 mod manifests;
 mod orders;
 mod plan;
+mod private;
 mod rollout_status;
 mod run;
 mod status_reader;
@@ -32,7 +33,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use trueup_types::order::{EnvOf, Order};
 
 use crate::cli::{Approve, Cli, Command, Debugging, Describe, Rollout};
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     if let Some(code) = beside_an_instance() {
         return code;
     }
-    let cli = Cli::parse();
+    let cli = cli::parse();
     let done = if let Command::Edge(asked) = &cli.command {
         // It makes a runtime of its own for each core.
         edge::run(&cli.places, asked)

@@ -9,7 +9,10 @@ use trueup_types::verdict::State;
 use crate::cli::{Places, RolloutStatus};
 use crate::status_reader;
 use crate::terminal::{out, say};
-use crate::wait::{GLANCE, REVERTED, verdict};
+use crate::wait::{AWAITING, GLANCE, REVERTED, awaits, verdict};
+
+/// The phases of a release whose message says more than counts do: a canary's shares, and what is restored.
+const TOLD: [&str; 2] = ["Shift", "Live"];
 
 /// Runs `trueup rollout status`.
 pub(crate) async fn run(places: &Places, asked: &RolloutStatus) -> anyhow::Result<ExitCode> {
@@ -23,7 +26,7 @@ pub(crate) async fn run(places: &Places, asked: &RolloutStatus) -> anyhow::Resul
             out(&sentence);
             told = sentence;
         }
-        let code = app.and_then(|app| verdict(&app.status.verdict.state, app.status.verdict.reverted));
+        let code = app.and_then(|app| code(&app.status));
         if let Some(code) = code {
             return Ok(ExitCode::from(code));
         }
@@ -42,31 +45,28 @@ fn unknown(name: &AppName) -> String {
     format!("Waiting for app \"{name}\" to be known...")
 }
 
-/// How far a rollout is, as kubectl would say it of a deployment.
+fn code(app: &AppState) -> Option<u8> {
+    verdict(&app.verdict.state, app.verdict.reverted, awaits(app))
+}
+
+/// How far a rollout is, as kubectl would say it of a deployment, and what keeps it.
 fn sentence(name: &AppName, app: &AppState) -> String {
-    let state = &app.verdict.state;
     let message = &app.verdict.message;
-    match verdict(state, app.verdict.reverted) {
+    match code(app) {
         Some(0) => return format!("app \"{name}\" successfully rolled out"),
         Some(REVERTED) => return format!("app \"{name}\" was reverted: {message}"),
+        Some(AWAITING) => return format!("app \"{name}\" waits for you: {message}"),
         Some(_) => return format!("app \"{name}\" does not go on: {message}"),
         None => {}
     }
     let waiting = format!("Waiting for app \"{name}\" rollout to finish");
-    let counts = &app.replicas;
-    match state {
-        State::Progressing if message.contains("of the traffic") => format!("{waiting}: {message}..."),
-        State::Progressing if counts.updated < counts.desired => {
-            format!("{waiting}: {} out of {} new instances have been created...", counts.updated, counts.desired)
-        }
-        State::Progressing => {
-            format!("{waiting}: {} of {} instances are available...", counts.available, counts.desired)
-        }
+    match &app.verdict.state {
+        State::Progressing => format!("{waiting}: {}...", progress(app)),
         State::Baking => format!("{waiting}: the new release serves and is watched..."),
+        State::Waiting(hold) => format!("{waiting}: {hold}..."),
         State::Ready
         | State::Completed
         | State::Reverting
-        | State::Waiting(_)
         | State::Stalled(_)
         | State::Suspended
         | State::Removing
@@ -74,4 +74,24 @@ fn sentence(name: &AppName, app: &AppState) -> String {
         | State::Orphaned
         | State::Unknown(_) => format!("{waiting}: {message}..."),
     }
+}
+
+fn progress(app: &AppState) -> String {
+    let counts = &app.replicas;
+    let Some(release) = &app.release else { return app.verdict.message.clone() };
+    let new = || app.instances.iter().filter(|one| one.revision == release.number);
+    if app.word == "RunningHook" || TOLD.contains(&release.phase.as_str()) {
+        return app.verdict.message.clone();
+    }
+    // What was promised is not what was seen: one that fails its probes has been created, and is not coming up.
+    let unwell = new().find(|one| one.health == "Failed" || one.phase == "Exited");
+    let unwell = unwell.map_or_else(String::new, |one| {
+        let why = one.health_detail.clone().unwrap_or_else(|| format!("it is {}", one.phase));
+        format!("; {}: {why}", one.name)
+    });
+    if counts.updated < counts.desired {
+        return format!("{} out of {} new instances have been created{unwell}", counts.updated, counts.desired);
+    }
+    let passing = new().filter(|one| one.health == "Passing").count();
+    format!("{passing} of {} new instances pass their probes{unwell}", counts.desired)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use trueup_types::record::Outcome;
-use trueup_types::status::AppStatus;
+use trueup_types::status::{AppState, AppStatus, ConditionStatus};
 use trueup_types::verdict::State;
 use trueup_types::{AppName, Hold};
 
@@ -56,18 +56,25 @@ fn ended(app: &AppStatus, asked: &Wait) -> Option<u8> {
     // A revision that is over already needs no more waiting.
     if let Some(revision) = asked.revision {
         let note = state.history.iter().find(|note| note.revision == revision)?;
-        return match note.outcome? {
-            Outcome::Live => Some(0),
-            Outcome::Reverted => Some(REVERTED),
-            Outcome::Failed | Outcome::Superseded | Outcome::RolledBack => Some(1),
+        return match note.outcome {
+            Some(Outcome::Live) => Some(0),
+            Some(Outcome::Reverted) => Some(REVERTED),
+            Some(Outcome::Failed | Outcome::Superseded | Outcome::RolledBack) => Some(1),
+            None => awaits(state).then_some(AWAITING),
         };
     }
-    verdict(&state.verdict.state, state.verdict.reverted)
+    verdict(&state.verdict.state, state.verdict.reverted, awaits(state))
+}
+
+/// Whether a canary goes on at a person's word.
+pub(crate) fn awaits(app: &AppState) -> bool {
+    app.conditions.iter().any(|one| one.kind == "AwaitingApproval" && one.status == ConditionStatus::True)
 }
 
 /// What a state comes to: nothing while it is on its way.
-pub(crate) fn verdict(state: &State, reverted: bool) -> Option<u8> {
+pub(crate) fn verdict(state: &State, reverted: bool, awaits: bool) -> Option<u8> {
     match state {
+        State::Progressing if awaits => Some(AWAITING),
         State::Ready | State::Completed if reverted => Some(REVERTED),
         State::Ready | State::Completed => Some(0),
         State::Waiting(Hold::PruneBlocked { .. }) => Some(AWAITING),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
@@ -51,7 +52,7 @@ fn show(places: &Places, name: &AppName, output: Text) -> anyhow::Result<()> {
     for decision in &app.status.decisions {
         let _ = writeln!(text, "\n{} ago, woken by: {}", age(decision.at, status.now), decision.woke_by);
         for line in &decision.lines {
-            let _ = writeln!(text, "  {line}");
+            let _ = writeln!(text, "  {}", spelled(line));
         }
     }
     out(&text);
@@ -88,7 +89,7 @@ fn again(path: &Path) -> anyhow::Result<ExitCode> {
         let replayed = replay(decision);
         let _ = writeln!(text, "app/{} at {}, woken by: {}", decision.app, decision.given.now, decision.woke_by);
         for line in &replayed.told {
-            let _ = writeln!(text, "  {line}");
+            let _ = writeln!(text, "  {}", spelled(line));
         }
         if replayed.differs.is_empty() {
             let _ = writeln!(text, "  = the same answer\n");
@@ -119,4 +120,59 @@ fn read(path: &Path) -> anyhow::Result<DecisionsFile> {
         bail!("{shown} is of version {version}, written by a newer trueup; this one reads up to {DECISIONS_VERSION}");
     }
     serde_json::from_value(value).with_context(unfit)
+}
+
+/// A line of a decision as people say it: the planner's own words are for tables, in which every millisecond is compared.
+fn spelled(line: &str) -> String {
+    let line = match line.strip_prefix("wanted: ").and_then(|wanted| wanted.split_once(" × ")) {
+        Some((count, rest)) => format!("wanted: {count} of template {rest}"),
+        None => line.to_owned(),
+    };
+    let mut words: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        // `ms,` and `ms)` end a time, too.
+        if let Some(tail) = word.strip_prefix("ms").filter(|tail| !tail.starts_with(char::is_alphanumeric))
+            && let Some(millis) = words.last().and_then(|last| last.parse().ok())
+        {
+            words.pop();
+            words.push(format!("{}{tail}", lasting(millis)));
+        } else {
+            words.push(word.to_owned());
+        }
+    }
+    words.join(" ")
+}
+
+/// As exact as anybody needs it: `893 ms`, `5.2 s`, `14 s`, `4m 57s`.
+fn lasting(millis: u64) -> String {
+    match millis {
+        0..1_000 => format!("{millis} ms"),
+        1_000..10_000 => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
+        10_000..120_000 => format!("{} s", millis / 1_000),
+        _ => humantime::format_duration(Duration::from_secs(millis / 1_000)).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_is_spelled_for_people() {
+        let lines = [
+            ("wanted: 2 × 5351abd0bde7 on local, blueGreen", "wanted: 2 of template 5351abd0bde7 on local, blueGreen"),
+            ("wanted: gone", "wanted: gone"),
+            ("look again in 14050 ms (health gate)", "look again in 14 s (health gate)"),
+            (
+                "seen: a passing for 919 ms, b passing for 5167 ms routed",
+                "seen: a passing for 919 ms, b passing for 5.1 s routed",
+            ),
+            ("look again in 297000 ms (bake)", "look again in 4m 57s (bake)"),
+            ("failing (no answer within 200 ms)", "failing (no answer within 200 ms)"),
+            ("failing (it took ms)", "failing (it took ms)"),
+        ];
+        for (line, expected) in lines {
+            assert_eq!(spelled(line), expected);
+        }
+    }
 }

@@ -112,3 +112,13 @@ fn where_there_is_nothing_yet_a_bundle_says_so() {
     assert!(files["missing.txt"].contains("status.json: there is no status"), "{}", files["missing.txt"]);
     assert!(files.contains_key("doctor.txt") && files.contains_key("version.txt"));
 }
+
+#[test]
+fn a_folder_that_is_missing_is_named() {
+    let bench = Bench::new();
+    let path = bench.path("nowhere/report.tar.gz");
+    let (code, _, talk) = bench.ask(&["debug", "bundle", "--output", path.to_str().expect("a path of text")]);
+    assert_eq!(code, 1, "{talk}");
+    assert!(talk.contains(&format!("there is no folder {}", bench.path("nowhere").display())), "{talk}");
+    assert!(!talk.contains(".tmp"), "{talk}");
+}

@@ -64,6 +64,20 @@ fn six_mistakes_are_six_errors_each_with_its_place_and_its_remedy() {
 }
 
 #[test]
+fn a_usage_asks_for_nothing_that_the_environment_says() {
+    let bench = Bench::new();
+    let (code, _, talk) = bench.ask(&["wait"]);
+    assert_eq!(code, 2);
+    assert!(talk.contains("Usage: trueup wait <OBJECT>"), "{talk}");
+    assert!(!talk.contains("--state-dir"), "{talk}");
+    let (code, said, _) = bench.ask(&["wait", "--help"]);
+    assert!(code == 0 && said.contains("TRUEUP_STATE_DIR="), "help says where it comes from: {said}");
+    let listen = bench.trueup().arg("run").env("TRUEUP_LISTEN", "nowhere").output().expect("the binary runs");
+    let talk = String::from_utf8_lossy(&listen.stderr);
+    assert!(talk.contains("invalid value 'nowhere' for '--listen"), "what the environment says is judged: {talk}");
+}
+
+#[test]
 fn every_example_converges_and_then_its_plan_is_empty() {
     for example in examples() {
         let bench = Bench::new();

@@ -31,7 +31,7 @@ fn a_recorded_decision_is_made_again_without_a_daemon_and_holds_no_secret() {
     assert!(!text.contains(PASSWORD) && text.contains("\"PASSWORD\": \"masked-"), "{text}");
     let (code, said, talk) = bench.ask(&["why", "--replay", file_name]);
     assert_eq!(code, 0, "{said}{talk}");
-    assert!(said.contains("wanted: 1 ×") && said.contains("= the same answer"), "{said}");
+    assert!(said.contains("wanted: 1 of template ") && said.contains("= the same answer"), "{said}");
     assert!(said.contains(", 0 of them decided otherwise"), "{said}");
 
     let mut otherwise: Value = serde_json::from_str(&text).expect("it is JSON");

@@ -15,3 +15,4 @@ mod rollouts;
 mod service;
 mod source;
 mod standing;
+mod watching;

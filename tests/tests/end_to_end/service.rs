@@ -98,6 +98,28 @@ fn the_state_is_private_and_the_status_public() {
 }
 
 #[test]
+fn a_state_directory_that_others_may_look_into_is_closed_or_told_of() {
+    let bench = Bench::new();
+    let state = bench.state_dir();
+    let mode = || state.metadata().expect("it is there").permissions().mode() & 0o777;
+    let open = || std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let (_, said, _) = bench.ask(&["doctor"]);
+    assert!(said.contains("is not there yet; `trueup run` makes it"), "{said}");
+    assert!(!state.exists(), "who looks changes nothing");
+    std::fs::create_dir(&state).expect("a folder");
+    open();
+    let daemon = Daemon::start(&bench);
+    assert_eq!(mode(), 0o700, "one that was made for it");
+    daemon.terminate();
+    open();
+    let daemon = Daemon::start(&bench);
+    let (_, said, _) = bench.ask(&["doctor"]);
+    let line = said.lines().find(|line| line.starts_with("state directory")).unwrap_or_default();
+    assert!(line.contains("warning") && line.contains("is open to others (mode 0755)"), "{said}");
+    assert!(daemon.tail().contains("is open to others (mode 0755)"), "{}", daemon.tail());
+}
+
+#[test]
 fn a_port_that_is_taken_is_a_clear_error() {
     let bench = Bench::new();
     let taken = std::net::TcpListener::bind(bench.listen).expect("it was free");

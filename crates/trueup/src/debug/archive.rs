@@ -24,7 +24,8 @@ pub(crate) struct Archive {
 impl Archive {
     /// Begins one that will lie in `folder`; it is readable by nobody else.
     pub(crate) fn begin(folder: &Path, now: Timestamp) -> io::Result<Self> {
-        let aside = NamedTempFile::new_in(folder)?;
+        // Its own words name a file that nobody has heard of.
+        let aside = NamedTempFile::new_in(folder).map_err(|error| io::Error::from(error.kind()))?;
         let builder = Builder::new(GzEncoder::new(aside, Compression::default()));
         Ok(Self { builder, now, count: 0 })
     }

@@ -74,6 +74,11 @@ pub(crate) async fn bundle(places: &Places, asked: &Bundle) -> anyhow::Result<()
     let now = SteadyClock::fresh().now();
     let path = config::absolute(&asked.output.clone().unwrap_or_else(|| file_name(now)));
     let folder = path.parent().context("the bundle has to lie in a folder")?;
+    anyhow::ensure!(
+        folder.is_dir(),
+        "there is no folder {}; make it, or say another file with --output",
+        folder.display()
+    );
     let cannot = || format!("{} cannot be written", path.display());
     let mut archive = Archive::begin(folder, now).with_context(cannot)?;
     let mut progress = Progress::new();
@@ -127,8 +132,10 @@ async fn gather(
     }
     read_evidence(&state_dir, gathered);
     read_edge_log(&state_dir, gathered);
+    let names = status.iter().flat_map(|status| &status.apps).map(|app| &app.metadata.name);
+    names.for_each(|name| masker.spare(name.as_str()));
     gathered.values.values().for_each(|value| masker.learn(value));
-    learn_from_errors(status.as_ref(), &gathered.missing, masker);
+    gathered.missing.iter().for_each(|line| masker.learn_error(line));
     if let Some(status) = &status {
         ask_the_daemon(&state_dir, status, asked.lines, gathered, progress).await;
     }
@@ -192,18 +199,6 @@ fn learn_from_instances(state_dir: &Path, masker: &mut Masker) {
             masker.learn(&spec);
         }
     }
-}
-
-/// What a manifest's error quotes may be a value that could not be read: `0123456789` where text was expected.
-fn learn_from_errors(status: Option<&StatusDocument>, missing: &[String], masker: &mut Masker) {
-    let faults = status.into_iter().flat_map(|status| &status.daemon.faults).flat_map(|fault| &fault.errors);
-    let names: Vec<_> =
-        status.into_iter().flat_map(|status| &status.apps).map(|app| app.metadata.name.as_str()).collect();
-    // Every second part is between two quotes.
-    let quoted = faults.chain(missing).flat_map(|text| text.split('`').skip(1).step_by(2));
-    // What has a digit and is no path, no address and no name of ours is nothing that a reader could miss.
-    let value = |part: &&str| part.contains(|letter: char| letter.is_ascii_digit()) && !part.contains(['.', '[', '/']);
-    quoted.filter(value).filter(|part| !names.contains(part)).for_each(|part| masker.name(part));
 }
 
 fn events(status: &StatusDocument) -> String {

@@ -2,16 +2,17 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use rustix::fs::{FlockOperation, flock};
 
+use crate::private;
+
 /// Makes the state directory and takes its lock, which the kernel gives back when we die.
 pub(crate) fn take(state_dir: &Path) -> anyhow::Result<File> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir);
-    made.with_context(|| format!("the state directory {} cannot be made", state_dir.display()))?;
+    private::make(state_dir).with_context(|| format!("the state directory {} cannot be made", state_dir.display()))?;
     let path = state_dir.join("lock");
     let opened = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let mut file = opened.with_context(|| format!("{} cannot be opened", path.display()))?;

@@ -36,15 +36,15 @@ pub(crate) async fn converge(driver: &Arc<Driver>, leave: &CancellationToken) ->
     };
     progress.done();
     for one in &settled {
-        let back = if one.reverted { ", reverted" } else { "" };
-        out(&format!("app/{} {:?}{back}", one.app, one.state));
+        let why = if code(one) == 0 { String::new() } else { format!(": {}", one.message) };
+        out(&format!("app/{} {}{why}", one.app, one.word));
     }
     ExitCode::from(worst(&settled))
 }
 
 /// An error outweighs a revert, which outweighs waiting for a person.
 fn worst(settled: &[Settled]) -> u8 {
-    let codes: Vec<_> = settled.iter().map(|one| verdict(&one.state, one.reverted).unwrap_or(1)).collect();
+    let codes: Vec<_> = settled.iter().map(code).collect();
     let rank = |code: u8| match code {
         1 => 3,
         REVERTED => 2,
@@ -52,4 +52,8 @@ fn worst(settled: &[Settled]) -> u8 {
         _ => 1,
     };
     codes.into_iter().max_by_key(|code| rank(*code)).unwrap_or(0)
+}
+
+fn code(one: &Settled) -> u8 {
+    verdict(&one.state, one.reverted, one.awaits).unwrap_or(1)
 }
