@@ -6,6 +6,7 @@
 
 pub mod bench;
 pub mod daemon;
+pub mod engine;
 pub mod load;
 pub mod manifest;
 pub mod processes;

@@ -16,11 +16,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("trueup-seams", &["trueup-types"]),
     ("trueup-host", &["trueup-types", "trueup-seams"]),
     ("trueup-process", &["trueup-types", "trueup-seams", "trueup-host"]),
+    ("trueup-docker", &["trueup-types", "trueup-seams"]),
     ("trueup-edge", &["trueup-types", "trueup-seams"]),
     ("trueup-store", &["trueup-types", "trueup-seams"]),
     ("trueup-source", &["trueup-types", "trueup-seams", "trueup-manifest"]),
     ("trueup-driver", &["trueup-types", "trueup-seams", "trueup-plan"]),
     ("trueup-server", &["trueup-types", "trueup-seams", "trueup-driver"]),
+    ("trueup-fly-sim", &[]),
     ("trueup-sim", &["trueup-types", "trueup-seams", "trueup-plan", "trueup-driver", "trueup-manifest"]),
     (
         "trueup",
@@ -33,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "trueup-server",
             "trueup-host",
             "trueup-process",
+            "trueup-docker",
             "trueup-edge",
             "trueup-store",
             "trueup-source",
@@ -45,7 +48,7 @@ const PURE: &[&str] = &["trueup-types", "trueup-plan", "trueup-seams", "trueup-m
 /// What a pure crate cannot have in reach.
 const IMPURE: &[&str] = &["tokio", "hyper", "reqwest", "tracing", "notify", "sled"];
 
-/// Packages that stand behind one file of ours each, and that file's crate.
+/// Packages that stand behind one file of a crate of ours each, and that crate.
 const BEHIND_ONE_FILE: &[(&str, &str)] = &[
     ("serde_yaml", "trueup-manifest"),
     ("serde_saphyr", "trueup-manifest"),
@@ -53,6 +56,7 @@ const BEHIND_ONE_FILE: &[(&str, &str)] = &[
     ("backoff", "trueup-driver"),
     ("flate2", "trueup"),
     ("tar", "trueup"),
+    ("tar", "trueup-docker"),
 ];
 
 /// Most lines of a source file, without its tests.
@@ -124,8 +128,10 @@ fn unmaintained_packages_stand_behind_one_file_each() {
                 users.push(path);
             }
         }
-        assert_eq!(users.len(), 1, "{package} is named in {users:?}; one file of {home} should own it");
-        assert!(users[0].contains(home), "{package} is owned by {users:?}, not by {home}");
+        let homes = BEHIND_ONE_FILE.iter().filter(|(other, _)| other == package).count();
+        let at_home = users.iter().filter(|path| path.starts_with(&format!("crates/{home}/"))).count();
+        assert_eq!(at_home, 1, "{package} is named in {users:?}; one file of {home} should own it");
+        assert_eq!(users.len(), homes, "{package} is named in {users:?}, outside of its home");
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Component {
 pub const FOR_TESTS: &[Component] = &[
     Component { program: "cc", package: "gcc", needed_for: "linking" },
     Component { program: "mount", package: "mount", needed_for: "tests of a full disk on a small tmpfs" },
+    Component { program: "dockerd", package: "docker.io", needed_for: "tests of containers" },
+    Component { program: "docker-registry", package: "docker-registry", needed_for: "tests of images that are pulled" },
+    Component { program: "busybox", package: "busybox-static", needed_for: "the image that tests of containers run" },
     Component { program: "strace", package: "strace", needed_for: "the proof's stores whose writes fail late" },
 ];
 

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use trueup_types::analysis::Expectation;
+use trueup_types::target::DockerSpec;
 use trueup_types::window;
 use trueup_types::{AppName, Label, TargetName};
 
@@ -72,6 +73,10 @@ pub(crate) const CRON: &Rule = &rule("a cron pattern", "0 9 * * MON-FRI", WORD_B
 pub(crate) const TIME_ZONE: &Rule = &rule("a time zone", "Europe/Berlin", WORD_BYTES_MAX, window::time_zone);
 pub(crate) const ANY_TEXT: &Rule = &rule("text", "v1", WORD_BYTES_MAX, no_nul);
 
+pub(crate) const ENGINE: &Rule =
+    &rule("an engine's address", "unix:///var/run/docker.sock", PATH_BYTES_MAX, engine).pattern("^unix:///");
+pub(crate) const CAPABILITY: &Rule = &rule("a capability", "NET_RAW", WORD_BYTES_MAX, capability).pattern("^[A-Z_]+$");
+
 fn named<T: FromStr<Err = trueup_types::NameError>>(text: &str) -> Result<(), String> {
     use trueup_types::NameError as Wrong;
     T::from_str(text).map(drop).map_err(|wrong| match wrong {
@@ -111,4 +116,23 @@ fn signal(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("is not one of {}", units::SIGNALS.join(", ")))
+}
+
+fn engine(text: &str) -> Result<(), String> {
+    one_word(text)?;
+    if text.starts_with("ssh://") || text.starts_with("tcp://") {
+        return Err("is not on this host; only a socket of this host is served".to_owned());
+    }
+    match text.strip_prefix(DockerSpec::SCHEME) {
+        Some(path) => units::rooted(path),
+        None => Err(format!("does not begin with `{}`", DockerSpec::SCHEME)),
+    }
+}
+
+fn capability(text: &str) -> Result<(), String> {
+    let known = |c: char| c.is_ascii_uppercase() || c == '_';
+    if text.is_empty() || !text.chars().all(known) {
+        return Err("is not in capital letters".to_owned());
+    }
+    Ok(())
 }

@@ -362,12 +362,14 @@ impl Template {
 
     /// Why two instances of this template cannot stand side by side on one host of this kind, if they cannot.
     #[must_use]
-    pub fn exclusive(&self, kind: TargetKind) -> Option<Exclusive> {
+    pub fn exclusive(&self, kind: &TargetKind) -> Option<Exclusive> {
         if let Some(volume) = self.volumes.first() {
             return Some(Exclusive::Volume(volume.name.clone()));
         }
         match kind {
             TargetKind::Process => self.ports.iter().find_map(|port| port.port).map(Exclusive::HostPort),
+            // Each container has all ports to itself.
+            TargetKind::Docker(_) => None,
         }
     }
 }

@@ -87,11 +87,11 @@ fn lower(document: &Document, source: &Arc<Source>, setting: &Setting) -> Lowere
     let mut notes = Notes::new(document, spec, profile.map(|(name, _)| name.as_str()));
 
     let template = template::lower(spec, &setting.target, &mut notes);
-    let exclusive = template.exclusive(setting.target.kind).map(|why| spell(&why));
+    let exclusive = template.exclusive(&setting.target.kind).map(|why| spell(&why));
     let (exposure, routes) = exposure::lower(spec, &template.ports, setting.target.ingress, &mut notes);
     let placement = placement::lower(spec, &setting.target, &mut notes);
     let replicas = placement.spread.values().sum();
-    placement::sharing(spec, template.exclusive(setting.target.kind), replicas, &mut notes);
+    placement::sharing(spec, template.exclusive(&setting.target.kind), replicas, &mut notes);
     let (policy, depends_on) = policy::lower(spec, &policy::Standing { exclusive, replicas }, &mut notes);
     policy::restart_beside_routes(spec, &template.restart, &mut notes);
     let prune = prune(metadata, &mut notes);

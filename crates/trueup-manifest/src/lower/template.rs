@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use trueup_types::target::DockerSpec;
 use trueup_types::template::{
     Autostop, AutostopMode, Build, Concurrency, ConcurrencyKind, CpuKind, EnvFrom, FileSpec, Hook, Hooks, Port,
     Protocol, Resources, Restart, RestartPolicy, SourceTree, Stop, Template, Volume,
@@ -51,15 +52,34 @@ pub(super) fn lower(spec: View<'_>, target: &TargetSpec, notes: &mut Notes<'_>) 
         let help = "keep one: `image` is fetched, `build` is built";
         notes.error_at_key(spec.get("build"), "manifest::image", "`image` and `build` exclude each other", help);
     }
-    match target.kind {
+    match &target.kind {
         TargetKind::Process => {
             if spec.get("command").is_absent() {
                 let help = "write `command: [/path/to/program, argument]`";
                 notes.missing("command", "manifest::command", "`command` is required for processes", help);
             }
         }
+        TargetKind::Docker(settings) => container(spec, settings, notes),
     }
     template
+}
+
+/// What a container needs, and what it cannot have.
+fn container(spec: View<'_>, settings: &DockerSpec, notes: &mut Notes<'_>) {
+    if spec.get("image").is_absent() && spec.get("build").is_absent() {
+        let help = "write `image: registry.example.com/shop/api:1.4.2`";
+        notes.missing("image", "manifest::image", "`image` is required for containers", help);
+    }
+    let workdir = spec.get("workdir");
+    if text(workdir).ok().flatten().is_some_and(|path| !path.starts_with('/')) {
+        let message = "the working directory of a container begins with `/`";
+        notes.error(workdir, "manifest::workdir", message, "write the whole path within the image");
+    }
+    if settings.read_only && spec.get("files").items().next().is_some() {
+        let message = "`files` cannot be written where the target says `readOnly: true`";
+        let help = "put them into the image, or choose a target without `readOnly`";
+        notes.error_at_key(spec.get("files"), "manifest::files", message, help);
+    }
 }
 
 fn build(view: View<'_>) -> Result<Option<Build>, Broken> {
@@ -88,13 +108,17 @@ fn files(view: View<'_>, target: &TargetSpec, notes: &mut Notes<'_>) -> Vec<File
             let message = format!("the file `{}` climbs out with `..`", cut(&path));
             notes.error(at, "manifest::files::path", message, "write the path without `..`");
         }
-        match target.kind {
+        match &target.kind {
             TargetKind::Process if path.starts_with('/') => {
                 let message = format!("the file `{}` is absolute, which process targets do not serve", cut(&path));
                 let help = "write it relative to the instance's own directory: old and new instances would share an absolute one";
                 notes.error(at, "manifest::files::path", message, help);
             }
-            TargetKind::Process => {}
+            TargetKind::Docker(_) if !path.starts_with('/') => {
+                let message = format!("the file `{}` does not begin with `/`", cut(&path));
+                notes.error(at, "manifest::files::path", message, "write the whole path within the container");
+            }
+            TargetKind::Process | TargetKind::Docker(_) => {}
         }
         if files.iter().any(|file| file.path == path) {
             notes.error(

@@ -160,11 +160,11 @@ spec: {profile: web, target: quiet, command: [x]}
     expect![[r#"
         c from a.yaml
         error manifest::unserved
-          a.yaml:4:8: `fly` (Fly.io Machines) is not served by this build (served: process, ingress)
+          a.yaml:4:8: `fly` (Fly.io Machines) is not served by this build (served: process, docker, ingress)
         error manifest::unserved
           a.yaml:4:41: `ingress: npm` (Nginx Proxy Manager) is not served by this build (one of: edge, none)
         error manifest::target::kind
-          a.yaml:14:1: the target does not say what runs there (write `process: {}` below `spec`)
+          a.yaml:14:1: the target does not say what runs there (write `process: {}` or `docker: {}` below `spec`)
         error manifest::reference
           a.yaml:19:16: the target `prod` has errors (mend the target first)
         error manifest::unserved

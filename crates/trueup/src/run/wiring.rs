@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use trueup_docker::{DockerConfig, DockerRuntime};
 use trueup_driver::{Clock as _, DriverParts, Identity, RuntimeParts, SteadyClock, clock};
 use trueup_process::{ProcessConfig, ProcessRuntime};
-use trueup_seams::{DaemonRecord, ObserveError, Runtime, Source, Store as _, StoreError, Survey};
+use trueup_seams::{DaemonRecord, Inspect, Nudges, ObserveError, Runtime, Source, Store as _, StoreError, Survey};
 use trueup_source::{DirectorySource, SourceConfig};
 use trueup_store::SledStore;
 use trueup_types::step::{StepOutcome, TargetStep};
-use trueup_types::target::{TargetKind, TargetSpec};
+use trueup_types::target::{DockerSpec, TargetKind, TargetSpec};
 use trueup_types::{OwnerId, Place, TargetName};
 
 use super::edge_keeper::EdgeKeeper;
@@ -114,22 +115,48 @@ fn runtime(
     open_files: (u64, u64),
     clock: &Arc<SteadyClock>,
 ) -> RuntimeParts {
-    match spec.kind {
+    match &spec.kind {
         TargetKind::Process => match processes(&spec.name, state_dir, owner, open_files, clock) {
-            Ok(runtime) => {
-                let runtime = Arc::new(runtime);
-                RuntimeParts {
-                    runtime: Arc::clone(&runtime) as Arc<dyn Runtime>,
-                    inspect: Some(Arc::clone(&runtime) as Arc<dyn trueup_seams::Inspect>),
-                    nudges: Some(runtime),
-                }
-            }
-            Err(error) => {
-                let why = format!("the folder of instances cannot be opened: {error}");
-                RuntimeParts { runtime: Arc::new(OutOfSight { why }), inspect: None, nudges: None }
-            }
+            Ok(runtime) => parts(runtime),
+            Err(error) => out_of_sight(&error),
+        },
+        TargetKind::Docker(settings) => match containers(spec, settings, state_dir, owner, clock) {
+            Ok(runtime) => parts(runtime),
+            Err(error) => out_of_sight(&error),
         },
     }
+}
+
+/// An adapter behind each of the seams that it serves.
+fn parts<T: Runtime + Inspect + Nudges + 'static>(runtime: T) -> RuntimeParts {
+    let runtime = Arc::new(runtime);
+    RuntimeParts {
+        runtime: Arc::clone(&runtime) as Arc<dyn Runtime>,
+        inspect: Some(Arc::clone(&runtime) as Arc<dyn Inspect>),
+        nudges: Some(runtime),
+    }
+}
+
+fn out_of_sight(error: &std::io::Error) -> RuntimeParts {
+    let why = format!("the target's folder cannot be opened: {error}");
+    RuntimeParts { runtime: Arc::new(OutOfSight { why }), inspect: None, nudges: None }
+}
+
+fn containers(
+    spec: &TargetSpec,
+    settings: &DockerSpec,
+    state_dir: &Path,
+    owner: &OwnerId,
+    clock: &Arc<SteadyClock>,
+) -> std::io::Result<DockerRuntime> {
+    let clock = Arc::clone(clock);
+    DockerRuntime::open(DockerConfig {
+        folder: home(&spec.name, state_dir).join("docker"),
+        owner: owner.clone(),
+        target: spec.name.clone(),
+        settings: settings.clone(),
+        now: Arc::new(move || clock.now()),
+    })
 }
 
 /// The process runtime of a target; each target has a folder of its own.

@@ -1,0 +1,51 @@
+//! Listens to the engine's events, and rings when one is about something of ours.
+//!
+//! A hint only: what rings makes somebody look. The stream ends when the engine goes; then it is opened again, and since
+//! nobody knows what was missed, all are looked at.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::query_parameters::EventsOptionsBuilder;
+use futures_util::StreamExt as _;
+use trueup_seams::Nudge;
+use trueup_types::AppName;
+
+use crate::labels::APP;
+use crate::runtime::Inner;
+
+/// What of all events says that an instance may have changed. A probe within a container makes three others, each time.
+/// `remove` and `died` are podman's words.
+const ACTIONS: [&str; 8] = ["create", "start", "die", "died", "oom", "destroy", "remove", "rename"];
+/// From one try to open the stream to the next.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Rings at events until it is aborted, with the runtime.
+pub(crate) async fn ring_at_events(inner: Arc<Inner>) {
+    loop {
+        listen(&inner).await;
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn listen(inner: &Inner) {
+    let Ok(client) = inner.engine.client().await else { return };
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let filters = HashMap::from([
+        ("type".to_owned(), words(&["container"])),
+        ("event".to_owned(), words(&ACTIONS)),
+        ("label".to_owned(), inner.mine.filter()),
+    ]);
+    let options = EventsOptionsBuilder::default().filters(&filters).build();
+    let mut events = std::pin::pin!(client.events(Some(options)));
+    let Some(sink) = inner.sink.get() else { return };
+    sink(Nudge::All);
+    while let Some(Ok(event)) = events.next().await {
+        let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
+        match attributes.get(APP).and_then(|app| AppName::new(app).ok()) {
+            Some(app) => sink(Nudge::App(app)),
+            None => sink(Nudge::All),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! One call to the engine: connected when it is needed, given a deadline, and told apart when it fails.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use trueup_seams::ObserveError;
+use trueup_types::Doubt;
+use trueup_types::step::{Refusal, StepOutcome};
+
+/// Longest a call may take that only looks, or that writes a little. They take milliseconds; a loaded engine, seconds.
+pub(crate) const QUICK: Duration = Duration::from_secs(10);
+/// Longest a start may take: within the driver's patience with a step.
+pub(crate) const START: Duration = Duration::from_secs(20);
+/// The client's own deadline, in seconds: beyond every one of ours, so that ours decide.
+const CLIENT_SECONDS: u64 = 24 * 60 * 60;
+/// When something that an engine could not do is tried again.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// An engine behind a Unix socket.
+pub(crate) struct Engine {
+    socket: String,
+    /// Connected and agreed on a version; forgotten when a connection breaks, as another engine may come up.
+    client: Mutex<Option<Docker>>,
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The engine said no.
+    Answer { status: u16, message: String },
+    /// Nothing reached it.
+    Unreachable(String),
+    /// It broke off, and nobody knows what was done.
+    Broken(String),
+    /// No answer in time, and nobody knows what was done.
+    Late(Duration),
+}
+
+impl Engine {
+    pub(crate) fn new(socket: &str) -> Self {
+        Self { socket: socket.to_owned(), client: Mutex::new(None) }
+    }
+
+    /// A client that has agreed on a version with the engine.
+    pub(crate) async fn client(&self) -> Result<Docker, Fault> {
+        if let Some(client) = self.client.lock().expect("no holder panics").clone() {
+            return Ok(client);
+        }
+        let unreachable = |error: Error| Fault::Unreachable(format!("{}: {}", self.socket, spelled(&error)));
+        let client =
+            Docker::connect_with_unix(&self.socket, CLIENT_SECONDS, API_DEFAULT_VERSION).map_err(unreachable)?;
+        let agreed = tokio::time::timeout(QUICK, client.negotiate_version()).await;
+        let client = agreed.map_err(|_| Fault::Unreachable(format!("{} does not answer", self.socket)))?;
+        let client = client.map_err(unreachable)?;
+        *self.client.lock().expect("no holder panics") = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Waits for an answer, at most so long.
+    pub(crate) async fn within<T>(
+        &self,
+        patience: Duration,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Fault> {
+        let fault = match tokio::time::timeout(patience, call).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Fault::of(&error),
+            Err(_) => Fault::Late(patience),
+        };
+        match &fault {
+            Fault::Answer { .. } | Fault::Late(_) => {}
+            Fault::Unreachable(_) | Fault::Broken(_) => self.forget(),
+        }
+        Err(fault)
+    }
+
+    /// Connects and agrees anew with the next call.
+    pub(crate) fn forget(&self) {
+        *self.client.lock().expect("no holder panics") = None;
+    }
+}
+
+impl Fault {
+    /// What a client's error is.
+    pub(crate) fn of(error: &Error) -> Self {
+        if let Error::DockerResponseServerError { status_code, message } = error {
+            return Self::Answer { status: *status_code, message: message.trim().to_owned() };
+        }
+        // An answer that began well and then said no, within the stream.
+        if let Error::DockerStreamError { error } = error {
+            return Self::Answer { status: 500, message: error.trim().to_owned() };
+        }
+        let refused = matches!(error, Error::HyperLegacyError { err } if err.is_connect());
+        let nothing_sent = refused || matches!(error, Error::SocketNotFoundError(_));
+        if nothing_sent { Self::Unreachable(spelled(error)) } else { Self::Broken(spelled(error)) }
+    }
+
+    /// Whether the engine said that there is no such thing.
+    pub(crate) fn is_absence(&self) -> bool {
+        self.has_status(404)
+    }
+
+    pub(crate) fn has_status(&self, wanted: u16) -> bool {
+        matches!(self, Self::Answer { status, .. } if *status == wanted)
+    }
+
+    /// What comes of a step that met it: a refusal where the engine says that the request is wrong, and honest
+    /// ignorance where nobody knows what was done.
+    pub(crate) fn outcome(&self, what: &str) -> StepOutcome {
+        match self {
+            Self::Answer { status: 400..=499, message } => {
+                StepOutcome::Refused { why: Refusal::Invalid(format!("{what}: {message}")) }
+            }
+            Self::Answer { .. } | Self::Unreachable(_) => {
+                StepOutcome::Retry { after: RETRY_AFTER, why: format!("{what}: {self}") }
+            }
+            Self::Broken(_) | Self::Late(_) => {
+                StepOutcome::Unknown { why: Doubt::OutcomeUnknown(format!("{what}: {self}")) }
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Answer { message, .. } => f.write_str(message),
+            Self::Unreachable(why) => write!(f, "the engine is not reached: {why}"),
+            Self::Broken(why) => write!(f, "the engine broke off: {why}"),
+            Self::Late(patience) => write!(f, "no answer from the engine in {} s", patience.as_secs()),
+        }
+    }
+}
+
+impl From<Fault> for ObserveError {
+    fn from(fault: Fault) -> Self {
+        Self { detail: fault.to_string() }
+    }
+}
+
+/// An error with all of its causes, on one line.
+fn spelled(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text.replace('\n', " ")
+}

@@ -1,0 +1,30 @@
+//! Containers of a Docker engine.
+//!
+//! The driver hands us a step; we hand back an outcome, and a survey of what runs. What an instance is lies in the labels
+//! of its container, so that a daemon that has forgotten all finds it again; which lives were told to stop, and which
+//! image a release was begun with, lie in a small folder of ours, since an engine remembers neither.
+//!
+//! Read in this order: [`labels`] (what is written on a container), [`lower`] (a release becomes a container), [`lift`]
+//! (what the engine says becomes a sighting), [`engine`] (one call, its deadline, its faults), [`images`] (how an image
+//! comes to the engine), [`runtime`] and [`steps`].
+//!
+//! Knows nothing of plans, gates or routes, and touches nothing that does not carry our owner's label.
+
+mod archive;
+mod asked;
+mod bell;
+mod credentials;
+mod engine;
+mod files;
+mod images;
+mod inspect;
+mod labels;
+mod lift;
+mod lower;
+mod moment;
+mod network;
+mod pull;
+mod runtime;
+mod steps;
+
+pub use runtime::{DockerConfig, DockerRuntime};

@@ -1,0 +1,155 @@
+//! What an engine says of a container becomes a sighting: pure.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum};
+use trueup_types::observed::{ExitWhy, Phase, Sighting};
+use trueup_types::{Incarnation, Place, PortName, Timestamp};
+
+use crate::labels::Written;
+use crate::lower;
+use crate::moment::{Clocks, WallMillis, nanos};
+
+/// Characters of a container's id that tell it from all others of its engine.
+const ID_CHARACTERS: usize = 12;
+/// Exit code of a program that could not be started: it is not there, or may not be executed.
+const NOT_STARTED: [i64; 2] = [126, 127];
+
+/// What surrounds a container, beyond what the engine says of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Around {
+    /// When its host came up.
+    pub booted: Option<WallMillis>,
+    /// When the engine could last not be reached: from, to.
+    pub dark: Option<(WallMillis, WallMillis)>,
+    /// What its first process said of a program that it could not start.
+    pub not_started: Option<String>,
+}
+
+/// Which life of a container this is.
+pub(crate) fn incarnation(container: &ContainerInspectResponse) -> Incarnation {
+    let id = container.id.as_deref().unwrap_or_default();
+    let id = id.get(..ID_CHARACTERS).unwrap_or(id);
+    let state = container.state.as_ref();
+    let started = state.and_then(|state| nanos(state.started_at.as_deref()?)).unwrap_or(0);
+    let failed = state.and_then(refusal).map_or("", |_| "-failed");
+    Incarnation(format!("{id}-{started}{failed}").into())
+}
+
+/// Whether it may be running.
+pub(crate) fn up(container: &ContainerInspectResponse) -> bool {
+    use ContainerStateStatusEnum as Status;
+    let status = container.state.as_ref().and_then(|state| state.status);
+    match status {
+        Some(Status::RUNNING | Status::PAUSED | Status::RESTARTING | Status::STOPPING) => true,
+        Some(Status::CREATED | Status::REMOVING | Status::EXITED | Status::DEAD | Status::EMPTY) | None => false,
+    }
+}
+
+/// Whether it was made and never started.
+pub(crate) fn unstarted(container: &ContainerInspectResponse) -> bool {
+    let status = container.state.as_ref().and_then(|state| state.status);
+    matches!(status, Some(ContainerStateStatusEnum::CREATED))
+}
+
+/// Its exit code where that alone may mean that its program could not be started.
+pub(crate) fn may_not_have_started(container: &ContainerInspectResponse) -> bool {
+    let code = container.state.as_ref().and_then(|state| state.exit_code);
+    !up(container) && code.is_some_and(|code| NOT_STARTED.contains(&code))
+}
+
+/// One container, as the driver sees it.
+pub(crate) fn sighting(
+    container: &ContainerInspectResponse,
+    written: &Written,
+    around: &Around,
+    clocks: &Clocks,
+) -> Sighting {
+    let created = WallMillis::read(container.created.as_deref()).map_or(Timestamp::ZERO, |at| clocks.steady(at));
+    let state = container.state.clone().unwrap_or_default();
+    Sighting {
+        id: written.id.clone(),
+        incarnation: incarnation(container),
+        release: written.digest,
+        place: Place::here(),
+        phase: phase(&state, created, around, clocks),
+        addresses: addresses(container, written),
+        created,
+        template: written.release.clone(),
+    }
+}
+
+fn phase(state: &ContainerState, created: Timestamp, around: &Around, clocks: &Clocks) -> Phase {
+    use ContainerStateStatusEnum as Status;
+    let at = |text: &Option<String>| WallMillis::read(text.as_deref()).map(|at| clocks.steady(at));
+    let since = at(&state.started_at).unwrap_or(created);
+    match state.status {
+        Some(Status::RUNNING | Status::PAUSED) => Phase::Running { since },
+        Some(Status::RESTARTING) => Phase::Starting,
+        Some(Status::REMOVING | Status::STOPPING) => Phase::Vanishing { since },
+        Some(Status::CREATED) => match refusal(state) {
+            Some(detail) => Phase::Exited { code: None, at: created, why: ExitWhy::CannotStart { detail } },
+            None => Phase::Created,
+        },
+        Some(Status::EXITED | Status::DEAD | Status::EMPTY) | None => Phase::Exited {
+            code: state.exit_code.and_then(|code| i32::try_from(code).ok()),
+            at: at(&state.finished_at).unwrap_or(since),
+            why: why(state, around),
+        },
+    }
+}
+
+/// Of whose doing its end is; whether it was told to go is known elsewhere.
+fn why(state: &ContainerState, around: &Around) -> ExitWhy {
+    if let Some(detail) = refusal(state).or_else(|| around.not_started.clone()) {
+        return ExitWhy::CannotStart { detail };
+    }
+    let started = WallMillis::read(state.started_at.as_deref());
+    let finished = WallMillis::read(state.finished_at.as_deref());
+    let before_boot = started.zip(around.booted).is_some_and(|(started, booted)| started < booted);
+    let with_the_engine =
+        finished.zip(around.dark).is_some_and(|(finished, (from, to))| (from..=to).contains(&finished));
+    // A host that goes down takes its containers with it, and so does an engine: that is no fault of theirs.
+    if before_boot || with_the_engine { ExitWhy::HostLost } else { ExitWhy::ByItself }
+}
+
+/// Why it can never be started as it is, where the engine has said so.
+pub(crate) fn refusal(state: &ContainerState) -> Option<String> {
+    let error = state.error.as_deref().filter(|error| !error.is_empty())?;
+    never_starts(error).then(|| error.replace('\n', " "))
+}
+
+/// What engines say of a container that no second try would start; all else (a port, a network, no memory) may pass.
+const NEVER: [&str; 8] = [
+    "executable file not found",
+    "permission denied",
+    "no such file or directory",
+    "unable to find user",
+    "unable to find group",
+    "no matching entries in",
+    "is a directory",
+    "exec format error",
+];
+
+/// Whether an engine's words about a start mean that no second try would succeed.
+pub(crate) fn never_starts(message: &str) -> bool {
+    let message = message.to_lowercase();
+    NEVER.iter().any(|words| message.contains(words))
+}
+
+fn addresses(
+    container: &ContainerInspectResponse,
+    written: &Written,
+) -> std::collections::BTreeMap<PortName, SocketAddr> {
+    let bound = container.network_settings.as_ref().and_then(|network| network.ports.as_ref());
+    let (Some(bound), Some(release)) = (bound, &written.release) else { return std::collections::BTreeMap::new() };
+    let address = |inside: &lower::Inside| {
+        let binding = bound.get(&inside.key())?.as_ref()?.first()?;
+        let port: u16 = binding.host_port.as_deref()?.parse().ok()?;
+        let host = binding.host_ip.as_deref().and_then(|host| host.parse::<IpAddr>().ok());
+        // Bound to all addresses, it is reached by the nearest one.
+        let host = host.filter(|host| !host.is_unspecified()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        Some((inside.name.clone(), SocketAddr::new(host, port)))
+    };
+    lower::ports(&release.template).iter().filter_map(address).collect()
+}

@@ -1,0 +1,180 @@
+//! A release becomes a container: pure, and snapshot-tested.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
+    MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+};
+use trueup_types::target::DockerSpec;
+use trueup_types::template::{Protocol, Resources};
+use trueup_types::{InstanceId, PortName, Release, Template};
+
+use crate::labels::Mine;
+
+/// The first number given to a port that names none.
+const PORT_FIRST: u16 = 8_080;
+/// Longest host name, in bytes (`HOST_NAME_MAX` of Linux, less its end).
+const HOSTNAME_BYTES_MAX: usize = 63;
+/// Most bytes of one file of a log; the engine keeps two, then forgets the older.
+const LOG_SIZE: &str = "10m";
+/// The address that ports are published on: the edge is on this host, and nobody else is let in.
+const LOOPBACK: &str = "127.0.0.1";
+
+/// One port of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Inside {
+    pub name: PortName,
+    pub number: u16,
+    pub protocol: Protocol,
+}
+
+impl Inside {
+    /// As an engine writes it.
+    pub(crate) fn key(&self) -> String {
+        let transport = match self.protocol {
+            Protocol::Http | Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        };
+        format!("{}/{transport}", self.number)
+    }
+}
+
+/// The ports of a container: those that name no number get one from 8080 upward that no other has.
+pub(crate) fn ports(template: &Template) -> Vec<Inside> {
+    let mut next = PORT_FIRST;
+    let fixed: Vec<u16> = template.ports.iter().filter_map(|port| port.port).collect();
+    let number = |port: Option<u16>| {
+        port.unwrap_or_else(|| {
+            while fixed.contains(&next) {
+                next += 1;
+            }
+            next += 1;
+            next - 1
+        })
+    };
+    let mut number = number;
+    let inside = template.ports.iter().map(|port| Inside {
+        name: port.name.clone(),
+        number: number(port.port.filter(|port| *port != 0)),
+        protocol: port.protocol,
+    });
+    inside.collect()
+}
+
+/// What the engine is told to create.
+pub(crate) fn container(
+    mine: &Mine,
+    settings: &DockerSpec,
+    id: &InstanceId,
+    release: &Release,
+    image: &str,
+) -> ContainerCreateBody {
+    let template = &release.template;
+    // What runs a hook is reached by nobody.
+    let ports = if id.task.is_none() { ports(template) } else { Vec::new() };
+    let (entrypoint, cmd) = words(id, release);
+    let name = id.to_string();
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        hostname: Some(name).filter(|name| name.len() <= HOSTNAME_BYTES_MAX),
+        entrypoint,
+        cmd,
+        env: Some(environment(id, release, &ports)),
+        working_dir: template.workdir.clone(),
+        user: template.user.clone(),
+        labels: Some(mine.of(id, release)),
+        // An engine before API 1.42 takes the signal from here, a later one from the stop itself.
+        stop_signal: Some(template.stop.signal.clone()),
+        // Our probes decide; an image's own would run beside them, and flood the events.
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
+        // Bindings without these are silently dropped.
+        exposed_ports: Some(ports.iter().map(Inside::key).collect()),
+        host_config: Some(host(mine, settings, id, template, &ports)),
+        networking_config: settings.network.as_ref().map(|network| {
+            let endpoint = EndpointSettings { aliases: Some(vec![id.app.to_string()]), ..EndpointSettings::default() };
+            NetworkingConfig { endpoints_config: Some(HashMap::from([(network.to_string(), endpoint)])) }
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// `command` takes the place of the image's entry point, and `args` that of its arguments.
+fn words(id: &InstanceId, release: &Release) -> (Option<Vec<String>>, Option<Vec<String>>) {
+    if let Some(hook) = release.hook(id) {
+        return (Some(hook.command.clone()), None);
+    }
+    let some = |words: &[String]| Some(words.to_vec()).filter(|words| !words.is_empty());
+    (some(&release.template.command), some(&release.template.args))
+}
+
+/// The ports, then the manifest's, which wins; our own names last, so that nobody can forge them. The image's own stay
+/// beneath.
+fn environment(id: &InstanceId, release: &Release, ports: &[Inside]) -> Vec<String> {
+    let mut env = BTreeMap::new();
+    if let Some(port) = ports.first() {
+        env.insert("PORT".to_owned(), port.number.to_string());
+    }
+    for port in ports {
+        env.insert(format!("PORT_{}", port.name.as_str().to_uppercase().replace('-', "_")), port.number.to_string());
+    }
+    env.extend(release.template.env.clone());
+    env.insert("TRUEUP_APP".to_owned(), release.app.to_string());
+    env.insert("TRUEUP_INSTANCE".to_owned(), id.to_string());
+    env.insert("TRUEUP_REVISION".to_owned(), release.revision.0.to_string());
+    if let (Some(task), Some(hook)) = (id.task, release.hook(id)) {
+        env.insert("TRUEUP_HOOK".to_owned(), format!("{}/{}", task.as_str(), hook.name));
+    }
+    env.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+fn host(mine: &Mine, settings: &DockerSpec, id: &InstanceId, template: &Template, ports: &[Inside]) -> HostConfig {
+    let binding = || PortBinding { host_ip: Some(LOOPBACK.to_owned()), host_port: Some("0".to_owned()) };
+    let log = [("max-size".to_owned(), LOG_SIZE.to_owned()), ("max-file".to_owned(), "2".to_owned())];
+    let limits = limits(&template.resources);
+    let some = |words: &[String]| Some(words.to_vec()).filter(|words| !words.is_empty());
+    HostConfig {
+        // Signals reach a program that is not written to be the first process, and its orphans are waited for.
+        init: Some(true),
+        // The planner starts again what is to be started again.
+        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
+        port_bindings: Some(ports.iter().map(|port| (port.key(), Some(vec![binding()]))).collect()),
+        log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(log.into()) }),
+        network_mode: settings.network.as_ref().map(ToString::to_string),
+        readonly_rootfs: settings.read_only.then_some(true),
+        tmpfs: Some(settings.tmpfs.iter().map(|path| (path.clone(), String::new())).collect())
+            .filter(|tmpfs: &HashMap<_, _>| !tmpfs.is_empty()),
+        cap_drop: some(&settings.drop_capabilities),
+        security_opt: settings.no_new_privileges.then(|| vec!["no-new-privileges".to_owned()]),
+        mounts: Some(volumes(mine, id, template)).filter(|mounts| !mounts.is_empty()),
+        ..limits
+    }
+}
+
+fn limits(resources: &Resources) -> HostConfig {
+    let memory = resources.memory_bytes.and_then(|bytes| i64::try_from(bytes).ok());
+    let files = resources.open_files.and_then(|most| i64::try_from(most).ok());
+    let ulimit = |most| ResourcesUlimits { name: Some("nofile".to_owned()), soft: Some(most), hard: Some(most) };
+    HostConfig {
+        memory,
+        // As much as that and no more: otherwise the engine adds as much again in swap.
+        memory_swap: memory,
+        nano_cpus: resources.cpus.map(|cpus| i64::from(cpus) * 1_000_000_000),
+        pids_limit: resources.pids.map(i64::from),
+        ulimits: files.map(|most| vec![ulimit(most)]),
+        ..HostConfig::default()
+    }
+}
+
+/// Volumes by app and place in the row, so that each instance finds its own again, whatever its revision. What runs a
+/// hook gets none: a volume has one owner at a time.
+fn volumes(mine: &Mine, id: &InstanceId, template: &Template) -> Vec<Mount> {
+    let mount = |volume: &trueup_types::template::Volume| Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(format!("{}-{}-{}-{}", mine.owner, id.app, volume.name, id.ordinal)),
+        target: Some(volume.path.clone()),
+        volume_options: Some(MountVolumeOptions { labels: Some(mine.common()), ..MountVolumeOptions::default() }),
+        ..Mount::default()
+    };
+    template.volumes.iter().filter(|_| id.task.is_none()).map(mount).collect()
+}

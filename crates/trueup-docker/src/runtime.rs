@@ -1,0 +1,296 @@
+//! The survey of an engine: one listing for all, and a closer look only at what has changed since the last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use bollard::models::{ContainerInspectResponse, ContainerSummary};
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use futures_util::StreamExt as _;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use trueup_seams::{BoxFuture, NudgeSink, Nudges, ObserveError, Runtime, Sight, Survey};
+use trueup_types::observed::{ExitWhy, Phase, Sighting};
+use trueup_types::step::{StepOutcome, TargetStep};
+use trueup_types::target::DockerSpec;
+use trueup_types::{OwnerId, Place, TargetName, Timestamp};
+
+use crate::asked::AskedBook;
+use crate::bell;
+use crate::engine::{Engine, Fault, QUICK};
+use crate::images::Pins;
+use crate::labels::{INSTANCE, Mine, Written};
+use crate::lift::{self, Around};
+use crate::moment::{Clocks, WallMillis};
+use crate::pull::Pulls;
+
+/// Closer looks at a time: beyond that an engine only queues them.
+const LOOKS_MAX: usize = 8;
+
+/// What the runtime is told.
+pub struct DockerConfig {
+    /// A folder of ours, for what an engine does not remember.
+    pub folder: PathBuf,
+    /// Whose containers are ours.
+    pub owner: OwnerId,
+    /// For which target they are made.
+    pub target: TargetName,
+    /// Where the engine is, and how containers are made there.
+    pub settings: DockerSpec,
+    /// Steady time.
+    pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+/// Containers of an engine.
+pub struct DockerRuntime {
+    pub(crate) inner: Arc<Inner>,
+    bell: OnceLock<AbortHandle>,
+}
+
+impl Drop for DockerRuntime {
+    fn drop(&mut self) {
+        if let Some(bell) = self.bell.get() {
+            bell.abort();
+        }
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    pub(crate) mine: Mine,
+    pub(crate) settings: DockerSpec,
+    pub(crate) clocks: Clocks,
+    pub(crate) asked: AskedBook,
+    pub(crate) pins: Pins,
+    pub(crate) pulls: Pulls,
+    pub(crate) handle: Handle,
+    pub(crate) sink: OnceLock<NudgeSink>,
+    /// Containers that a task of ours is stopping.
+    pub(crate) stopping: Mutex<BTreeSet<String>>,
+    seen: Mutex<Seen>,
+    /// Moves with each step, so that a survey that began before one leaves nothing behind.
+    deeds: AtomicU64,
+}
+
+/// What the last survey saw.
+#[derive(Default)]
+struct Seen {
+    known: BTreeMap<String, Known>,
+    /// When the engine last answered a listing.
+    answered: Option<WallMillis>,
+    /// When it could last not be reached: from its last answer before that, to its first after.
+    dark: Option<(WallMillis, WallMillis)>,
+    failing: bool,
+}
+
+/// One container, looked at closely.
+#[derive(Clone)]
+struct Known {
+    /// What the listing said of it then; any other word of it asks for another look.
+    mark: Mark,
+    sighting: Sighting,
+}
+
+/// What a listing says that changes with each change of a container: its state, since when (in words that a new start
+/// sets back), its ports, its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mark(String);
+
+impl DockerRuntime {
+    /// Opens the folder; the engine is reached when it is first needed. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or read.
+    pub fn open(config: DockerConfig) -> std::io::Result<Self> {
+        std::fs::create_dir_all(&config.folder)?;
+        let inner = Inner {
+            engine: Engine::new(config.settings.socket()),
+            mine: Mine { owner: config.owner, target: config.target },
+            settings: config.settings,
+            clocks: Clocks { now: config.now },
+            asked: AskedBook::open(&config.folder)?,
+            pins: Pins::open(&config.folder)?,
+            pulls: Pulls::default(),
+            handle: Handle::current(),
+            sink: OnceLock::new(),
+            stopping: Mutex::default(),
+            seen: Mutex::default(),
+            deeds: AtomicU64::new(0),
+        };
+        Ok(Self { inner: Arc::new(inner), bell: OnceLock::new() })
+    }
+}
+
+impl Runtime for DockerRuntime {
+    fn survey(&self) -> BoxFuture<'_, Survey> {
+        Box::pin(async move { BTreeMap::from([(Place::here(), self.inner.survey().await)]) })
+    }
+
+    fn apply<'a>(&'a self, step: &'a TargetStep) -> BoxFuture<'a, StepOutcome> {
+        Box::pin(async move {
+            let TargetStep::Instance(step) = step;
+            let outcome = self.inner.apply(step).await;
+            self.inner.deeds.fetch_add(1, Ordering::SeqCst);
+            self.inner.seen().known.retain(|_, known| known.sighting.id != *step.id());
+            outcome
+        })
+    }
+}
+
+impl Nudges for DockerRuntime {
+    fn listen(&self, sink: NudgeSink) {
+        // Only the first listener hears: a runtime has one driver.
+        if self.inner.sink.set(sink).is_ok() {
+            let task = self.inner.handle.spawn(bell::ring_at_events(Arc::clone(&self.inner)));
+            // Set once, as the sink was.
+            let _ = self.bell.set(task.abort_handle());
+        }
+    }
+}
+
+impl Inner {
+    async fn survey(self: &Arc<Self>) -> Result<Sight, ObserveError> {
+        let deeds = self.deeds.load(Ordering::SeqCst);
+        let listed = self.list(self.mine.filter()).await;
+        self.note_sight(listed.is_ok());
+        let listed = listed?;
+        let around = Around { booted: Some(Clocks::booted()), dark: self.seen().dark, not_started: None };
+        let before = self.seen().known.clone();
+        let looks: Vec<_> = listed.iter().map(|entry| self.look(entry, &before, &around)).collect();
+        let looked: Vec<_> = futures_util::stream::iter(looks).buffered(LOOKS_MAX).collect().await;
+        let mut known = BTreeMap::new();
+        for one in looked {
+            known.extend(one?);
+        }
+        let there: BTreeSet<&str> = listed.iter().filter_map(|entry| entry.id.as_deref()).collect();
+        self.asked.keep_only(&there);
+        let instances = self.shown(&listed, &known);
+        let mut seen = self.seen();
+        if self.deeds.load(Ordering::SeqCst) == deeds {
+            seen.known = known;
+        }
+        Ok(Sight { instances })
+    }
+
+    /// All containers with these labels, whatever their state.
+    pub(crate) async fn list(&self, labels: Vec<String>) -> Result<Vec<ContainerSummary>, Fault> {
+        let filters = std::collections::HashMap::from([("label".to_owned(), labels)]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let client = self.engine.client().await?;
+        self.engine.within(QUICK, client.list_containers(Some(options))).await
+    }
+
+    /// Whether any container of ours is left; an engine that does not say may have some.
+    pub(crate) async fn any_left(&self) -> bool {
+        self.list(self.mine.filter()).await.is_ok_and(|listed| !listed.is_empty())
+    }
+
+    /// Remembers when the engine was out of reach: what ended then ended with it.
+    fn note_sight(&self, answered: bool) {
+        let mut seen = self.seen();
+        let now = Clocks::wall();
+        if answered {
+            if let (true, Some(last)) = (seen.failing, seen.answered) {
+                seen.dark = Some((last, now));
+            }
+            seen.answered = Some(now);
+        }
+        seen.failing = !answered;
+    }
+
+    /// One container of a listing, looked at closely where it has changed; nothing when it has gone since.
+    async fn look(
+        &self,
+        entry: &ContainerSummary,
+        before: &BTreeMap<String, Known>,
+        around: &Around,
+    ) -> Result<Option<(String, Known)>, ObserveError> {
+        let Some(id) = entry.id.clone() else {
+            return Err(ObserveError { detail: "the engine lists a container without an id".to_owned() });
+        };
+        let mark = Mark::of(entry);
+        let earlier = before.get(&id);
+        if let Some(known) = earlier.filter(|known| known.mark == mark) {
+            return Ok(Some((id, known.clone())));
+        }
+        let written = Written::read(entry.labels.as_ref().unwrap_or(&std::collections::HashMap::new()));
+        let written = written.map_err(|why| ObserveError { detail: format!("container {id}: {why}") })?;
+        let Some(container) = self.inspected(&id).await? else { return Ok(None) };
+        let mut around = around.clone();
+        if lift::may_not_have_started(&container) {
+            around.not_started = self.not_started(&id).await;
+        }
+        let mut sighting = lift::sighting(&container, &written, &around, &self.clocks);
+        // The two clocks drift apart by a little: what has not changed keeps its moments.
+        if let Some(known) = earlier.filter(|known| known.sighting.incarnation == sighting.incarnation) {
+            sighting.created = known.sighting.created;
+            if std::mem::discriminant(&sighting.phase) == std::mem::discriminant(&known.sighting.phase) {
+                sighting.phase = known.sighting.phase.clone();
+            }
+        }
+        Ok(Some((id, Known { mark, sighting })))
+    }
+
+    /// A container as the engine describes it; nothing when it is gone.
+    pub(crate) async fn inspected(&self, container: &str) -> Result<Option<ContainerInspectResponse>, Fault> {
+        let client = self.engine.client().await?;
+        match self.engine.within(QUICK, client.inspect_container(container, None)).await {
+            Ok(there) => Ok(Some(there)),
+            Err(fault) if fault.is_absence() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// What is shown: each instance once, and what we told to stop as such.
+    fn shown(self: &Arc<Self>, listed: &[ContainerSummary], known: &BTreeMap<String, Known>) -> Vec<Sighting> {
+        let mut shown: BTreeMap<_, (bool, Sighting)> = BTreeMap::new();
+        for entry in listed {
+            let Some((id, one)) = entry.id.as_deref().and_then(|id| Some((id, known.get(id)?))) else { continue };
+            let named = wears(entry, &self.mine.container(&one.sighting.id));
+            // A copy of a container carries its labels, too. The one with our name is ours; else the first.
+            if shown.get(&one.sighting.id).is_some_and(|(other_named, _)| *other_named || !named) {
+                tracing::warn!(container = id, instance = %one.sighting.id, "another container carries our labels");
+                continue;
+            }
+            shown.insert(one.sighting.id.clone(), (named, self.dressed(id, &one.sighting)));
+        }
+        shown.into_values().map(|(_, sighting)| sighting).collect()
+    }
+
+    /// A sighting, with what we told it.
+    fn dressed(self: &Arc<Self>, container: &str, bare: &Sighting) -> Sighting {
+        let mut sighting = bare.clone();
+        let Some(asked) = self.asked.of(container, &bare.incarnation) else { return sighting };
+        match &mut sighting.phase {
+            Phase::Running { .. } => {
+                let since = self.clocks.steady(asked.at());
+                self.see_off(container, asked);
+                sighting.phase = Phase::Vanishing { since };
+            }
+            Phase::Exited { why: why @ (ExitWhy::ByItself | ExitWhy::HostLost), .. } => *why = ExitWhy::Asked,
+            Phase::Exited { why: ExitWhy::Asked | ExitWhy::CannotStart { .. }, .. }
+            | Phase::Created
+            | Phase::Starting
+            | Phase::Asleep
+            | Phase::Vanishing { .. } => {}
+        }
+        sighting
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().expect("no holder panics")
+    }
+}
+
+/// Whether a listed container has this name.
+pub(crate) fn wears(entry: &ContainerSummary, name: &str) -> bool {
+    entry.names.iter().flatten().any(|there| there.trim_start_matches('/') == name)
+}
+
+impl Mark {
+    fn of(entry: &ContainerSummary) -> Self {
+        let label = entry.labels.as_ref().and_then(|labels| labels.get(INSTANCE));
+        Self(format!("{:?} {:?} {:?} {:?} {label:?}", entry.state, entry.status, entry.ports, entry.names))
+    }
+}

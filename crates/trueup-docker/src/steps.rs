@@ -1,0 +1,236 @@
+//! The four steps: create, start, stop, remove. Each is safe to repeat, at any moment, by a daemon that has forgotten all.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use bollard::body_full;
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    UploadToContainerOptionsBuilder,
+};
+use trueup_types::step::{InstanceStep, Refusal, StepOutcome};
+use trueup_types::template::Stop;
+use trueup_types::{Incarnation, InstanceId, Release};
+
+use crate::archive;
+use crate::asked::Asked;
+use crate::engine::{Fault, QUICK, RETRY_AFTER, START};
+use crate::labels::{INSTANCE, Written};
+use crate::lift;
+use crate::lower;
+use crate::moment::Clocks;
+use crate::runtime::{Inner, wears};
+
+/// Longest an engine may take for a stop beyond the grace that the manifest gives.
+const STOP_SLACK: Duration = Duration::from_secs(30);
+/// From one try of a stop that broke off to the next.
+const STOP_AGAIN: Duration = Duration::from_secs(1);
+/// Tries of one stop; after that the next survey begins anew.
+const STOP_TRIES: u32 = 5;
+
+/// A container of ours, found by its labels.
+struct Found {
+    id: String,
+    written: Written,
+    container: ContainerInspectResponse,
+}
+
+impl Found {
+    fn is(&self, life: &Incarnation) -> bool {
+        lift::incarnation(&self.container) == *life
+    }
+}
+
+impl Inner {
+    pub(crate) async fn apply(self: &Arc<Self>, step: &InstanceStep) -> StepOutcome {
+        let what = format!("{} {}", step.verb(), step.id());
+        let done = match step {
+            InstanceStep::Create { id, release, .. } => self.create(id, release, &what).await,
+            InstanceStep::Start { id, ended } => self.start(id, ended, &what).await,
+            InstanceStep::Stop { id, incarnation, stop } => self.stop(id, incarnation, stop).await,
+            InstanceStep::Remove { id, incarnation } => self.remove(id, incarnation).await,
+        };
+        done.unwrap_or_else(|fault| fault.outcome(&what))
+    }
+
+    /// The container of an instance: by its labels, since somebody may have renamed it. The engine must have answered.
+    async fn find(&self, id: &InstanceId) -> Result<Option<Found>, Fault> {
+        let mut labels = self.mine.filter();
+        labels.push(format!("{INSTANCE}={id}"));
+        let mut listed = self.list(labels).await?;
+        let name = self.mine.container(id);
+        listed.sort_by_key(|entry| (!wears(entry, &name), entry.created));
+        let Some(entry) = listed.into_iter().next() else { return Ok(None) };
+        let (Some(container), Some(labels)) = (entry.id, entry.labels) else { return Ok(None) };
+        let written = Written::read(&labels).map_err(|message| Fault::Answer { status: 409, message })?;
+        let inspected = self.inspected(&container).await?;
+        Ok(inspected.map(|inspected| Found { id: container, written, container: inspected }))
+    }
+
+    async fn create(
+        self: &Arc<Self>,
+        id: &InstanceId,
+        release: &Arc<Release>,
+        what: &str,
+    ) -> Result<StepOutcome, Fault> {
+        if let Some(found) = self.find(id).await? {
+            return Ok(same_or_taken(&found, release));
+        }
+        let image = match self.image(release).await {
+            Ok(image) => image,
+            Err(outcome) => return Ok(outcome),
+        };
+        self.ensure_network().await?;
+        let client = self.engine.client().await?;
+        let body = lower::container(&self.mine, &self.settings, id, release, &image);
+        let options = CreateContainerOptionsBuilder::default().name(&self.mine.container(id)).build();
+        let made = self.engine.within(QUICK, client.create_container(Some(options), body)).await;
+        match made {
+            Ok(made) => self.begin(&made.id, release, what).await,
+            // The name is held. By what an earlier call of ours made, or by somebody else's.
+            Err(fault) if fault.has_status(409) => match self.find(id).await? {
+                Some(found) => Ok(same_or_taken(&found, release)),
+                None => Ok(StepOutcome::Refused { why: Refusal::NameTaken }),
+            },
+            // The image went, or the network did, between our look and the call.
+            Err(fault) if fault.is_absence() => {
+                Ok(StepOutcome::Retry { after: RETRY_AFTER, why: format!("{what}: {fault}") })
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn start(self: &Arc<Self>, id: &InstanceId, ended: &Incarnation, what: &str) -> Result<StepOutcome, Fault> {
+        let Some(found) = self.find(id).await? else {
+            return Ok(StepOutcome::Refused { why: Refusal::Invalid(format!("{id} is not there to be started")) });
+        };
+        if lift::up(&found.container) || !found.is(ended) {
+            return Ok(StepOutcome::AlreadyTrue);
+        }
+        let Some(release) = &found.written.release else {
+            let why = format!("{id}: what it is cannot be read from its labels");
+            return Ok(StepOutcome::Refused { why: Refusal::Invalid(why) });
+        };
+        if lift::unstarted(&found.container) {
+            self.ensure_network().await?;
+        }
+        self.begin(&found.id, release, what).await
+    }
+
+    /// Writes the manifest's files into a container and starts it.
+    async fn begin(&self, container: &str, release: &Release, what: &str) -> Result<StepOutcome, Fault> {
+        let client = self.engine.client().await?;
+        let files = archive::of(&release.template);
+        let files = files.map_err(|why| Fault::Answer { status: 400, message: format!("its files: {why}") })?;
+        if let Some(files) = files {
+            let options = UploadToContainerOptionsBuilder::default().path("/").build();
+            let upload = client.upload_to_container(container, Some(options), body_full(files.into()));
+            self.engine.within(QUICK, upload).await?;
+        }
+        match self.engine.within(START, client.start_container(container, None)).await {
+            Ok(()) => Ok(StepOutcome::Done),
+            Err(fault) => Ok(not_started(&fault, what)),
+        }
+    }
+
+    async fn stop(self: &Arc<Self>, id: &InstanceId, life: &Incarnation, stop: &Stop) -> Result<StepOutcome, Fault> {
+        let Some(found) = self.find(id).await? else { return Ok(StepOutcome::AlreadyTrue) };
+        if !lift::up(&found.container) || !found.is(life) {
+            return Ok(StepOutcome::AlreadyTrue);
+        }
+        if let Some(asked) = self.asked.of(&found.id, life) {
+            self.see_off(&found.id, asked);
+            return Ok(StepOutcome::AlreadyTrue);
+        }
+        let asked = Asked::new(life.clone(), Clocks::wall(), stop.clone());
+        if let Err(why) = self.asked.note(&found.id, asked.clone()) {
+            return Ok(StepOutcome::Retry { after: RETRY_AFTER, why: format!("stop {id}: {why}") });
+        }
+        self.see_off(&found.id, asked);
+        Ok(StepOutcome::Done)
+    }
+
+    /// Has a container stopped, in a task: an engine answers only when it is down. Once at a time for each.
+    pub(crate) fn see_off(self: &Arc<Self>, container: &str, asked: Asked) {
+        if !self.stopping().insert(container.to_owned()) {
+            return;
+        }
+        let (inner, container) = (Arc::clone(self), container.to_owned());
+        self.handle.spawn(async move {
+            for _ in 0..STOP_TRIES {
+                match inner.stop_now(&container, &asked).await {
+                    Ok(()) => break,
+                    Err(fault) => tracing::info!(container, %fault, "a stop is tried again"),
+                }
+                tokio::time::sleep(STOP_AGAIN).await;
+            }
+            inner.stopping().remove(&container);
+        });
+    }
+
+    /// Asks the engine to stop a container, and waits until it has; what is left of the grace is what counts.
+    async fn stop_now(&self, container: &str, asked: &Asked) -> Result<(), Fault> {
+        let Some(there) = self.inspected(container).await? else { return Ok(()) };
+        if !lift::up(&there) || lift::incarnation(&there) != asked.incarnation {
+            return Ok(());
+        }
+        let client = self.engine.client().await?;
+        let gone_by = Duration::from_millis(Clocks::wall().0.saturating_sub(asked.at().0));
+        let grace = asked.stop.timeout.saturating_sub(gone_by);
+        // An engine counts whole seconds, and 0 would leave no time at all.
+        let seconds = i32::try_from(grace.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX).max(1);
+        let options = StopContainerOptionsBuilder::default().signal(&asked.stop.signal).t(seconds).build();
+        let patience = grace + STOP_SLACK;
+        match self.engine.within(patience, client.stop_container(container, Some(options))).await {
+            // 304: it is down already.
+            Err(fault) if !fault.is_absence() && !fault.has_status(304) => Err(fault),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn remove(self: &Arc<Self>, id: &InstanceId, life: &Incarnation) -> Result<StepOutcome, Fault> {
+        let Some(found) = self.find(id).await? else { return Ok(StepOutcome::AlreadyTrue) };
+        if !found.is(life) {
+            return Ok(StepOutcome::AlreadyTrue);
+        }
+        if lift::up(&found.container) {
+            return Ok(StepOutcome::Refused { why: Refusal::StillRunning });
+        }
+        let client = self.engine.client().await?;
+        // `v` takes what the image itself declared; volumes with a name stay.
+        let options = RemoveContainerOptionsBuilder::default().v(true).build();
+        match self.engine.within(START, client.remove_container(&found.id, Some(options))).await {
+            Ok(()) => {}
+            Err(fault) if fault.is_absence() => return Ok(StepOutcome::AlreadyTrue),
+            // It is on its way out, or has come up a moment ago: look again.
+            Err(fault) if fault.has_status(409) => {
+                return Ok(StepOutcome::Retry { after: RETRY_AFTER, why: format!("remove {id}: {fault}") });
+            }
+            Err(fault) => return Err(fault),
+        }
+        self.release_network().await;
+        Ok(StepOutcome::Done)
+    }
+
+    fn stopping(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.stopping.lock().expect("no holder panics")
+    }
+}
+
+fn same_or_taken(found: &Found, release: &Release) -> StepOutcome {
+    let same = found.written.digest == release.digest;
+    if same { StepOutcome::AlreadyTrue } else { StepOutcome::Refused { why: Refusal::NameTaken } }
+}
+
+/// What comes of a start that the engine could not do. What no second try would start is seen as that by the next survey,
+/// with its container; all else (a port, no memory, a network that went) may pass.
+fn not_started(fault: &Fault, what: &str) -> StepOutcome {
+    match fault {
+        Fault::Answer { message, .. } if lift::never_starts(message) => StepOutcome::Done,
+        Fault::Answer { status: 304, .. } => StepOutcome::AlreadyTrue,
+        Fault::Answer { .. } => StepOutcome::Retry { after: RETRY_AFTER, why: format!("{what}: {fault}") },
+        Fault::Unreachable(_) | Fault::Broken(_) | Fault::Late(_) => fault.outcome(what),
+    }
+}
