@@ -153,3 +153,76 @@ fn addresses(
     };
     lower::ports(&release.template).iter().filter_map(address).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use trueup_types::ReleaseDigest;
+
+    use super::*;
+
+    fn clocks() -> Clocks {
+        Clocks { now: Arc::new(|| Timestamp::from_millis(Clocks::wall().0)) }
+    }
+
+    /// What an engine says of a container, as JSON of its API.
+    fn seen(state: &str, around: &Around) -> Sighting {
+        let text = format!(r#"{{"Id": "0123456789abcdef", "Created": "2026-11-01T00:00:00Z", "State": {state}}}"#);
+        let container: ContainerInspectResponse = serde_json::from_str(&text).expect("it is JSON");
+        let id = "web-r1-0".parse().expect("a name");
+        sighting(&container, &Written { id, digest: ReleaseDigest::of("x"), release: None }, around, &clocks())
+    }
+
+    fn told(state: &str, around: &Around) -> String {
+        match seen(state, around).phase {
+            Phase::Exited { code, why, .. } => format!("exited {code:?} {why:?}"),
+            Phase::Running { .. } => "running".to_owned(),
+            Phase::Vanishing { .. } => "vanishing".to_owned(),
+            phase @ (Phase::Created | Phase::Starting | Phase::Asleep) => format!("{phase:?}").to_lowercase(),
+        }
+    }
+
+    #[test]
+    fn states_become_phases() {
+        let around = Around::default();
+        let started = r#""StartedAt": "2026-11-01T00:00:01Z", "FinishedAt": "2026-11-01T00:00:09Z""#;
+        let state = |words: &str| told(&format!("{{{words}, {started}}}"), &around);
+        assert_eq!(state(r#""Status": "running""#), "running");
+        assert_eq!(state(r#""Status": "paused""#), "running");
+        assert_eq!(state(r#""Status": "restarting""#), "starting");
+        assert_eq!(state(r#""Status": "removing""#), "vanishing");
+        assert_eq!(state(r#""Status": "exited", "ExitCode": 137, "OOMKilled": true"#), "exited Some(137) ByItself");
+        assert_eq!(told(r#"{"Status": "created"}"#, &around), "created");
+        let busy = r#"{"Status": "created", "ExitCode": 128, "Error": "Bind for 127.0.0.1:1 failed: port is already allocated"}"#;
+        assert_eq!(told(busy, &around), "created", "a port may come free");
+        let never =
+            r#"{"Status": "created", "ExitCode": 127, "Error": "exec: \"x\": executable file not found in $PATH"}"#;
+        assert!(told(never, &around).starts_with("exited None CannotStart"), "{}", told(never, &around));
+    }
+
+    #[test]
+    fn what_ended_with_its_host_or_its_engine_is_no_fault_of_its_own() {
+        let exited = r#"{"Status": "exited", "ExitCode": 255, "StartedAt": "2026-11-01T00:00:01Z", "FinishedAt": "2026-11-01T00:01:00Z"}"#;
+        let at = |text| WallMillis::read(Some(text));
+        let booted = |text| Around { booted: at(text), ..Around::default() };
+        assert_eq!(told(exited, &booted("2026-11-01T00:00:00Z")), "exited Some(255) ByItself");
+        assert_eq!(told(exited, &booted("2026-11-01T00:00:30Z")), "exited Some(255) HostLost", "another boot");
+        let dark = |from, to| Around { dark: at(from).zip(at(to)), ..Around::default() };
+        assert_eq!(told(exited, &dark("2026-11-01T00:00:50Z", "2026-11-01T00:01:10Z")), "exited Some(255) HostLost");
+        assert_eq!(told(exited, &dark("2026-11-01T00:01:05Z", "2026-11-01T00:01:10Z")), "exited Some(255) ByItself");
+    }
+
+    #[test]
+    fn each_start_is_another_incarnation_and_so_is_one_that_failed() {
+        let of = |state: &str| seen(state, &Around::default()).incarnation;
+        let first = of(r#"{"Status": "running", "StartedAt": "2026-11-01T00:00:01.000000001Z"}"#);
+        let ended = of(r#"{"Status": "exited", "StartedAt": "2026-11-01T00:00:01.000000001Z"}"#);
+        let second = of(r#"{"Status": "running", "StartedAt": "2026-11-01T00:00:01.000000002Z"}"#);
+        assert_eq!(first, ended);
+        assert_ne!(first, second);
+        let (created, failed) =
+            (of(r#"{"Status": "created"}"#), of(r#"{"Status": "created", "Error": "permission denied"}"#));
+        assert_ne!(created, failed);
+    }
+}

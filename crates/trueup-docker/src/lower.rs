@@ -178,3 +178,172 @@ fn volumes(mine: &Mine, id: &InstanceId, template: &Template) -> Vec<Mount> {
     };
     template.volumes.iter().filter(|_| id.task.is_none()).map(mount).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use trueup_sim::AppSketch;
+    use trueup_types::template::{Hook, Port, Stop, Volume};
+    use trueup_types::{Label, OwnerId, Revision, TargetName, Task};
+
+    use super::*;
+
+    fn mine() -> Mine {
+        Mine { owner: OwnerId::new("ours").expect("a name"), target: TargetName::new("here").expect("a name") }
+    }
+
+    fn release() -> Release {
+        let desired = AppSketch::web("web").env("COLOUR", "green").build();
+        let label = |name| Label::new(name).expect("a name");
+        let port = |name: &str, port, protocol| Port { name: name.parse().expect("a name"), port, protocol };
+        let template = Template {
+            image: Some("shop/web:1".to_owned()),
+            args: vec!["--verbose".to_owned()],
+            env: [("COLOUR".to_owned(), "green".to_owned()), ("TRUEUP_APP".to_owned(), "forged".to_owned())].into(),
+            ports: vec![
+                port("http", None, Protocol::Http),
+                port("admin", Some(8_081), Protocol::Tcp),
+                port("dns", None, Protocol::Udp),
+            ],
+            resources: Resources { cpus: Some(2), memory_bytes: Some(1 << 29), ..Resources::default() },
+            stop: Stop { signal: "SIGQUIT".to_owned(), ..Stop::default() },
+            volumes: vec![Volume { name: label("data"), path: "/data".to_owned(), size_bytes: None }],
+            hooks: trueup_types::template::Hooks {
+                pre_deploy: vec![Hook {
+                    name: label("migrate"),
+                    command: vec!["migrate".to_owned(), "run".to_owned()],
+                    timeout: std::time::Duration::from_secs(60),
+                }],
+                ..Default::default()
+            },
+            ..Template::default()
+        };
+        Release {
+            app: desired.name.clone(),
+            revision: Revision(3),
+            digest: desired.release_digest(0),
+            target: TargetName::local(),
+            template,
+            exposure: desired.exposure.clone(),
+            inputs: desired.inputs.clone(),
+            origin: desired.origin.clone(),
+        }
+    }
+
+    /// What an engine is sent, keys sorted, without the labels, which have a test of their own.
+    fn sent(id: &str, settings: &DockerSpec) -> String {
+        let id: InstanceId = id.parse().expect("a name");
+        let body = container(&mine(), settings, &id, &release(), "shop/web:1");
+        let mut lines = Vec::new();
+        flatten(
+            "",
+            &serde_json::to_value(ContainerCreateBody { labels: None, ..body }).expect("it is JSON"),
+            &mut lines,
+        );
+        lines.sort();
+        lines.join("\n")
+    }
+
+    fn flatten(path: &str, value: &serde_json::Value, lines: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(map) if !map.is_empty() => {
+                map.iter().for_each(|(key, value)| flatten(&format!("{path} {key}"), value, lines));
+            }
+            serde_json::Value::Array(all) if all.iter().any(serde_json::Value::is_object) => {
+                all.iter().enumerate().for_each(|(at, value)| flatten(&format!("{path}[{at}]"), value, lines));
+            }
+            other => lines.push(format!("{}: {other}", path.trim_start())),
+        }
+    }
+
+    #[test]
+    fn a_release_becomes_a_container() {
+        let settings = DockerSpec { network: Some(Label::new("apps").expect("a name")), ..DockerSpec::default() };
+        expect![[r#"
+            Cmd: ["--verbose"]
+            Env: ["COLOUR=green","PORT=8080","PORT_ADMIN=8081","PORT_DNS=8082","PORT_HTTP=8080","TRUEUP_APP=web","TRUEUP_INSTANCE=web-r3-1","TRUEUP_REVISION=3"]
+            ExposedPorts 8080/tcp: {}
+            ExposedPorts 8081/tcp: {}
+            ExposedPorts 8082/udp: {}
+            Healthcheck Test: ["NONE"]
+            HostConfig Init: true
+            HostConfig LogConfig Config max-file: "2"
+            HostConfig LogConfig Config max-size: "10m"
+            HostConfig LogConfig Type: "json-file"
+            HostConfig Memory: 536870912
+            HostConfig MemorySwap: 536870912
+            HostConfig Mounts[0] Source: "ours-web-data-1"
+            HostConfig Mounts[0] Target: "/data"
+            HostConfig Mounts[0] Type: "volume"
+            HostConfig Mounts[0] VolumeOptions Labels dev.trueup.owner: "ours"
+            HostConfig Mounts[0] VolumeOptions Labels dev.trueup.target: "here"
+            HostConfig Mounts[0] VolumeOptions Labels dev.trueup.version: "1"
+            HostConfig NanoCpus: 2000000000
+            HostConfig NetworkMode: "apps"
+            HostConfig PortBindings 8080/tcp[0] HostIp: "127.0.0.1"
+            HostConfig PortBindings 8080/tcp[0] HostPort: "0"
+            HostConfig PortBindings 8081/tcp[0] HostIp: "127.0.0.1"
+            HostConfig PortBindings 8081/tcp[0] HostPort: "0"
+            HostConfig PortBindings 8082/udp[0] HostIp: "127.0.0.1"
+            HostConfig PortBindings 8082/udp[0] HostPort: "0"
+            HostConfig RestartPolicy Name: "no"
+            Hostname: "web-r3-1"
+            Image: "shop/web:1"
+            NetworkingConfig EndpointsConfig apps Aliases: ["web"]
+            StopSignal: "SIGQUIT""#]].assert_eq(&sent("web-r3-1", &settings));
+    }
+
+    #[test]
+    fn what_runs_a_hook_has_no_ports_and_no_volumes_and_a_target_may_harden_all() {
+        let settings = DockerSpec {
+            read_only: true,
+            tmpfs: vec!["/tmp".to_owned()],
+            drop_capabilities: vec!["ALL".to_owned()],
+            no_new_privileges: true,
+            ..DockerSpec::default()
+        };
+        let id = InstanceId::of_task(&release().app, Revision(3), Task::PreDeploy, trueup_types::Ordinal(0));
+        expect![[r#"
+            Entrypoint: ["migrate","run"]
+            Env: ["COLOUR=green","TRUEUP_APP=web","TRUEUP_HOOK=preDeploy/migrate","TRUEUP_INSTANCE=web-r3-pre0","TRUEUP_REVISION=3"]
+            ExposedPorts: {}
+            Healthcheck Test: ["NONE"]
+            HostConfig CapDrop: ["ALL"]
+            HostConfig Init: true
+            HostConfig LogConfig Config max-file: "2"
+            HostConfig LogConfig Config max-size: "10m"
+            HostConfig LogConfig Type: "json-file"
+            HostConfig Memory: 536870912
+            HostConfig MemorySwap: 536870912
+            HostConfig NanoCpus: 2000000000
+            HostConfig PortBindings: {}
+            HostConfig ReadonlyRootfs: true
+            HostConfig RestartPolicy Name: "no"
+            HostConfig SecurityOpt: ["no-new-privileges"]
+            HostConfig Tmpfs /tmp: ""
+            Hostname: "web-r3-pre0"
+            Image: "shop/web:1"
+            StopSignal: "SIGQUIT""#]].assert_eq(&sent(&id.to_string(), &settings));
+    }
+
+    #[test]
+    fn labels_give_back_what_was_written_and_a_later_version_is_an_error() {
+        let (release, id): (_, InstanceId) = (release(), "web-r3-1".parse().expect("a name"));
+        let mut labels = mine().of(&id, &release);
+        let read = crate::labels::Written::read(&labels).expect("it reads");
+        assert_eq!((read.id, read.digest), (id, release.digest));
+        assert_eq!(read.release.as_deref(), Some(&release));
+        assert!(mine().owns(&labels));
+        labels.insert("dev.trueup.release".to_owned(), "{}".to_owned());
+        assert_eq!(
+            crate::labels::Written::read(&labels).expect("it reads").release,
+            None,
+            "altered, it is not believed"
+        );
+        labels.insert("dev.trueup.version".to_owned(), "2".to_owned());
+        let why = crate::labels::Written::read(&labels).expect_err("it is of a later version");
+        assert!(why.contains("upgrade"), "{why}");
+        labels.insert("dev.trueup.target".to_owned(), "there".to_owned());
+        assert!(!mine().owns(&labels));
+    }
+}

@@ -1,5 +1,7 @@
 //! Real containers keep the contract of a runtime, and outlive whoever started them.
 
+mod images;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::io::{Read as _, Write as _};
