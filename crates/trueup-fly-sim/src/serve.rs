@@ -1,0 +1,126 @@
+//! The platform on a socket.
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::call::{Asked, Body, Reply, read_query};
+use crate::sim::{Answered, FlySim};
+
+/// Largest body that is read, in bytes.
+const BODY_BYTES_MAX: usize = 4 << 20;
+/// How long to wait after a connection could not be accepted.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Serves the platform on a listener, until it is dropped; connections go with it.
+///
+/// # Cancel safety
+/// Dropped, it ends at once.
+pub async fn serve(listener: TcpListener, sim: Arc<FlySim>) -> Infallible {
+    let mut connections = JoinSet::new();
+    let time = sim.keep_time();
+    tokio::pin!(time);
+    loop {
+        tokio::select! {
+            () = &mut time => {}
+            Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                if let Err(why) = ended {
+                    tracing::warn!(%why, "a connection ended badly");
+                }
+            }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, Arc::clone(&sim)));
+                }
+                Err(why) => {
+                    tracing::warn!(%why, "no connection was accepted");
+                    tokio::time::sleep(BREATH).await;
+                }
+            },
+        }
+    }
+}
+
+/// The connection is cut.
+#[derive(Debug)]
+struct Severed;
+
+impl std::fmt::Display for Severed {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("the scenario cuts the connection")
+    }
+}
+
+impl std::error::Error for Severed {}
+
+async fn connection(stream: TcpStream, sim: Arc<FlySim>) {
+    // A second handle, to end the connection the hard way.
+    let handle = stream.as_fd().try_clone_to_owned().ok();
+    let service = service_fn(|request| {
+        let sim = Arc::clone(&sim);
+        let handle = handle.as_ref();
+        async move { answer(&sim, request, handle).await }
+    });
+    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    if let Err(why) = served {
+        tracing::debug!(%why, "a connection ended");
+    }
+}
+
+async fn answer(
+    sim: &FlySim,
+    request: Request<Incoming>,
+    handle: Option<&OwnedFd>,
+) -> Result<Response<Full<Bytes>>, Severed> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
+        return Ok(response(Reply::empty(413)));
+    };
+    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    };
+    let asked = Asked {
+        method: head.method.as_str().to_owned(),
+        path: head.uri.path().to_owned(),
+        query: read_query(head.uri.query().unwrap_or_default()),
+        headers: head.headers.iter().filter_map(header).collect(),
+        body: body.to_bytes().to_vec(),
+    };
+    match sim.answer(asked).await {
+        Answered::Reply(reply) => Ok(response(reply)),
+        Answered::Cut => {
+            if let Some(handle) = handle {
+                // With nothing lingering, closing resets. Where that fails the connection merely closes.
+                let _ = socket2::SockRef::from(handle).set_linger(Some(Duration::ZERO));
+            }
+            Err(Severed)
+        }
+    }
+}
+
+fn response(reply: Reply) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let (kind, bytes) = match reply.body {
+        Body::Empty => (None, Bytes::new()),
+        Body::Json(value) => (Some("application/json; charset=utf-8"), Bytes::from(value.to_string())),
+        Body::Text(text) => (Some("text/plain; charset=utf-8"), Bytes::from(text)),
+    };
+    let mut answer = Response::builder().status(status).header("server", "Fly/sim");
+    if let Some(kind) = kind {
+        answer = answer.header("content-type", kind);
+    }
+    for (name, value) in reply.headers {
+        answer = answer.header(name, value);
+    }
+    answer.body(Full::new(bytes)).unwrap_or_else(|_| Response::new(Full::new(Bytes::new())))
+}
