@@ -42,17 +42,35 @@ impl Daemon {
         daemon
     }
 
+    /// The same with more words on its command line.
+    ///
+    /// # Panics
+    /// When it does not come up in 20 s.
+    #[must_use]
+    pub fn start_with(bench: &Bench, words: &[&str]) -> Self {
+        let before = written_at(&bench.status_file());
+        let daemon = Self::launch_with(bench, &binary(), words);
+        daemon.eventually("the daemon writes its status", Duration::from_secs(20), |_| {
+            written_at(&bench.status_file()) != before
+        });
+        daemon
+    }
+
     /// Starts a daemon and waits for nothing.
     ///
     /// # Panics
     /// When it cannot be started.
     #[must_use]
     pub fn launch(bench: &Bench, program: &Path) -> Self {
+        Self::launch_with(bench, program, &[])
+    }
+
+    fn launch_with(bench: &Bench, program: &Path, words: &[&str]) -> Self {
         let log = bench.path("daemon.log");
         let file = std::fs::File::options().create(true).append(true).open(&log).expect("the log opens");
         let mut command = bench.trueup_at(program);
         command.arg("run").arg(bench.config_dir()).arg("--listen").arg(bench.listen.to_string());
-        command.env("TRUEUP_LOG", "info,trueup=debug").stdin(Stdio::null());
+        command.args(words).env("TRUEUP_LOG", "info,trueup=debug").stdin(Stdio::null());
         command.stdout(file.try_clone().expect("the log is shared")).stderr(file);
         let child = command.spawn().expect("the daemon starts");
         Self { child, status_file: bench.status_file(), log }

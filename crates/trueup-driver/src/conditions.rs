@@ -8,7 +8,7 @@ use trueup_types::policy::CanaryStep;
 use trueup_types::record::{AppRecord, Pin, Rollout};
 use trueup_types::status::{Condition, ConditionStatus};
 use trueup_types::verdict::{Stall, State};
-use trueup_types::{InstanceId, Task, Timestamp, Verdict};
+use trueup_types::{InstanceId, Percent, Task, Timestamp, Verdict};
 
 /// The conditions of an app, with the steps of its canary; a transition time is kept while the status stays.
 #[must_use]
@@ -89,6 +89,14 @@ pub(crate) fn awaits_approval(verdict: &Verdict, record: &AppRecord, steps: &[Ca
         |step: &CanaryStep| step.analysis.iter().all(|one| at.tallies.get(&one.name).is_some_and(Tally::content));
     let step = usize::try_from(at.step).ok().and_then(|step| steps.get(step));
     step.is_some_and(|step| step.approve && at.shared.is_some() && !at.promoted && answered(step))
+}
+
+/// The share of the traffic that a canary gets: that of its step, or of the one before as long as the table has not followed.
+pub(crate) fn share(record: &AppRecord, steps: &[CanaryStep]) -> Option<Percent> {
+    let Rollout::Underway { canary: at, .. } = &record.rollout else { return None };
+    let step = usize::try_from(at.step).ok()?;
+    let shared = if at.shared.is_some() { step } else { step.checked_sub(1)? };
+    steps.get(shared).filter(|_| step < steps.len()).map(|step| step.weight)
 }
 
 /// What runs a hook at this moment: it was seen, and its end was not.
@@ -207,7 +215,6 @@ pub fn word(verdict: &Verdict, record: &AppRecord, steps: &[CanaryStep], manifes
 mod tests {
     use std::time::Duration;
 
-    use trueup_types::number::Percent;
     use trueup_types::record::{CanaryAt, HookEnd, HookRun, Stage};
     use trueup_types::time::Stopwatch;
     use trueup_types::verdict::Counts;
@@ -301,6 +308,11 @@ mod tests {
         assert_eq!(word(CanaryAt::default()), "Progressing", "its share is not there yet");
         assert_eq!(word(CanaryAt { shared, promoted: true, ..CanaryAt::default() }), "Progressing");
         assert_eq!(word(CanaryAt { shared, step: 1, ..CanaryAt::default() }), "Progressing", "time ends this one");
+        let share = |at: CanaryAt| share(&canary(at), &steps);
+        assert_eq!(share(CanaryAt::default()), None);
+        assert_eq!(share(CanaryAt { shared, ..CanaryAt::default() }), Some(weight));
+        assert_eq!(share(CanaryAt { step: 1, ..CanaryAt::default() }), Some(weight), "as before");
+        assert_eq!(share(CanaryAt { step: 2, ..CanaryAt::default() }), None, "it gets everything");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use trueup_seams::{Snapshot, StoreHealth};
 use trueup_types::observed::{Health, Phase};
+use trueup_types::policy::CanaryStep;
 use trueup_types::record::{AppRecord, HookRun, Rollout};
 use trueup_types::status::{
     AppMetadata, AppState, AppStatus, Condition, ConditionStatus, DaemonStatus, Decision, HookStatus, InstanceStatus,
@@ -70,7 +71,7 @@ pub(crate) fn app(
             replicas: verdict.counts,
             instances,
             routes: routes(observed),
-            release: release(record, verdict),
+            release: release(record, verdict, steps),
             last_good: record.current,
             rejected: rejected(record),
             history: record.history.iter().rev().take(HISTORY_MAX).cloned().collect(),
@@ -198,7 +199,7 @@ fn routes(observed: &Observed) -> Vec<RouteStatus> {
     seen.share.entries.iter().map(entry).collect()
 }
 
-fn release(record: &AppRecord, verdict: &Verdict) -> Option<ReleaseStatus> {
+fn release(record: &AppRecord, verdict: &Verdict, steps: &[CanaryStep]) -> Option<ReleaseStatus> {
     let release = record.release(verdict.revision?)?;
     let note = record.history.iter().find(|note| note.revision == release.revision);
     let phase = match &record.rollout {
@@ -212,6 +213,7 @@ fn release(record: &AppRecord, verdict: &Verdict) -> Option<ReleaseStatus> {
         image: carried(release),
         origin: release.origin.clone(),
         phase,
+        share: conditions::share(record, steps),
         started_at: note.map_or(Timestamp::ZERO, |note| note.started),
     })
 }

@@ -65,6 +65,7 @@ fn spec(app: &DesiredApp) -> Value {
         let count = rollout.get(key).and_then(Value::as_str).and_then(|text| text.parse::<u32>().ok());
         rollout.extend(count.map(|count| (key.to_owned(), json!(count))));
     }
+    each(rollout.get_mut("steps"), |step| each(step.get_mut("analysis"), question));
     for key in ["dependsOn", "history", "suspend"] {
         spec.extend(rollout.remove(key).map(|value| (key.to_owned(), value)));
     }
@@ -75,6 +76,18 @@ fn spec(app: &DesiredApp) -> Value {
         None => spec.insert("regions".to_owned(), json!(app.placement.spread)),
     };
     Value::Object(spec)
+}
+
+/// An analysis names its question by a key of its own; what a page's JSON is to be are two keys.
+fn question(analysis: &mut Map<String, Value>) {
+    let mut asked = analysis.remove("ask").map(map).unwrap_or_default();
+    for question in asked.values_mut().filter_map(Value::as_object_mut) {
+        if let Some([pointer, expect]) = question.remove("json").as_ref().and_then(Value::as_array).map(Vec::as_slice) {
+            question.insert("json".to_owned(), pointer.clone());
+            question.insert("expect".to_owned(), expect.clone());
+        }
+    }
+    analysis.extend(asked);
 }
 
 /// Changes every map of a list.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::ReleaseDigest;
 use crate::name::{AppName, InstanceId, Label, OwnerId, TargetName, Task};
-use crate::number::{Generation, Revision};
+use crate::number::{Generation, Percent, Revision};
 use crate::observed::ProbeFailure;
 use crate::record::{Evidence, Outcome, PhaseNote, Pin, ReleaseNote};
 use crate::release::Origin;
@@ -223,8 +223,11 @@ pub struct ReleaseStatus {
     pub image: String,
     /// Where its manifest came from.
     pub origin: Origin,
-    /// How far: `Start`, `Verify`, `Route`, `Bake`, `Live`.
+    /// How far: `Prepare`, `Start`, `Verify`, `Shift`, `Bake`, `Live`.
     pub phase: String,
+    /// The share of the traffic that it gets as a canary, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Percent>,
     /// When its rollout began.
     pub started_at: Timestamp,
 }
@@ -276,7 +279,7 @@ pub struct TargetStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// `Ready`, `Reconciling`, `Stalled`, `Reverted`, `Degraded`, `Suspended`, `Pinned`, `ManifestInvalid`,
-    /// `DependencyNotReady`, `RolloutHeld`, `HookRunning`, or one of the daemon's.
+    /// `DependencyNotReady`, `RolloutHeld`, `AwaitingApproval`, `HookRunning`, or one of the daemon's.
     #[serde(rename = "type")]
     pub kind: String,
     /// `True`, `False` or `Unknown`.

@@ -59,8 +59,9 @@ fn head(text: &mut String, app: &AppStatus, status: &Status) {
     );
     line(text, "Replicas", &replicas);
     if let Some(release) = &state.release {
+        let share = release.share.map_or_else(String::new, |share| format!(" with {} % of the traffic", share.get()));
         let shown = format!(
-            "{} {} ({}, since {})",
+            "{} {} ({}{share}, since {})",
             release.number,
             release.image,
             release.phase,

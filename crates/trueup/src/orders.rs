@@ -1,19 +1,38 @@
 //! A person's word: one request through the control socket, one line in answer.
 
+use std::time::Duration;
+
 use trueup_server::ControlClient;
-use trueup_types::AppName;
 use trueup_types::order::Order;
+use trueup_types::{AppName, Timestamp, Verdict};
 
 use crate::cli::Places;
-use crate::config;
 use crate::terminal::{confirm, interactive, out, say};
+use crate::{config, status_reader};
 
-/// Gives one order to one app.
+/// Longest that an order waits for the status to show it; what it turned may not be shown at all.
+const SHOWN_WAIT: Duration = Duration::from_secs(2);
+/// From one look to the next.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Gives one order to one app; who asks next is not told of the time before it.
 pub(crate) async fn give(places: &Places, app: &AppName, order: Order) -> anyhow::Result<()> {
     let client = ControlClient::new(&config::state_dir(places))?;
+    let before = standing(places, app);
     let receipt = client.order(app, order, &config::who()).await?;
     out(&receipt.message);
+    let deadline = tokio::time::Instant::now() + SHOWN_WAIT;
+    while before.is_some() && standing(places, app) == before && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(GLANCE).await;
+    }
     Ok(())
+}
+
+/// What an order turns, as far as it is shown.
+fn standing(places: &Places, app: &AppName) -> Option<(String, Verdict, Option<Timestamp>)> {
+    let status = status_reader::read(places).ok()?;
+    let state = &status.app(app.as_str())?.status;
+    Some((state.word.clone(), state.verdict.clone(), state.decisions.first().map(|decision| decision.at)))
 }
 
 /// Looks at one app now, or lists everything again.
@@ -32,7 +51,7 @@ pub(crate) async fn approve_prune(places: &Places) -> anyhow::Result<()> {
     let client = ControlClient::new(&config::state_dir(places))?;
     let gone = client.approve_prune(&config::who()).await?;
     let names: Vec<_> = gone.iter().map(AppName::as_str).collect();
-    out(&format!("{} apps may go: {}", gone.len(), names.join(", ")));
+    out(&format!("{} may go: {}", apps(gone.len()), names.join(", ")));
     Ok(())
 }
 
@@ -41,7 +60,7 @@ pub(crate) async fn down(places: &Places, yes: bool) -> anyhow::Result<()> {
     let state_dir = config::state_dir(places);
     let client = ControlClient::new(&state_dir)?;
     let status = client.status().await?;
-    let question = format!("stop {} apps, the edge and the daemon of {}?", status.apps.len(), state_dir.display());
+    let question = format!("stop {}, the edge and the daemon of {}?", apps(status.apps.len()), state_dir.display());
     if !yes {
         anyhow::ensure!(interactive(), "{question} Say --yes where nobody can be asked");
         if !confirm(&question) {
@@ -50,6 +69,11 @@ pub(crate) async fn down(places: &Places, yes: bool) -> anyhow::Result<()> {
         }
     }
     client.down(&config::who()).await?;
-    out(&format!("{} apps are down; `trueup run` brings them back", status.apps.len()));
+    let (are, them) = if status.apps.len() == 1 { ("is", "it") } else { ("are", "them") };
+    out(&format!("{} {are} down; `trueup run` brings {them} back", apps(status.apps.len())));
     Ok(())
+}
+
+fn apps(count: usize) -> String {
+    if count == 1 { "1 app".to_owned() } else { format!("{count} apps") }
 }

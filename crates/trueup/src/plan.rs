@@ -5,7 +5,9 @@
 //! plan for a pull request, and [`pinned`] holds `run --once` to one that was shown.
 
 mod against;
+mod fields;
 mod markdown;
+mod order;
 pub(crate) mod pinned;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
-use trueup_manifest::field_diff;
+use trueup_driver::{Clock as _, SteadyClock};
 use trueup_seams::{AppPreview, Change};
 use trueup_server::{ClientError, ControlClient};
 use trueup_types::desired::DesiredApp;
@@ -96,7 +98,7 @@ fn print(changes: &[&AppPreview]) {
         let (sign, sentence, tone) = sign(preview.change);
         let _ = writeln!(text, "{} app/{} {sentence}", toned(sign, tone), preview.app);
         if preview.change != Change::Repair {
-            for field in field_diff(preview.before.as_ref(), preview.after.as_ref()) {
+            for field in fields::changed(preview) {
                 let _ = match (&field.before, &field.after) {
                     (Some(before), Some(after)) => writeln!(text, "    {}: {before} -> {after}", field.path),
                     (None, Some(after)) => writeln!(text, "    {}: {after}", field.path),
@@ -105,7 +107,7 @@ fn print(changes: &[&AppPreview]) {
                 };
             }
         }
-        for line in effect(preview) {
+        for line in effect(preview, changes) {
             let _ = writeln!(text, "  {line}");
         }
     }
@@ -113,7 +115,7 @@ fn print(changes: &[&AppPreview]) {
     out(&text);
 }
 
-fn effect(preview: &AppPreview) -> Vec<String> {
+fn effect(preview: &AppPreview, changes: &[&AppPreview]) -> Vec<String> {
     let counts = [
         (preview.create, "create"),
         (preview.replace, "replace"),
@@ -131,6 +133,8 @@ fn effect(preview: &AppPreview) -> Vec<String> {
     if let Some(why) = preview.after.as_ref().and_then(|after| after.policy.stop_first.as_ref()) {
         lines.push(format!("stop-first: {why}"));
     }
+    // A window is open or shut by the wall's clock.
+    lines.extend(order::lines(preview, changes, SteadyClock::fresh().wall()));
     lines.extend(hooks(preview));
     lines.extend(preview.notes.iter().map(|note| format!("note: {note}")));
     lines
@@ -164,7 +168,7 @@ fn summary(changes: &[&AppPreview]) -> String {
 
 fn objects(changes: &[&AppPreview]) -> serde_json::Value {
     let all = changes.iter().map(|preview| {
-        let fields = field_diff(preview.before.as_ref(), preview.after.as_ref());
+        let fields = fields::changed(preview);
         let fields: Vec<_> = fields
             .iter()
             .map(|field| json!({"path": field.path, "before": field.before, "after": field.after}))
@@ -172,6 +176,7 @@ fn objects(changes: &[&AppPreview]) -> serde_json::Value {
         json!({
             "app": preview.app,
             "change": preview.change,
+            "intent": preview.after.as_ref().map(|after| after.intent),
             "fields": fields,
             "effect": {
                 "create": preview.create,

@@ -11,8 +11,8 @@ use crate::status_reader;
 use crate::terminal::{out, say};
 use crate::wait::{AWAITING, GLANCE, REVERTED, awaits, verdict};
 
-/// The phases of a release whose message says more than counts do: a canary's shares, and what is restored.
-const TOLD: [&str; 2] = ["Shift", "Live"];
+/// The phase of a release of which something is restored.
+const LIVE: &str = "Live";
 
 /// Runs `trueup rollout status`.
 pub(crate) async fn run(places: &Places, asked: &RolloutStatus) -> anyhow::Result<ExitCode> {
@@ -80,7 +80,8 @@ fn progress(app: &AppState) -> String {
     let counts = &app.replicas;
     let Some(release) = &app.release else { return app.verdict.message.clone() };
     let new = || app.instances.iter().filter(|one| one.revision == release.number);
-    if app.word == "RunningHook" || TOLD.contains(&release.phase.as_str()) {
+    // Where a canary stands, what is restored, and which hook runs: the message says more than counts do.
+    if app.word == "RunningHook" || release.share.is_some() || release.phase == LIVE {
         return app.verdict.message.clone();
     }
     // What was promised is not what was seen: one that fails its probes has been created, and is not coming up.

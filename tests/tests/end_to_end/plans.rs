@@ -130,3 +130,67 @@ fn a_rollout_is_followed_to_its_end() {
     let (code, _, _) = bench.ask(&["rollout", "status", "nobody", "--no-watch"]);
     assert_eq!(code, 0, "asked to look once");
 }
+
+#[test]
+fn a_plan_says_in_which_order_it_is_done() {
+    let bench = Bench::new();
+    let config = bench.config_dir();
+    let config = config.to_str().expect("a path of text");
+    let web = DemoApp { depends_on: vec!["db".to_owned()], ..DemoApp::new("web", "v1") };
+    let canary =
+        web.rollout("strategy", "canary").rollout("windows", "[{cron: \"0 0 29 2 *\", timeZone: UTC, duration: 1m}]");
+    let steps = "[{weight: 10, pause: 2m, analysis: [{name: errors, exec: {command: [\"true\"]}}]}, {weight: 50, approve: true}]";
+    let canary = canary.rollout("steps", steps);
+    let write = |version: &str| {
+        bench.write(&canary.at(version));
+        bench.write(&DemoApp::new("db", version));
+    };
+    write("v1");
+    let (_, said, talk) = bench.ask(&["plan", config]);
+    assert!(said.contains("  order: after db is Ready"), "{said}{talk}");
+    assert!(!said.contains("next window") && !said.contains("  steps: "), "a first release asks nobody: {said}");
+    git(&bench, &["init", "--quiet"]);
+    git(&bench, &["add", "."]);
+    git(&bench, &["commit", "--quiet", "-m", "first"]);
+    write("v2");
+    let (_, said, _) = bench.ask(&["plan", config, "--against", "HEAD"]);
+    for part in [
+        "  order: after db is Ready",
+        "  order: not before its next window, which opens at 20",
+        "  steps: 10 % for 2m while errors is good, then 50 % until `trueup promote`, then all of the traffic",
+    ] {
+        assert!(said.contains(part), "`{part}` in\n{said}");
+    }
+    bench.write(&DemoApp::new("other", "v1"));
+    for gone in ["web", "db"] {
+        std::fs::remove_file(bench.config_dir().join(format!("{gone}.yaml"))).expect("it was there");
+    }
+    let (_, said, _) = bench.ask(&["plan", config, "--against", "HEAD", "-o", "markdown"]);
+    assert!(
+        said.contains("| `-` | `db` | is removed | effect: remove 2; no downtime<br>order: after web has gone |"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_plan_shows_no_secret_and_yet_holds_to_it() {
+    let bench = Bench::new();
+    let config = bench.config_dir();
+    let config = config.to_str().expect("a path of text");
+    let app = DemoApp::new("web", "v1").rollout("bake", "300ms").env("DB_URL", "postgres://ann:horse-staple@db/web");
+    bench.write(&app.clone().env("API_TOKEN", "correct-horse"));
+    let (_, text, _) = bench.ask(&["plan", config]);
+    let (_, markdown, _) = bench.ask(&["plan", config, "-o", "markdown"]);
+    let (_, shown, _) = bench.ask(&["plan", config, "-o", "json"]);
+    for said in [&text, &markdown, &shown] {
+        assert!(said.contains("env.API_TOKEN") && said.contains("[masked]@db/web"), "{said}");
+        assert!(!said.contains("correct-horse") && !said.contains("horse-staple"), "{said}");
+    }
+    let plan = bench.path("plan.json");
+    std::fs::write(&plan, &shown).expect("it is written");
+    bench.write(&app.env("API_TOKEN", "another-horse"));
+    let listen = bench.listen.to_string();
+    let once = ["run", config, "--once", "--listen", &listen, "--plan", plan.to_str().expect("a path of text")];
+    let (code, _, talk) = bench.ask(&once);
+    assert!(code == 1 && talk.contains("nothing is done: app/web would not become what"), "{talk}");
+}

@@ -31,6 +31,24 @@ fn an_app_that_waits_for_its_hook_says_so_until_it_has_ended() {
 }
 
 #[test]
+fn of_two_that_may_not_roll_together_one_waits_for_the_other() {
+    let bench = Bench::new();
+    let apps = ["one", "two"].map(|name| DemoApp::new(name, "v1").replicas(1).rollout("drain", "200ms"));
+    apps.iter().for_each(|app| bench.write(app));
+    let daemon = Daemon::start_with(&bench, &["--max-rollouts", "1"]);
+    apps.iter().for_each(|app| daemon.await_live(&app.name, 1));
+    // Long enough to be seen.
+    apps.iter().for_each(|app| bench.write(&app.at("v2").rollout("minHealthy", "2s")));
+    daemon.eventually("one waits for the other", PATIENCE, |status| {
+        let words = ["one", "two"].map(|name| word(&app_of(status, name)));
+        words.contains(&"RolloutCap".to_owned()) && words.contains(&"Progressing".to_owned())
+    });
+    let (_, shown, _) = bench.ask(&["get", "apps", "-o", "wide"]);
+    assert!(shown.contains("1 rollouts are under way, the most at a time; r1 stays"), "{shown}");
+    apps.iter().for_each(|app| daemon.await_live(&app.name, 2));
+}
+
+#[test]
 fn an_app_that_waits_for_its_window_says_which_and_goes_on_serving() {
     let bench = Bench::new();
     let app = DemoApp::new("web", "v1").replicas(1).rollout("drain", "200ms");

@@ -61,8 +61,14 @@ fn who_waits_for_a_canary_is_told_when_it_is_a_persons_turn() {
     assert!(said.starts_with("app/web AwaitingApproval: r2 gets 25 % of the traffic"), "{said}");
 
     let daemon = Daemon::start(&bench);
+    daemon.eventually("it waits for a person still", PATIENCE, |status| {
+        condition(&app_of(status, "web"), "AwaitingApproval") == "True"
+    });
+    assert_eq!(daemon.app("web")["status"]["release"]["share"], 25);
     let (code, _, talk) = bench.ask(&["promote", "web"]);
     assert_eq!(code, 0, "{talk}");
+    let (code, said, talk) = bench.ask(&["rollout", "status", "web"]);
+    assert_eq!(code, 0, "who asks after the word is not told of the time before it: {said}{talk}");
     daemon.await_live("web", 2);
     assert_eq!(condition(&daemon.app("web"), "AwaitingApproval"), "absent");
 }

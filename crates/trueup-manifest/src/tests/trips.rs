@@ -59,6 +59,39 @@ fn every_field_survives_a_round_trip() {
     assert_eq!(sorted, every, "a field that FULL does not set is not proven");
 }
 
+/// A canary with every kind of question, hooks of every kind, and windows.
+const PROGRESSIVE: &str = r#"
+command: [serve]
+ports: [{name: http, protocol: http}]
+routes: [{host: web.localhost}]
+hooks:
+  preDeploy: [{name: migrate, command: [migrate, up], timeout: 2m}]
+  postDeploy: [{name: smoke, command: [smoke]}]
+  onRevert: [{name: undo, command: [migrate, down]}]
+rollout:
+  strategy: canary
+  windows: [{cron: "0 9 * * MON-FRI", timeZone: Europe/Berlin, duration: 8h}]
+  steps:
+    - weight: 5
+      pause: 2m
+      analysis:
+        - {name: page, http: {url: "http://127.0.0.1:9/health", json: /errors, expect: "< 3"}, failures: 2}
+        - {name: plain, http: {url: "http://127.0.0.1:9/health"}}
+        - {exec: {command: [check, now]}, interval: 20s, timeout: 3s}
+        - {prometheus: {url: "http://127.0.0.1:9090", query: up, expect: "== 1"}}
+    - {weight: 50, approve: true}
+"#;
+
+#[test]
+fn all_of_a_canary_survives_a_round_trip() {
+    let first = of_spec(PROGRESSIVE);
+    let web = &first.apps.get(&name("web")).unwrap_or_else(|| panic!("{}", report(&first))).desired;
+    let text = to_yaml(&manifest_of(web));
+    let second = resolved(&[("app.yaml", &text)]);
+    let again = second.apps.get(&name("web")).unwrap_or_else(|| panic!("{}\n{text}", report(&second)));
+    assert_eq!(again.desired, *web);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use trueup_manifest::field_diff;
 use trueup_seams::AppPreview;
 
-use super::{effect, sign, summary};
+use super::{effect, fields, sign, summary};
 
 /// Spells the plan.
 pub(crate) fn spelled(changes: &[&AppPreview]) -> String {
@@ -16,11 +15,11 @@ pub(crate) fn spelled(changes: &[&AppPreview]) -> String {
     text.push_str("\n| | app | what | effect |\n|---|---|---|---|\n");
     for preview in changes {
         let (sign, sentence, _) = sign(preview.change);
-        let effect = effect(preview).join("<br>");
+        let effect = effect(preview, changes).join("<br>");
         let _ = writeln!(text, "| `{sign}` | `{}` | {sentence} | {} |", preview.app, cell(&effect));
     }
     for preview in changes {
-        let fields = field_diff(preview.before.as_ref(), preview.after.as_ref());
+        let fields = fields::changed(preview);
         if fields.is_empty() {
             continue;
         }
