@@ -170,6 +170,14 @@ impl Engine {
     /// # Panics
     /// When it cannot be made.
     pub fn make_image(&self, name: &str, mark: &str) {
+        self.make_image_with(name, mark, None);
+    }
+
+    /// The same with a program of this host in `/bin`, and the libraries that it is linked with.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn make_image_with(&self, name: &str, mark: &str, program: Option<&Path>) {
         let root = self.folder.join(format!("root-{}", name.replace([':', '/'], "-")));
         let at = root.display();
         sh(&format!("mkdir -p {at}/bin {at}/etc {at}/tmp && cp $(command -v busybox) {at}/bin/busybox"));
@@ -177,6 +185,12 @@ impl Engine {
         sh(&format!(
             "echo root:x:0:0:root:/:/bin/sh > {at}/etc/passwd && echo app:x:33:33:app:/:/bin/sh >> {at}/etc/passwd"
         ));
+        if let Some(program) = program {
+            let program = program.display();
+            sh(&format!("strip -o {at}/bin/$(basename {program}) {program}"));
+            let copy = format!("mkdir -p {at}$(dirname $library) && cp -L $library {at}$library");
+            sh(&format!("for library in $(ldd {program} | grep -o '/[^ ]*'); do {copy} || exit 1; done"));
+        }
         let tar = Command::new("busybox").args(["tar", "-C"]).arg(&root).args(["-c", "."]).output().expect("tar runs");
         assert!(tar.status.success(), "the image is archived");
         let (repository, tag) = name.rsplit_once(':').expect("a name with a tag");

@@ -245,14 +245,12 @@ mod tests {
     }
 
     fn flatten(path: &str, value: &serde_json::Value, lines: &mut Vec<String>) {
-        match value {
-            serde_json::Value::Object(map) if !map.is_empty() => {
-                map.iter().for_each(|(key, value)| flatten(&format!("{path} {key}"), value, lines));
-            }
-            serde_json::Value::Array(all) if all.iter().any(serde_json::Value::is_object) => {
-                all.iter().enumerate().for_each(|(at, value)| flatten(&format!("{path}[{at}]"), value, lines));
-            }
-            other => lines.push(format!("{}: {other}", path.trim_start())),
+        if let Some(map) = value.as_object().filter(|map| !map.is_empty()) {
+            map.iter().for_each(|(key, value)| flatten(&format!("{path} {key}"), value, lines));
+        } else if let Some(all) = value.as_array().filter(|all| all.iter().any(serde_json::Value::is_object)) {
+            all.iter().enumerate().for_each(|(at, value)| flatten(&format!("{path}[{at}]"), value, lines));
+        } else {
+            lines.push(format!("{}: {value}", path.trim_start()));
         }
     }
 

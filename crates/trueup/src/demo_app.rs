@@ -7,9 +7,10 @@
 //! | `DEMO_UNHEALTHY=1`, `DEMO_UNHEALTHY_AFTER=5s` | `/health` fails, at once or later |
 //! | `DEMO_EXIT_AFTER=2s`, `DEMO_EXIT_CODE=1` | exits by itself |
 //! | `DEMO_NO_LISTEN=1` | runs, and listens nowhere |
+//! | `DEMO_ADDRESS=0.0.0.0` | listens there, as it must in a container |
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +84,9 @@ async fn serve(port: u16, knobs: Arc<Knobs>) -> anyhow::Result<()> {
         terminated.recv().await;
         return Ok(());
     }
-    let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    let address = config::demo("ADDRESS").map(|text| text.parse::<IpAddr>()).transpose()?;
+    let address = SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port);
+    let listener = tokio::net::TcpListener::bind(address).await?;
     let routes = Router::new()
         .route("/", get(home))
         .route("/version", get(version))

@@ -5,6 +5,7 @@
 mod bundles;
 mod canaries;
 mod cli;
+mod containers;
 mod decisions;
 mod docs;
 mod hooks;

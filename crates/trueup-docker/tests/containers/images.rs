@@ -24,10 +24,8 @@ fn of(image: &str, one: &One, mark: &str) -> Release {
 }
 
 fn refusal(outcome: StepOutcome) -> String {
-    match outcome {
-        StepOutcome::Refused { why: Refusal::Invalid(why) } => why,
-        other => panic!("it was not refused: {other:?}"),
-    }
+    let StepOutcome::Refused { why: Refusal::Invalid(why) } = outcome else { panic!("not refused: {outcome:?}") };
+    why
 }
 
 /// Makes an image with a mark, puts it into a registry, and leaves no trace of it on the engine.
