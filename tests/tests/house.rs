@@ -37,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "trueup-process",
             "trueup-docker",
             "trueup-edge",
+            "trueup-fly-sim",
             "trueup-store",
             "trueup-source",
         ],

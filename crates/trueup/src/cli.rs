@@ -1,6 +1,7 @@
 //! The words of the command line. What each does is in the module of its name.
 
 mod reports;
+mod simulate;
 mod words;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use trueup_types::{AppName, OwnerId, Revision};
 
 pub(crate) use reports::{Bundle, Debugging, Why};
+pub(crate) use simulate::{SimFly, Simulating};
 pub(crate) use words::parse;
 
 /// A reconciling daemon: it keeps what runs true to a directory of manifests, and never leaves you on a broken version.
@@ -124,6 +126,11 @@ pub(crate) enum Command {
     Demo(Demo),
     /// A tiny server whose faults are set by its environment, for demos and tests
     DemoApp,
+    /// Simulate a platform on this host
+    Sim {
+        #[command(subcommand)]
+        what: Simulating,
+    },
     /// The proxy process; `run` starts it
     #[command(hide = true)]
     Edge(Edge),

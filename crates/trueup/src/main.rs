@@ -21,6 +21,7 @@ mod plan;
 mod private;
 mod rollout_status;
 mod run;
+mod sim_fly;
 mod status_reader;
 mod table;
 mod terminal;
@@ -35,7 +36,7 @@ use std::time::Duration;
 
 use trueup_types::order::{EnvOf, Order};
 
-use crate::cli::{Approve, Cli, Command, Debugging, Describe, Rollout};
+use crate::cli::{Approve, Cli, Command, Debugging, Describe, Rollout, Simulating};
 use crate::terminal::say;
 
 /// The C library's keeps a heap for each thread and gives little back: three times what is alive with 1,000 apps.
@@ -135,6 +136,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Unit(asked) => done(unit::run(&asked)),
         Command::Demo(asked) => demo::run(&asked).await,
         Command::DemoApp => demo_app::run().await,
+        Command::Sim { what: Simulating::Fly(asked) } => done(sim_fly::run(&asked).await),
         Command::Edge(asked) => edge::run(places, &asked),
     }
 }

@@ -54,6 +54,18 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup plan DIR -o markdown", Ends(0)),
     ("trueup plan examples/windows", Elsewhere("`every_example_converges_and_then_its_plan_is_empty` runs it")),
     ("trueup run DIR --once --plan plan.json", Elsewhere("`a_plan_that_was_shown_is_done_and_no_other` runs it")),
+    ("trueup sim fly", Elsewhere("`the_page_about_the_simulated_fly_is_true` runs it, at a port of its own")),
+    ("trueup sim fly --listen 127.0.0.1:0", GoesOn),
+    ("trueup sim fly --listen 127.0.0.1:0 --speed 20", GoesOn),
+    ("trueup sim fly --listen 127.0.0.1:0 --by-hand", GoesOn),
+    (
+        "trueup sim fly --listen 127.0.0.1:0 --scenario storm.yaml",
+        Elsewhere("`the_page_about_the_simulated_fly_is_true` runs it, with the scenario of the page"),
+    ),
+    (
+        "trueup sim fly --scenario storm.yaml --check",
+        Elsewhere("`the_page_about_the_simulated_fly_is_true` runs it, with the scenario of the page"),
+    ),
     ("trueup get apps", Ends(0)),
     ("trueup get apps -w", GoesOn),
     ("trueup get apps -o wide", Ends(0)),

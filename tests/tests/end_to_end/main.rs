@@ -8,6 +8,7 @@ mod cli;
 mod containers;
 mod decisions;
 mod docs;
+mod fly;
 mod hooks;
 mod memory;
 mod plans;
