@@ -234,14 +234,15 @@ pub(crate) fn held(good: Arc<Release>) -> Heading {
     Heading { mode: Mode::Held, stall: Some(Stall::Held), ..steady(Some(good), true) }
 }
 
-/// Counts watched time toward a deadline, but none in which the hands were tied: what may not act, or cannot shift
-/// traffic, makes no progress, and that is no fault of the release.
+/// Counts watched time toward a deadline, but none in which the hands were tied, be it until now: what may not act, or
+/// cannot shift traffic, makes no progress, and that is no fault of the release.
 fn count(watch: &mut Stopwatch, record: &AppRecord, scene: &Scene<'_>) {
     let tied = scene.permits.create.is_err() || scene.permits.destroy.is_err();
     if !tied && !is_dark(record, scene) {
         watch.advance(scene.observed.sighted_since, scene.now);
     } else {
         watch.skip(scene.now);
+        watch.stop();
     }
 }
 
@@ -301,11 +302,14 @@ pub(crate) fn baking(
 }
 
 /// Whether nothing is there of a release under watch, and nothing can come up beside the good one that runs: memory is
-/// older than the world, in which it was left.
+/// older than the world, in which it was left, or it was taken away and the good one came back.
 fn is_kept_out(scene: &Scene<'_>, release: &Release, good: Option<&Release>) -> bool {
     let old = good.map(|good| judge::of_release(scene, good)).unwrap_or_default();
-    let in_the_way = old.iter().any(|one| matches!(one.sighting.phase, Phase::Running { .. }));
-    Surge::of(scene.desired).recreates && in_the_way && judge::of_release(scene, release).is_empty()
+    let there = old.iter().filter(|one| matches!(one.sighting.phase, Phase::Running { .. })).count();
+    let surge = Surge::of(scene.desired);
+    let all = u32::try_from(there).is_ok_and(|there| there >= scene.desired.replicas());
+    let in_the_way = there > 0 && (surge.recreates || (surge.stop_first && all));
+    in_the_way && judge::of_release(scene, release).is_empty()
 }
 
 /// A revert on its way.

@@ -112,7 +112,9 @@ impl<'c, 'a> Choice<'c, 'a> {
         let role = if of(role).next().is_some() { role } else { Role::Kept };
         let ours = || of(role);
         let serving = self.census.members.iter().filter(|member| self.serves(member) && member.vigour.runs());
-        let given_up = |member: &&Member<'_>| member.role == Role::Stale && member.vigour == Vigour::Failing;
+        let given_up = |member: &&Member<'_>| {
+            member.role == Role::Stale && matches!(member.vigour, Vigour::Failing | Vigour::Waiting)
+        };
         let (going, staying): (Vec<_>, Vec<_>) = serving.partition(given_up);
         if !staying.is_empty() {
             return staying;
@@ -140,10 +142,14 @@ impl<'c, 'a> Choice<'c, 'a> {
     /// A canary's new ones and the old ones beside them, as many of each as are wanted; where none passes, whoever serves.
     fn shared_by(&self, weight: Percent, steady: &[&'c Member<'a>]) -> Vec<&'c Member<'a>> {
         let serving = self.prefer(Role::Kept, Eagerness::Steady);
-        let old = serving.iter().copied().filter(|member| member.role != Role::Fresh);
+        let mut old: Vec<_> = serving.iter().copied().filter(|member| member.role != Role::Fresh).collect();
+        if old.is_empty() {
+            // One that has just come back is better than more than its share for what nobody has seen enough of.
+            old.extend(self.way_back().take(self.wanted));
+        }
         let fresh = steady.iter().copied().take(self.wanted);
         let shared: Vec<_> = match weight {
-            Percent::NONE => old.collect(),
+            Percent::NONE => old,
             Percent::ALL if !steady.is_empty() => fresh.collect(),
             _ => fresh.chain(old).collect(),
         };

@@ -11,14 +11,28 @@ pub mod orders;
 pub mod scene;
 pub mod story;
 
+use std::time::Duration;
+
 use expect_test::Expect;
 use trueup_plan::{audit, command, explain, plan};
+use trueup_types::desired::Permits;
 
 use scene::Scene;
 
 /// Plans for a world told in words, and expects the explanation; the plan is lawful and the same each time.
 pub fn check(world: &str, expect: Expect) {
     expect.assert_eq(&decision(&Scene::read(world)));
+}
+
+/// The same, and once more so long after that, when all is permitted again.
+pub fn check_permitted_after(world: &str, wait: Duration, expect: Expect) {
+    let mut scene = Scene::read(world);
+    let Scene { wanted, observed, permits, record, now } = &scene;
+    scene.record = plan(wanted, observed, permits, record, *now).record;
+    scene.permits = Permits::all();
+    scene.now = scene.now.after(wait);
+    scene.observed.at = scene.now;
+    expect.assert_eq(&decision(&scene));
 }
 
 /// Gives an order to an app in a world told in words, and expects the denial, or what is planned then.

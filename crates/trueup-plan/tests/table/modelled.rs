@@ -301,3 +301,46 @@ fn what_is_superseded_and_passes_makes_room_for_the_replacement_that_is_down() {
             look again in 0 ms (look again)"#]],
     );
 }
+
+#[test]
+fn a_canary_keeps_its_share_where_an_old_one_comes_back() {
+    check(
+        "want 1×v3 steps 20@10s,50@5s | good r1 | rolling r3 5s | r1: 0 failing 1h routed, 1 passing 0s | r3: 0 passing 5s routed",
+        expect![[r#"
+            wanted: 1 × v3 on local, canary
+            seen: web-r1-0 failing (status 503) routed, web-r1-1 passing for 0 ms, web-r3-0 passing for 5000 ms routed
+            remembered: r1 is good, rolling to r3
+            route web to [web-r1-1=4 web-r3-0=1] (rollout)
+            progressing: r3 gets 20 % of the traffic, step 1 of 2, watched for 10s
+            look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn a_bake_of_what_was_taken_away_ends_where_the_good_one_has_come_back_in_its_place() {
+    check(
+        "want 1×v3 rolling stop-first | good r2 | baking r3 5s | r2: 0 passing 5s routed",
+        expect![[r#"
+            wanted: 1 × v3 on local, rolling
+            seen: web-r2-0 passing for 5000 ms routed
+            remembered: r2 is good, baking r3
+            route web to [] (rollout)
+            progressing: r4 is rolled out, 0 of 1 updated
+            look again in 0 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn on_the_way_back_what_was_left_makes_room_though_nobody_knows_yet_how_it_does() {
+    check(
+        "want 2×v2 rolling worker | good r1 | rejected r2 | reverting r2 5s | r1: 0 failing 1h, 1 failing 1h | r2: 0 waiting",
+        expect![[r#"
+            wanted: 2 × v2 on local, rolling
+            seen: web-r1-0 failing (status 503), web-r1-1 failing (status 503), web-r2-0 waiting
+            remembered: r1 is good, going back from r2, 1 rejected
+            create web-r1-2 (revert)
+            stop web-r2-0 (revert)
+            reverting: r2 failed: its instances exited 4 times, last web-r2-0 with code 1; going back to r1
+            look again in 250 ms (look again)"#]],
+    );
+}

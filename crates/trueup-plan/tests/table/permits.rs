@@ -1,8 +1,10 @@
 //! What a plan leaves out because it may not do it, and how it says so.
 
+use std::time::Duration;
+
 use expect_test::expect;
 
-use crate::support::check;
+use crate::support::{check, check_permitted_after};
 
 #[test]
 fn nothing_is_created_while_the_store_is_degraded() {
@@ -156,5 +158,21 @@ fn what_is_orphaned_runs_on() {
         seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 passing for 3600000 ms routed
         remembered: r1 is good
         orphaned: its manifest is gone; it is left running and forgotten"#]],
+    );
+}
+
+#[test]
+fn a_release_is_not_late_for_what_passed_while_nothing_might_go() {
+    check_permitted_after(
+        "want 1×v2 rolling stop-first progressDeadline 60s | good r1 | r1: 0 passing 1h | rolling r2 1s | may not destroy: prune",
+        Duration::from_secs(60),
+        expect![[r#"
+            wanted: 1 × v2 on local, rolling
+            seen: web-r1-0 passing for 3660000 ms
+            remembered: r1 is good, rolling to r2
+            route web to [] (rollout)
+            stop web-r1-0 (stale)
+            progressing: r2 is rolled out, 0 of 1 updated
+            look again in 250 ms (look again)"#]],
     );
 }

@@ -102,7 +102,11 @@ impl State {
             Deed::Forget | Deed::Stale => self.old.is_some(),
             Deed::Cure => good && matches!(doing, Some(Doing::Sick { .. })),
             Deed::Pass => self.due(world).is_some() && !self.pending(world),
-            Deed::Slow => self.due(world).is_some() && self.pending(world),
+            // What dies in its bake does not outlast it.
+            Deed::Slow => {
+                let falls = self.beings.iter().any(|being| falls(world, being));
+                self.due(world).is_some() && self.pending(world) && !falls
+            }
             Deed::Tick => awake,
             Deed::Lost | Deed::Landed | Deed::Late | Deed::Unsaved => awake && self.late.is_none(),
             Deed::Edit => self.wish != self.wished(at),
