@@ -8,6 +8,9 @@ use trueup_types::{InstanceId, Release};
 
 use super::nature::{Counts, Nature};
 
+/// How what ran a hook, or runs it, is told from the rest.
+pub const OF_A_HOOK: &str = ", of a hook";
+
 /// How a run ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ending {
@@ -48,7 +51,8 @@ impl Ending {
                     (false, false) => "runs and does not pass",
                 };
                 let serves = if routed.contains(id) { "serves" } else { "idle" };
-                let what = format!("{} {well}, {serves}", version(&one.release));
+                let hook = if id.task.is_some() { OF_A_HOOK } else { "" };
+                let what = format!("{} {well}, {serves}{hook}", version(&one.release));
                 *self.content.entry(format!("{} on {target}: {what}", id.app)).or_default() += 1;
                 *self.stood.entry(format!("stood of {}", id.app)).or_default() += u32::from(stood);
                 let stood = if stood { "stood all along" } else { "new" };

@@ -20,16 +20,17 @@
 //! 3. What an overtaken act had stopped already may be started again by the next.
 //! 4. A store that lost something, and says so, may have forgotten which release was under way, or found bad: that one
 //!    is left and tried once more for each loss, at most: the instances of the good one that had gone already are made
-//!    again, then its own. Nothing that the undisturbed run does not create is ever created.
+//!    again, then its own; and what ran its hooks stays as long as a history would. Nothing that the undisturbed run does
+//!    not create is ever created.
 //! 5. A person's word that was lost with the store is not obeyed, and its loss is told: of such a run the laws are asked.
 //! 6. A store that is lost whole when nothing lives any more of the release that was good leaves nobody who knows that
 //!    release. What runs is kept; of such a run the laws are asked.
 //! 7. A call whose outcome is unknown and that lands late may do again what was done meanwhile, once for each such call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::Case;
-use super::ending::{Ending, differences};
+use super::ending::{Ending, OF_A_HOOK, differences};
 use super::nature::{Nature, Tally};
 use super::play::{Loss, Outcome};
 use super::scenario::{Act, Script};
@@ -65,8 +66,13 @@ pub fn after_deaths(undisturbed: &Outcome, here: &Outcome, case: &Case) -> Vec<S
 pub fn elsewhen(undisturbed: &Outcome, here: &Outcome, script: &Script, again: u32, deaf: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     if !deaf {
-        let (before, after) = (content(undisturbed, script), content(here, script));
+        let (mut before, mut after) = (content(undisturbed, script), content(here, script));
+        let hooks = |all: &mut BTreeMap<String, u32>| -> BTreeMap<_, _> {
+            all.extract_if(.., |key, _| key.ends_with(OF_A_HOOK)).collect()
+        };
+        let (ran, remain) = (hooks(&mut before), hooks(&mut after));
         wrong.extend(differences(&before, &after));
+        wrong.extend(remains(&ran, &remain, again));
     }
     if again == 0 {
         let replaced = |(key, stood): (&String, &u32)| {
@@ -79,6 +85,15 @@ pub fn elsewhen(undisturbed: &Outcome, here: &Outcome, script: &Script, again: u
         wrong.extend(too_often(undisturbed, here, script, again));
     }
     wrong
+}
+
+/// What ran hooks: as many as in the undisturbed run, and as many more for each time that a release is tried again.
+fn remains(ran: &BTreeMap<String, u32>, remain: &BTreeMap<String, u32>, again: u32) -> Vec<String> {
+    let keys: BTreeSet<_> = ran.keys().chain(remain.keys()).collect();
+    let count = |all: &BTreeMap<String, u32>, key: &String| all.get(key).copied().unwrap_or(0);
+    let well = |key: &&String| (count(ran, key)..=count(ran, key) * (1 + again)).contains(&count(remain, key));
+    let odd = keys.into_iter().filter(|key| !well(key));
+    odd.map(|key| format!("{key}: undisturbed {}, here {}", count(ran, key), count(remain, key))).collect()
 }
 
 /// Rule 1.
