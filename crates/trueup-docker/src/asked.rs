@@ -44,13 +44,17 @@ pub(crate) struct AskedBook {
 }
 
 impl AskedBook {
-    /// Reads what earlier daemons wrote.
+    /// Reads what earlier daemons wrote; makes nothing.
     pub(crate) fn open(folder: &Path) -> std::io::Result<Self> {
         let folder = folder.join("asked");
-        std::fs::create_dir_all(&folder)?;
         let mut lives = BTreeMap::new();
-        for entry in std::fs::read_dir(&folder)? {
-            let path = entry?.path();
+        let there = match std::fs::read_dir(&folder) {
+            Ok(there) => there.collect::<Result<Vec<_>, _>>()?,
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(why) => return Err(why),
+        };
+        for entry in there {
+            let path = entry.path();
             let id = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".json"));
             let Some(id) = id.map(str::to_owned) else { continue };
             match files::read::<Asked>(&path) {
@@ -65,6 +69,7 @@ impl AskedBook {
 
     /// Writes one down.
     pub(crate) fn note(&self, container: &str, asked: Asked) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.folder)?;
         files::write(&self.path(container), &asked)?;
         self.lives.lock().expect("no holder panics").insert(container.to_owned(), asked);
         Ok(())

@@ -57,6 +57,7 @@ impl Pins {
         all.push(pin);
         let surplus = all.len().saturating_sub(PINS_MAX);
         all.drain(..surplus);
+        self.path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         files::write(&self.path, &*all)
     }
 }

@@ -69,7 +69,7 @@ pub(crate) struct Inner {
     /// Containers that a task of ours is stopping.
     pub(crate) stopping: Mutex<BTreeSet<String>>,
     seen: Mutex<Seen>,
-    /// Moves with each step, so that a survey that began before one leaves nothing behind.
+    /// Moves as each step begins and ends, so that a survey that one fell into leaves nothing behind.
     deeds: AtomicU64,
 }
 
@@ -98,12 +98,12 @@ struct Known {
 struct Mark(String);
 
 impl DockerRuntime {
-    /// Opens the folder; the engine is reached when it is first needed. Needs a tokio runtime.
+    /// Reads the folder, and makes nothing before the first step; the engine is reached when it is first needed. Needs a
+    /// tokio runtime.
     ///
     /// # Errors
-    /// When the folder cannot be made or read.
+    /// When the folder is there and cannot be read.
     pub fn open(config: DockerConfig) -> std::io::Result<Self> {
-        std::fs::create_dir_all(&config.folder)?;
         let inner = Inner {
             engine: Engine::new(config.settings.socket()),
             mine: Mine { owner: config.owner, target: config.target },
@@ -130,6 +130,7 @@ impl Runtime for DockerRuntime {
     fn apply<'a>(&'a self, step: &'a TargetStep) -> BoxFuture<'a, StepOutcome> {
         Box::pin(async move {
             let TargetStep::Instance(step) = step;
+            self.inner.deeds.fetch_add(1, Ordering::SeqCst);
             let outcome = self.inner.apply(step).await;
             self.inner.deeds.fetch_add(1, Ordering::SeqCst);
             self.inner.seen().known.retain(|_, known| known.sighting.id != *step.id());
@@ -163,12 +164,12 @@ impl Inner {
         for one in looked {
             known.extend(one?);
         }
-        let there: BTreeSet<&str> = listed.iter().filter_map(|entry| entry.id.as_deref()).collect();
-        self.asked.keep_only(&there);
         let instances = self.shown(&listed, &known);
-        let mut seen = self.seen();
         if self.deeds.load(Ordering::SeqCst) == deeds {
-            seen.known = known;
+            if self.sink.get().is_some() {
+                self.asked.keep_only(&listed.iter().filter_map(|entry| entry.id.as_deref()).collect());
+            }
+            self.seen().known = known;
         }
         Ok(Sight { instances })
     }
@@ -265,7 +266,10 @@ impl Inner {
         match &mut sighting.phase {
             Phase::Running { .. } => {
                 let since = self.clocks.steady(asked.at());
-                self.see_off(container, asked);
+                // What another daemon began is seen through; whoever only looks, and listens to nothing, does nothing.
+                if self.sink.get().is_some() {
+                    self.see_off(container, asked);
+                }
                 sighting.phase = Phase::Vanishing { since };
             }
             Phase::Exited { why: why @ (ExitWhy::ByItself | ExitWhy::HostLost), .. } => *why = ExitWhy::Asked,

@@ -79,7 +79,8 @@ fn a_usage_asks_for_nothing_that_the_environment_says() {
 
 #[test]
 fn every_example_converges_and_then_its_plan_is_empty() {
-    for example in examples() {
+    // The one that needs an engine is run where there is one.
+    for example in examples().into_iter().filter(|path| !path.ends_with("docker")) {
         let bench = Bench::new();
         copy(&example, &bench.config_dir());
         let config = bench.config_dir();

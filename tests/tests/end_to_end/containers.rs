@@ -182,3 +182,64 @@ fn what_drifts_is_put_right_and_what_is_asked_for_is_there() {
     let (code, said, _) = dock.bench.ask(&["logs", "dock-drift"]);
     assert!(code == 0 && said.contains("demo-app v1"), "its log is shown: {said}");
 }
+
+#[test]
+fn hooks_run_once_in_containers_of_their_own_and_a_volume_has_one_owner_at_a_time() {
+    let Some(dock) = Dock::new("hooked") else { return };
+    let app =
+        DemoApp::new("dock-hooked", "v1").replicas(1).hook("preDeploy", "migrate", "echo migrating $DEMO_VERSION");
+    let volume = [("  rollout:\n", "  volumes: [{name: data, path: /data}]\n  rollout:\n")];
+    dock.write(&app, &volume);
+    let daemon = Daemon::start(&dock.bench);
+    for revision in 1..=2 {
+        dock.write(&app.at(&format!("v{revision}")), &volume);
+        daemon.await_live("dock-hooked", revision);
+        let (code, said, talk) = dock.bench.ask(&["logs", "dock-hooked", "--hook", "migrate"]);
+        assert!(code == 0 && said.contains(&format!("migrating v{revision}")), "{said}{talk}");
+        let instance = format!("dock-hooked-r{revision}-0");
+        let id = dock.containers()[&instance].0.clone();
+        let there = dock.engine.ask("GET", &format!("/containers/{id}/json"), "");
+        assert_eq!(there["Mounts"][0]["Name"], "trueup-dock-hooked-data-0", "each revision finds the same");
+    }
+    // What ran a hook is kept as long as its release is remembered.
+    daemon.eventually("one serves, and each hook has had one container", PATIENCE, |_| {
+        let there = dock.containers();
+        let states: Vec<_> = there.iter().map(|(name, (_, state))| (name.as_str(), state.as_str())).collect();
+        let hooks = [("dock-hooked-r1-pre0", "exited"), ("dock-hooked-r2-pre0", "exited")];
+        states == [hooks[0], ("dock-hooked-r2-0", "running"), hooks[1]]
+    });
+    // The fate of the old one is in its events: it went before the new one came.
+    let events = daemon.status()["events"].as_array().cloned().unwrap_or_default();
+    let when = |reason: &str, instance: &str| {
+        let one = events.iter().find(|one| {
+            one["reason"] == reason && one["message"].as_str().is_some_and(|message| message.starts_with(instance))
+        });
+        one.and_then(|one| one["sequence"].as_u64()).unwrap_or_else(|| panic!("no {reason} of {instance}: {events:#?}"))
+    };
+    assert!(when("InstanceStopping", "dock-hooked-r1-0") < when("InstanceCreated", "dock-hooked-r2-0"));
+}
+
+#[test]
+fn the_example_runs_on_an_engine() {
+    let Some(engine) = engine() else { return };
+    engine.make_image("busybox:1.37", "example");
+    let bench = Bench::new();
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/docker");
+    for entry in std::fs::read_dir(example).expect("it reads").flatten() {
+        let text = std::fs::read_to_string(entry.path()).expect("it is text");
+        let text = text.replace("unix:///var/run/docker.sock", &engine.host());
+        bench.write_text(entry.file_name().to_str().expect("a name"), &text);
+    }
+    let config = bench.config_dir();
+    let config = config.to_str().expect("a path of text");
+    let daemon = Daemon::start(&bench);
+    daemon.eventually("all of it is Ready", PATIENCE, |status| {
+        let apps = status["apps"].as_array().cloned().unwrap_or_default();
+        apps.len() == 2 && apps.iter().all(|app| word(app) == "Ready")
+    });
+    let (code, plan, talk) = bench.ask(&["plan", config]);
+    assert_eq!((code, plan.trim()), (0, "Nothing would change."), "{talk}");
+    daemon.terminate();
+    let (code, plan, talk) = bench.ask(&["plan", config]);
+    assert_eq!((code, plan.trim()), (0, "Nothing would change."), "without a daemon: {talk}");
+}

@@ -25,6 +25,7 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup init DIR", Elsewhere("`the_starter_runs_as_it_is` runs it")),
     ("trueup run DIR", Elsewhere("this whole test runs it")),
     ("trueup run examples/canary", Elsewhere("`every_example_converges_and_then_its_plan_is_empty` runs it")),
+    ("trueup run examples/docker", Elsewhere("`the_example_runs_on_an_engine` runs it")),
     ("trueup run examples/migrations", Elsewhere("`every_example_converges_and_then_its_plan_is_empty` runs it")),
     ("trueup run examples/quickstart", Elsewhere("`every_example_converges_and_then_its_plan_is_empty` runs it")),
     ("trueup run examples/rollback", Elsewhere("`every_example_converges_and_then_its_plan_is_empty` runs it")),
@@ -58,6 +59,7 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup sim fly --listen 127.0.0.1:0", GoesOn),
     ("trueup sim fly --listen 127.0.0.1:0 --speed 20", GoesOn),
     ("trueup sim fly --listen 127.0.0.1:0 --by-hand", GoesOn),
+    ("trueup sim fly --listen 127.0.0.1:0 --run", GoesOn),
     (
         "trueup sim fly --listen 127.0.0.1:0 --scenario storm.yaml",
         Elsewhere("`the_page_about_the_simulated_fly_is_true` runs it, with the scenario of the page"),
@@ -112,7 +114,10 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup abort NAME", Ends(0)),
     ("trueup rollback NAME", Elsewhere("`a_persons_word_is_done_and_shown` runs it")),
     ("trueup rollback shop", Elsewhere("`a_persons_word_is_done_and_shown` runs it")),
-    ("trueup rollback shop --current-env", Elsewhere("`the_program_of_then_runs_with_the_environment_of_now` runs it")),
+    (
+        "trueup rollback shop --to 1 --current-env",
+        Elsewhere("`the_program_of_then_runs_with_the_environment_of_now` runs as much"),
+    ),
     ("trueup rollback NAME --to 5", Ends(1)),
     ("trueup rollback NAME --current-env", Elsewhere("`the_program_of_then_runs_with_the_environment_of_now` runs it")),
     ("trueup rollback NAME --to 5 --current-env", Ends(1)),

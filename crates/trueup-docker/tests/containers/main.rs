@@ -60,6 +60,7 @@ async fn a_new_daemon_adopts_what_runs_and_sees_a_stop_through_that_another_bega
     assert_eq!(one.create((*release).clone()).await, StepOutcome::AlreadyTrue);
     assert_eq!(one.stop(Duration::from_secs(2)).await, StepOutcome::Done);
     let one = one.again();
+    one.runtime.listen(Arc::new(drop));
     let told = one.seen().await.expect("it is there");
     let leaving = matches!(told.phase, Phase::Vanishing { .. } | Phase::Exited { why: ExitWhy::Asked, .. });
     assert!(leaving, "that it was told to go is known to the next daemon: {told:?}");

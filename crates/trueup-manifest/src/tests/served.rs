@@ -2,6 +2,9 @@
 
 use expect_test::expect;
 
+use trueup_types::TargetKind;
+use trueup_types::target::DockerSpec;
+
 use super::{app, errors, report, resolved};
 use crate::manifest_of;
 
@@ -259,4 +262,110 @@ spec:
         }
     );
     assert_eq!(api.origin.file.as_deref(), Some("api.yaml"));
+}
+
+const CONTAINERS: &str = "\
+apiVersion: trueup.dev/v1
+kind: Target
+metadata: {name: containers}
+spec:
+  docker: {host: \"unix:///run/engine.sock\", network: apps, registryAuthFrom: {file: /etc/registry.json},
+           readOnly: true, tmpfs: [/tmp], dropCapabilities: [ALL], noNewPrivileges: true}
+";
+
+#[test]
+fn a_target_of_containers_says_where_the_engine_is_and_how_they_are_made() {
+    let app = "\
+---
+apiVersion: trueup.dev/v1
+kind: App
+metadata: {name: web}
+spec: {profile: web, target: containers, image: shop/web:1, resources: {cpus: 2}, routes: [{host: web}],
+       volumes: [{name: data, path: /data}], ports: [{name: http}, {name: admin, protocol: tcp, port: 9000}]}
+";
+    let resolution = resolved(&[("a.yaml", &format!("{CONTAINERS}{app}"))]);
+    expect![["web from a.yaml\n"]].assert_eq(&report(&resolution));
+    let target = &resolution.targets["containers"];
+    expect![[r#"{"name":"containers","kind":{"docker":{"host":"unix:///run/engine.sock","network":"apps","registryAuthFrom":"/etc/registry.json","readOnly":true,"tmpfs":["/tmp"],"dropCapabilities":["ALL"],"noNewPrivileges":true}},"ingress":"edge"}"#]].assert_eq(&serde_json::to_string(target).expect("it is JSON"));
+    let TargetKind::Docker(spec) = &target.kind else { panic!("{:?}", target.kind) };
+    assert_eq!((spec.socket(), DockerSpec::default().socket()), ("/run/engine.sock", "/var/run/docker.sock"));
+}
+
+#[test]
+fn what_containers_cannot_have_is_refused_by_name() {
+    let app = "\
+---
+apiVersion: trueup.dev/v1
+kind: App
+metadata: {name: a}
+spec: {profile: nitro, target: containers, source: {path: .}, envFrom: [{secret: s}], regions: {iad: 1}, workdir: sub,
+       files: [{path: relative, content: x}]}
+---
+apiVersion: trueup.dev/v1
+kind: App
+metadata: {name: b}
+spec: {profile: web, target: containers, build: {context: .}}
+";
+    let resolution = resolved(&[("a.yaml", &format!("{CONTAINERS}{app}"))]);
+    expect![[r#"
+        error manifest::image
+          a.yaml:11:1: `image` is required for containers (write `image: registry.example.com/shop/api:1.4.2`)
+        error manifest::unserved
+          a.yaml:11:17: `autostop` is not served by docker targets (profile `nitro` sets it) (write `autostop: null` to do without it, or choose another target than `containers`)
+        error manifest::unserved
+          a.yaml:11:17: `concurrency` is not served by docker targets (profile `nitro` sets it) (write `concurrency: null` to do without it, or choose another target than `containers`)
+        error manifest::unserved
+          a.yaml:11:17: `resources.cpuKind` is not served by docker targets (profile `nitro` sets it) (write `resources.cpuKind: null` to do without it, or choose another target than `containers`)
+        error manifest::unserved
+          a.yaml:11:44: `source` is not served by docker targets (remove it, or choose another target than `containers`)
+        error manifest::unserved
+          a.yaml:11:63: `envFrom` is not served by docker targets (remove it, or choose another target than `containers`)
+        error manifest::unserved
+          a.yaml:11:87: `regions` is not served by docker targets (remove it, or choose another target than `containers`)
+        error manifest::workdir
+          a.yaml:11:115: the working directory of a container begins with `/` (write the whole path within the image)
+        error manifest::files
+          a.yaml:12:8: `files` cannot be written where the target says `readOnly: true` (put them into the image, or choose a target without `readOnly`)
+        error manifest::files::path
+          a.yaml:12:23: the file `relative` does not begin with `/` (write the whole path within the container)
+        error manifest::unserved
+          a.yaml:17:42: `build` is not served by docker targets (remove it, or choose another target than `containers`)
+    "#]].assert_eq(&report(&resolution));
+}
+
+#[test]
+fn what_an_engine_cannot_be_asked_is_refused_by_name() {
+    let text = "\
+apiVersion: trueup.dev/v1
+kind: Target
+metadata: {name: both}
+spec: {process: {}, docker: {}}
+---
+apiVersion: trueup.dev/v1
+kind: Target
+metadata: {name: far}
+spec: {docker: {host: \"ssh://root@far\", tmpfs: [tmp], dropCapabilities: [net_raw], registryAuthFrom: {}, privileged: true}}
+---
+apiVersion: trueup.dev/v1
+kind: Target
+metadata: {name: odd}
+spec: {docker: {host: /run/docker.sock}}
+";
+    let resolution = resolved(&[("a.yaml", text)]);
+    expect![[r#"
+        error manifest::target::kind
+          a.yaml:4:21: `process` and `docker` exclude each other (keep one of them: a target is of one kind)
+        error manifest::text
+          a.yaml:9:23: `ssh://root@far` is not on this host; only a socket of this host is served (`host` takes an engine's address, like `unix:///var/run/docker.sock`)
+        error manifest::text
+          a.yaml:9:49: `tmp` does not begin with `/` (`tmpfs` takes a path that begins with `/`, like `/data`)
+        error manifest::text
+          a.yaml:9:74: `net_raw` is not in capital letters (`dropCapabilities` takes a capability, like `NET_RAW`)
+        error manifest::key::missing
+          a.yaml:9:102: `file` is missing in `registryAuthFrom` (write `file: /data`: A configuration file of Docker's, with `auths`; read at each pull.)
+        error manifest::key::unknown
+          a.yaml:9:106: unknown key `privileged` in `docker` (did you mean `noNewPrivileges`?)
+        error manifest::text
+          a.yaml:14:23: `/run/docker.sock` does not begin with `unix://` (`host` takes an engine's address, like `unix:///var/run/docker.sock`)
+    "#]].assert_eq(&report(&resolution));
 }

@@ -24,11 +24,9 @@ pub(crate) async fn preview(
     let memory = remembered(state_dir).await?;
     let clock = Arc::new(SteadyClock::fresh());
     let mut runtimes: BTreeMap<TargetName, Arc<dyn Runtime>> = BTreeMap::new();
-    for name in targets.keys() {
-        // A folder that is not there holds nothing, and a look makes none.
-        if wiring::home(name, state_dir).join("instances").exists() {
-            let runtime = wiring::processes(name, state_dir, owner, wiring::raise_open_files(), &clock)?;
-            runtimes.insert(name.clone(), Arc::new(runtime));
+    for (name, spec) in &targets {
+        if let Some(runtime) = wiring::looking(spec, state_dir, owner, &clock)? {
+            runtimes.insert(name.clone(), runtime);
         }
     }
     let edge = EdgeClient::new(edge_keeper::dir(state_dir), owner.clone());

@@ -127,6 +127,25 @@ fn runtime(
     }
 }
 
+/// What looks at a target and makes nothing; nothing where there can be nothing of ours.
+pub(crate) fn looking(
+    spec: &TargetSpec,
+    state_dir: &Path,
+    owner: &OwnerId,
+    clock: &Arc<SteadyClock>,
+) -> std::io::Result<Option<Arc<dyn Runtime>>> {
+    match &spec.kind {
+        TargetKind::Process if home(&spec.name, state_dir).join("instances").exists() => {
+            let runtime = processes(&spec.name, state_dir, owner, raise_open_files(), clock)?;
+            Ok(Some(Arc::new(runtime)))
+        }
+        TargetKind::Docker(settings) if Path::new(settings.socket()).exists() => {
+            Ok(Some(Arc::new(containers(spec, settings, state_dir, owner, clock)?)))
+        }
+        TargetKind::Process | TargetKind::Docker(_) => Ok(None),
+    }
+}
+
 /// An adapter behind each of the seams that it serves.
 fn parts<T: Runtime + Inspect + Nudges + 'static>(runtime: T) -> RuntimeParts {
     let runtime = Arc::new(runtime);
@@ -160,7 +179,7 @@ fn containers(
 }
 
 /// The process runtime of a target; each target has a folder of its own.
-pub(crate) fn processes(
+fn processes(
     target: &TargetName,
     state_dir: &Path,
     owner: &OwnerId,
@@ -179,7 +198,7 @@ pub(crate) fn processes(
 }
 
 /// Where a target's instances lie.
-pub(crate) fn home(target: &TargetName, state_dir: &Path) -> PathBuf {
+fn home(target: &TargetName, state_dir: &Path) -> PathBuf {
     if *target == TargetName::local() { state_dir.to_owned() } else { state_dir.join("targets").join(target.as_str()) }
 }
 
