@@ -6,7 +6,7 @@
 //!
 //! Read in this order: `machine` and `life` (what a machine is, and becomes), `replace` (an update in place), `checks`,
 //! `proxy`; `call`, `routes`, `visit` and `api` (a request's way); `knobs`, `faults`, `deed` and `admin` (what can be set
-//! and done); `sim` and `serve`.
+//! and done); `sim` and `serve`; `run`, `real` and `forward` (machines that are processes of this host).
 //!
 //! Knows nothing of trueup: neither who asks, nor why.
 
@@ -22,14 +22,17 @@ mod config;
 mod contract;
 mod deed;
 mod faults;
+mod forward;
 mod ids;
 mod knobs;
 mod life;
 mod limits;
 mod machine;
 mod proxy;
+mod real;
 mod replace;
 mod routes;
+mod run;
 mod serve;
 mod shape;
 mod sim;
@@ -46,6 +49,6 @@ pub use faults::{Fault, Rule, Said};
 pub use knobs::{Behaviour, Edges, Exits, Habits, Health, Lag, Latency, Limits, Ran, Scenario, Token, Unpullable};
 pub use machine::Host;
 pub use proxy::Met;
-pub use serve::serve;
+pub use serve::{Machines, serve};
 pub use sim::{Answered, Exchange, FlySim, Tap};
 pub use time::{Moment, Span};

@@ -161,6 +161,10 @@ impl Cloud {
     /// Its program is asked to stop, for whatever comes next; gives the time that takes, and whether it is killed.
     pub(crate) fn stop_time(&self, machine: &Machine, asked: Option<Duration>) -> (Duration, bool) {
         let patience = asked.or(machine.config().acted.stop_config.timeout.map(|span| span.0)).unwrap_or(STOP_TIMEOUT);
+        if machine.running {
+            // It says itself when it has ended.
+            return (patience, true);
+        }
         let needs = self.behaviour(machine).stop.unwrap_or(self.knobs.latency.stop).0;
         (needs.min(patience), needs > patience)
     }

@@ -189,6 +189,8 @@ pub(crate) struct Machine {
     /// Whether the stop was asked for by a person, as its exit will say.
     pub requested_stop: bool,
     pub killed: bool,
+    /// A process of this host is its program.
+    pub running: bool,
     /// What is due belongs to this number; anything older is void.
     pub ticket: u64,
     /// How often it has started.

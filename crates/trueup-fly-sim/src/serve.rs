@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -15,24 +15,47 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::call::{Asked, Body, Reply, read_query};
+use crate::forward::{Outgoing, Whole, forward};
+use crate::run::{Ports, run};
 use crate::sim::{Answered, FlySim};
+use crate::visit::CHOSEN;
 
 /// Largest body that is read, in bytes.
 const BODY_BYTES_MAX: usize = 4 << 20;
 /// How long to wait after a connection could not be accepted.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Serves the platform on a listener, until it is dropped; connections go with it.
+/// What a machine is on this host.
+#[derive(Debug, Clone)]
+pub enum Machines {
+    /// A name, and a behaviour.
+    Model,
+    /// A process, where its config names a command.
+    Run {
+        /// What each inherits, beside what its config says.
+        base_env: Vec<(String, String)>,
+    },
+}
+
+/// Serves the platform on a listener, until it is dropped; connections and processes go with it.
 ///
 /// # Cancel safety
 /// Dropped, it ends at once.
-pub async fn serve(listener: TcpListener, sim: Arc<FlySim>) -> Infallible {
+pub async fn serve(listener: TcpListener, sim: Arc<FlySim>, machines: Machines) -> Infallible {
+    let ports = Ports::default();
     let mut connections = JoinSet::new();
     let time = sim.keep_time();
-    tokio::pin!(time);
+    let running = async {
+        match machines {
+            Machines::Model => std::future::pending().await,
+            Machines::Run { base_env } => run(Arc::clone(&sim), base_env, ports.clone()).await,
+        }
+    };
+    tokio::pin!(time, running);
     loop {
         tokio::select! {
             () = &mut time => {}
+            () = &mut running => {}
             Some(ended) = connections.join_next(), if !connections.is_empty() => {
                 if let Err(why) = ended {
                     tracing::warn!(%why, "a connection ended badly");
@@ -40,7 +63,7 @@ pub async fn serve(listener: TcpListener, sim: Arc<FlySim>) -> Infallible {
             }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, Arc::clone(&sim)));
+                    connections.spawn(connection(stream, Arc::clone(&sim), ports.clone()));
                 }
                 Err(why) => {
                     tracing::warn!(%why, "no connection was accepted");
@@ -63,15 +86,18 @@ impl std::fmt::Display for Severed {
 
 impl std::error::Error for Severed {}
 
-async fn connection(stream: TcpStream, sim: Arc<FlySim>) {
+async fn connection(stream: TcpStream, sim: Arc<FlySim>, ports: Ports) {
     // A second handle, to end the connection the hard way.
     let handle = stream.as_fd().try_clone_to_owned().ok();
     let service = service_fn(|request| {
         let sim = Arc::clone(&sim);
-        let handle = handle.as_ref();
-        async move { answer(&sim, request, handle).await }
+        let (handle, ports) = (handle.as_ref(), &ports);
+        async move { answer(&sim, request, handle, ports).await }
     });
-    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let served = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
     if let Err(why) = served {
         tracing::debug!(%why, "a connection ended");
     }
@@ -79,9 +105,11 @@ async fn connection(stream: TcpStream, sim: Arc<FlySim>) {
 
 async fn answer(
     sim: &FlySim,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     handle: Option<&OwnedFd>,
-) -> Result<Response<Full<Bytes>>, Severed> {
+    ports: &Ports,
+) -> Result<Response<Outgoing>, Severed> {
+    let upgrade = request.headers().contains_key(http::header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
         return Ok(response(Reply::empty(413)));
@@ -89,15 +117,22 @@ async fn answer(
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
     };
+    let body = body.to_bytes();
     let asked = Asked {
         method: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
         query: read_query(head.uri.query().unwrap_or_default()),
         headers: head.headers.iter().filter_map(header).collect(),
-        body: body.to_bytes().to_vec(),
+        body: body.to_vec(),
     };
     match sim.answer(asked).await {
-        Answered::Reply(reply) => Ok(response(reply)),
+        Answered::Reply(reply) => {
+            let chosen = reply.headers.iter().find(|(name, _)| *name == CHOSEN);
+            match chosen.and_then(|(_, machine)| ports.of(machine)) {
+                Some(port) => Ok(forward(Whole { head, body, upgrade }, port).await),
+                None => Ok(response(reply)),
+            }
+        }
         Answered::Cut => {
             if let Some(handle) = handle {
                 // With nothing lingering, closing resets. Where that fails the connection merely closes.
@@ -108,7 +143,7 @@ async fn answer(
     }
 }
 
-fn response(reply: Reply) -> Response<Full<Bytes>> {
+fn response(reply: Reply) -> Response<Outgoing> {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let (kind, bytes) = match reply.body {
         Body::Empty => (None, Bytes::new()),
@@ -122,5 +157,6 @@ fn response(reply: Reply) -> Response<Full<Bytes>> {
     for (name, value) in reply.headers {
         answer = answer.header(name, value);
     }
-    answer.body(Full::new(bytes)).unwrap_or_else(|_| Response::new(Full::new(Bytes::new())))
+    let body = Either::Left(Full::new(bytes));
+    answer.body(body).unwrap_or_else(|_| Response::new(Either::Left(Full::new(Bytes::new()))))
 }

@@ -213,6 +213,10 @@ impl FlySim {
         })
     }
 
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     pub(crate) fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }

@@ -189,10 +189,14 @@ impl Cloud {
         if !machine.answers() {
             return plain(502, &format!("machine {id} did not start\n"));
         }
-        plain(200, &format!("{} {} {}\n", machine.id, machine.instance, machine.config().acted.image))
+        let text = format!("{} {} {}\n", machine.id, machine.instance, machine.config().acted.image);
+        let chosen = vec![(CHOSEN, machine.id.clone())];
+        Step::Answered(Reply { status: 200, headers: chosen, body: crate::call::Body::Text(text) })
     }
 }
 
+/// The header that names the machine which the proxy has chosen.
+pub(crate) const CHOSEN: &str = "fly-machine-id";
 /// How long a request is kept for a machine that is woken for it.
 const WAKING: std::time::Duration = std::time::Duration::from_secs(30);
 

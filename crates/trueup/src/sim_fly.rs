@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use trueup_fly_sim::{FlySim, Pace, Scenario, serve};
+use trueup_fly_sim::{FlySim, Machines, Pace, Scenario, serve};
 
 use crate::cli::SimFly;
-use crate::log_to_stderr;
 use crate::terminal::{out, say};
+use crate::{config, log_to_stderr};
 
 /// Serves until SIGINT or SIGTERM.
 pub(crate) async fn run(asked: &SimFly) -> anyhow::Result<()> {
@@ -19,6 +19,8 @@ pub(crate) async fn run(asked: &SimFly) -> anyhow::Result<()> {
         out("the scenario is sound");
         return Ok(());
     }
+    // Any token opens it.
+    ensure!(!asked.run || asked.listen.ip().is_loopback(), "with --run it listens on a loopback address alone");
     log_to_stderr();
     let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let listener =
@@ -29,8 +31,9 @@ pub(crate) async fn run(asked: &SimFly) -> anyhow::Result<()> {
     out(&format!(
         "A simulated Fly is at {base}\n\n  export FLY_FLAPS_BASE_URL={base} FLY_API_BASE_URL={base} FLY_API_TOKEN=anything"
     ));
+    let machines = if asked.run { Machines::Run { base_env: config::base_env() } } else { Machines::Model };
     tokio::select! {
-        never = serve(listener, sim) => match never {},
+        never = serve(listener, sim, machines) => match never {},
         _ = interrupted.recv() => {}
         _ = terminated.recv() => {}
     }

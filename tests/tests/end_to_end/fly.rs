@@ -4,7 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use serde_json::Value;
+use rustix::process::{Pid, Signal};
+use serde_json::{Value, json};
 use trueup_tests::Bench;
 
 /// A simulated Fly, stopped with the test.
@@ -32,8 +33,8 @@ impl Fly {
 
 impl Drop for Fly {
     fn drop(&mut self) {
-        // It may have ended with the test.
-        let _ = self.child.kill();
+        // Told to leave, it takes its processes along. It may have ended by itself.
+        let _ = rustix::process::kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
     }
 }
@@ -116,6 +117,93 @@ async fn the_page_about_the_simulated_fly_is_true() {
     let fly = Fly::start(&bench, &["--by-hand"]);
     let clock = || curl("curl $FLY/_sim/clock", &fly.base);
     assert_eq!(clock().await, clock().await, "time stands still");
+}
+
+/// Asks until it is answered so.
+async fn eventually(fly: &Fly, command: &str, wanted: impl Fn(&(u16, String)) -> bool) -> String {
+    let mut answered = (0, String::new());
+    for _ in 0..400 {
+        answered = curl(command, &fly.base).await;
+        if wanted(&answered) {
+            return answered.1;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("`{command}` is still answered {answered:?}");
+}
+
+#[tokio::test]
+async fn machines_really_run_and_answer_at_their_apps_name() {
+    let bench = Bench::new();
+    let fly = Fly::start(&bench, &["--speed", "20", "--run"]);
+    let post = |path: &str, body: Value| {
+        let command = format!("curl -H 'Authorization: Bearer any' -d '{body}' $FLY/v1/{path}");
+        let base = fly.base.clone();
+        async move {
+            let (status, text) = curl(&command, &base).await;
+            assert!(status < 300, "`{command}`: {status} {text}");
+            serde_json::from_str::<Value>(&text).unwrap_or_default()
+        }
+    };
+    let config = |version: &str| {
+        let check = json!({"type": "http", "path": "/health", "interval": "2s", "grace_period": "1s"});
+        json!({"config": {
+            "image": format!("demo:{version}"),
+            "init": {"exec": ["trueup", "demo-app"]},
+            "env": {"DEMO_VERSION": version},
+            "stop_config": {"signal": "SIGTERM", "timeout": "60s"},
+            "services": [{"protocol": "tcp", "internal_port": 8080, "checks": [check]}],
+        }})
+    };
+    post("apps", json!({"name": "web", "org_slug": "personal"})).await;
+    post("apps/web/ip_assignments", json!({"type": "shared_v4"})).await;
+    let machine = post("apps/web/machines", config("v1")).await;
+    let id = machine["id"].as_str().expect("it has an id").to_owned();
+    let version = "curl -H 'Host: web.fly.localhost' $FLY/version";
+    eventually(&fly, version, |(status, text)| *status == 200 && text == "v1\n").await;
+    greeted(&fly).await;
+    post(&format!("apps/web/machines/{id}"), config("v2")).await;
+    eventually(&fly, version, |(_, text)| text == "v2\n").await;
+    let logs = "curl -H 'Authorization: Bearer any' $FLY/api/v1/apps/web/logs";
+    eventually(&fly, logs, |(_, text)| text.contains("demo-app v1") && text.contains("demo-app v2")).await;
+    post(&format!("apps/web/machines/{id}/signal"), json!({"signal": "SIGKILL"})).await;
+    eventually(&fly, "curl $FLY/_sim", |(_, text)| text.contains(r#""state":"started""#)).await;
+    eventually(&fly, version, |(_, text)| text == "v2\n").await;
+    post(&format!("apps/web/machines/{id}/stop"), json!({})).await;
+    eventually(&fly, "curl $FLY/_sim", |(_, text)| text.contains(r#""state":"stopped""#)).await;
+    // It is woken by whoever asks next.
+    eventually(&fly, version, |(status, text)| *status == 200 && text == "v2\n").await;
+    let fly_pid = fly.child.id();
+    let children = std::fs::read_to_string(format!("/proc/{fly_pid}/task/{fly_pid}/children")).unwrap_or_default();
+    let processes: Vec<_> = children.split_whitespace().map(|pid| format!("/proc/{pid}")).collect();
+    assert_eq!(processes.len(), 1, "one machine, one process: {children}");
+    drop(fly);
+    for _ in 0..200 {
+        if processes.iter().all(|process| !Path::new(process).exists()) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("a process outlives its platform: {processes:?}");
+}
+
+/// A WebSocket goes through to the machine.
+async fn greeted(fly: &Fly) {
+    use futures_util::StreamExt as _;
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+    let url = format!("{}/ws", fly.base.replace("http://", "ws://"));
+    let mut request = url.into_client_request().expect("a request");
+    request.headers_mut().insert("host", "web.fly.localhost".parse().expect("a header"));
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("a socket");
+    let greeting = socket.next().await.expect("it is greeted").expect("by a message");
+    assert!(greeting.is_text(), "{greeting:?}");
+}
+
+#[test]
+fn what_runs_commands_listens_on_loopback_alone() {
+    let (code, _, talk) = Bench::new().ask(&["sim", "fly", "--run", "--listen", "0.0.0.0:0"]);
+    assert_eq!(code, 1);
+    assert!(talk.contains("a loopback address alone"), "{talk}");
 }
 
 #[test]

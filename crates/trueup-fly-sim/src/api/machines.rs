@@ -96,6 +96,7 @@ impl Cloud {
             replacing: None,
             requested_stop: false,
             killed: false,
+            running: false,
             ticket: 0,
             boots: 0,
             restarts: 0,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use trueup_fly_sim::{Fault, FlySim, Pace, Rule, Scenario, serve};
+use trueup_fly_sim::{Fault, FlySim, Machines, Pace, Rule, Scenario, serve};
 
 use crate::stand::unlimited;
 
@@ -14,7 +14,7 @@ async fn platform(scenario: Scenario, pace: Pace) -> (Arc<FlySim>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
     let sim = Arc::new(FlySim::new(scenario, pace));
-    tokio::spawn(serve(listener, Arc::clone(&sim)));
+    tokio::spawn(serve(listener, Arc::clone(&sim), Machines::Model));
     (sim, base)
 }
 

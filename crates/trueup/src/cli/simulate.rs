@@ -25,6 +25,9 @@ pub(crate) struct SimFly {
     /// Time stands still, but for what is asked of /_sim/clock
     #[arg(long, conflicts_with = "speed")]
     pub by_hand: bool,
+    /// Really run the commands of machines, as processes of this host: whoever reaches the port runs what they like
+    #[arg(long, conflicts_with = "by_hand")]
+    pub run: bool,
     /// Read the scenario, say whether it is sound, and leave
     #[arg(long, requires = "scenario")]
     pub check: bool,

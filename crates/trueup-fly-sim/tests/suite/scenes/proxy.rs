@@ -59,6 +59,8 @@ pub async fn a_patient_blue_green_never_leaves_nobody(court: Court) {
     assert!(stand.sim.traffic("web").iter().all(|segment| segment.healthy <= 2), "the green are not registered yet");
     let began = switch(&stand, &blue, &green, HEARD).await;
     assert_eq!(stand.fewest("web", began), 2);
+    let same = |pair: &[trueup_fly_sim::Traffic]| (pair[0].healthy, pair[0].blind) == (pair[1].healthy, pair[1].blind);
+    assert!(!stand.sim.traffic("web").windows(2).any(same), "a segment lasts as long as nothing changes");
     let said = request(&stand, "web", 2).await;
     assert!(said.text.contains("r/web:2"), "{}", said.text);
 }
