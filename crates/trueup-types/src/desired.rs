@@ -255,6 +255,7 @@ pub enum Hold {
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::RolloutCap { limit: 1 } => f.write_str("1 rollout is under way, the most at a time"),
             Self::RolloutCap { limit } => write!(f, "{limit} rollouts are under way, the most at a time"),
             Self::PruneBlocked { waiting } => {
                 write!(f, "{waiting} apps vanished at once; `trueup approve prune` lets them go")

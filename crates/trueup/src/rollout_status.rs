@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use trueup_types::AppName;
-use trueup_types::status::AppState;
+use trueup_types::status::{AppState, InstanceStatus};
 use trueup_types::verdict::State;
 
 use crate::cli::{Places, RolloutStatus};
@@ -21,7 +21,11 @@ pub(crate) async fn run(places: &Places, asked: &RolloutStatus) -> anyhow::Resul
     loop {
         let status = status_reader::read(places);
         let app = status.as_ref().ok().and_then(|status| status.app(asked.name.as_str()));
-        let sentence = app.map_or_else(|| unknown(&asked.name), |app| sentence(&asked.name, &app.status));
+        let sentence = match (&status, app) {
+            (_, Some(app)) => sentence(&asked.name, &app.status),
+            (Ok(_), None) => format!("Waiting for app \"{}\" to be known...", asked.name),
+            (Err(why), None) => format!("Waiting for app \"{}\" to be known; {why}...", asked.name),
+        };
         if sentence != told {
             out(&sentence);
             told = sentence;
@@ -39,10 +43,6 @@ pub(crate) async fn run(places: &Places, asked: &RolloutStatus) -> anyhow::Resul
         }
         tokio::time::sleep(GLANCE).await;
     }
-}
-
-fn unknown(name: &AppName) -> String {
-    format!("Waiting for app \"{name}\" to be known...")
 }
 
 fn code(app: &AppState) -> Option<u8> {
@@ -85,14 +85,22 @@ fn progress(app: &AppState) -> String {
         return app.verdict.message.clone();
     }
     // What was promised is not what was seen: one that fails its probes has been created, and is not coming up.
-    let unwell = new().find(|one| one.health == "Failed" || one.phase == "Exited");
-    let unwell = unwell.map_or_else(String::new, |one| {
-        let why = one.health_detail.clone().unwrap_or_else(|| format!("it is {}", one.phase));
-        format!("; {}: {why}", one.name)
-    });
-    if counts.updated < counts.desired {
-        return format!("{} out of {} new instances have been created{unwell}", counts.updated, counts.desired);
+    let unwell = new().filter(|one| one.health != "Passing").find_map(unwell).unwrap_or_default();
+    let created = new().count();
+    if u32::try_from(created).is_ok_and(|created| created < counts.desired) {
+        return format!("{created} out of {} new instances have been created{unwell}", counts.desired);
     }
     let passing = new().filter(|one| one.health == "Passing").count();
     format!("{passing} of {} new instances pass their probes{unwell}", counts.desired)
+}
+
+/// What is known against an instance that does not pass.
+fn unwell(one: &InstanceStatus) -> Option<String> {
+    let why = match (&one.health_detail, one.restarts) {
+        (Some(detail), _) => detail.clone(),
+        (None, 0) => return None,
+        (None, 1) => "it has exited".to_owned(),
+        (None, times) => format!("it has exited {times} times"),
+    };
+    Some(format!("; {}: {why}", one.name))
 }

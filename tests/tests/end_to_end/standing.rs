@@ -44,7 +44,7 @@ fn of_two_that_may_not_roll_together_one_waits_for_the_other() {
         words.contains(&"RolloutCap".to_owned()) && words.contains(&"Progressing".to_owned())
     });
     let (_, shown, _) = bench.ask(&["get", "apps", "-o", "wide"]);
-    assert!(shown.contains("1 rollouts are under way, the most at a time; r1 stays"), "{shown}");
+    assert!(shown.contains("1 rollout is under way, the most at a time; r1 stays"), "{shown}");
     apps.iter().for_each(|app| daemon.await_live(&app.name, 2));
 }
 

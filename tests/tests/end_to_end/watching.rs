@@ -28,10 +28,31 @@ fn what_fails_its_probes_is_named_while_it_is_rolled_out_and_a_second_try_says_w
 
     let (code, _, talk) = bench.ask(&["retry", "web"]);
     assert_eq!(code, 0, "{talk}");
+    let (_, said, _) = bench.ask(&["rollout", "status", "web", "--no-watch"]);
+    assert!(said.starts_with("Waiting for app"), "who asks after the word hears of the second try: {said}");
     daemon
         .eventually("it is tried again", PATIENCE, |status| app_of(status, "web")["status"]["release"]["number"] == 3);
     let (_, events, _) = bench.ask(&["events", "--for", "app/web"]);
     assert!(events.contains("the rollout of r3 begins: r2 is tried again"), "{events}");
+}
+
+#[test]
+fn what_exits_is_named_while_it_is_rolled_out_and_so_is_a_daemon_that_is_not_there() {
+    let bench = Bench::new();
+    let (code, said, talk) = bench.ask(&["rollout", "status", "web", "--timeout", "300ms"]);
+    assert_eq!(code, 1, "{talk}");
+    assert!(said.contains("to be known; there is no status at"), "{said}");
+    let app = DemoApp::new("web", "v1").rollout("drain", "200ms");
+    bench.write(&app);
+    let daemon = Daemon::start(&bench);
+    daemon.await_live("web", 1);
+    bench.write(&app.bad("v2", Badness::ExitsAtOnce));
+    daemon
+        .eventually("the rollout begins", PATIENCE, |status| app_of(status, "web")["status"]["release"]["number"] == 2);
+    let (code, said, talk) = bench.ask(&["rollout", "status", "web"]);
+    assert_eq!(code, 3, "{said}{talk}");
+    let named = said.lines().any(|line| line.contains(" new instances ") && line.contains(": it has exited"));
+    assert!(named, "what keeps it is named: {said}");
 }
 
 #[test]
