@@ -56,7 +56,8 @@ pub(crate) struct Volume {
     pub created: Moment,
     pub updated: Moment,
     pub attached: Option<String>,
-    pub state: &'static str,
+    /// When it was deleted: lists that lag still show it.
+    pub gone: Option<Moment>,
     pub snapshots: Vec<(String, Moment)>,
 }
 
@@ -126,12 +127,17 @@ impl App {
 }
 
 impl Volume {
+    /// Whether a list that shows what was at a moment shows it.
+    pub(crate) fn listed(&self, seen_from: Moment) -> bool {
+        self.gone.is_none_or(|gone| gone > seen_from)
+    }
+
     pub(crate) fn shown(&self) -> Value {
         let bytes = self.size_gb * 1_000_000_000;
         json!({
             "id": self.id,
             "name": self.name,
-            "state": self.state,
+            "state": "created",
             "size_gb": self.size_gb,
             "region": self.region,
             "zone": self.zone,

@@ -159,8 +159,13 @@ impl Cloud {
     /// The app of this name, that whoever asks may see.
     pub(crate) fn app(&self, name: &str) -> Result<&App, Refusal> {
         let lag = self.knobs.lag.app.0;
-        let found = self.apps.get(name).filter(|app| self.now >= app.created.after(lag));
-        found.ok_or_else(|| Refusal::new(404, format!("Could not find App \"{name}\"")))
+        match self.apps.get(name) {
+            Some(app) if self.now >= app.created.after(lag) => Ok(app),
+            Some(_) if self.knobs.habits.new_app_status == 401 => {
+                Err(Refusal::new(401, "Authenticate: token validation error"))
+            }
+            Some(_) | None => Err(Refusal::new(404, format!("Could not find App \"{name}\""))),
+        }
     }
 
     pub(crate) fn app_mut(&mut self, name: &str) -> Result<&mut App, Refusal> {

@@ -261,3 +261,105 @@ impl<'a> Place<'a> {
         format!("{} {} {at} {what}", self.id, self.way)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::call::{Asked, Reply};
+
+    const SPEC: &str = r##"{
+        "paths": {
+            "/things/{id}": {"get": {
+                "operationId": "Things_show",
+                "parameters": [{"name": "deep", "in": "query", "schema": {"type": "boolean"}}],
+                "responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}}, "204": {}}
+            }},
+            "/things/all": {"post": {
+                "operationId": "Things_make",
+                "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}},
+                "responses": {"201": {}}
+            }}
+        },
+        "components": {"schemas": {"Thing": {"type": "object", "required": ["size"], "properties": {
+            "size": {"type": "integer"},
+            "kind": {"type": "string", "enum": ["red", "blue"]},
+            "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+            "parts": {"type": "array", "items": {"allOf": [{"$ref": "#/components/schemas/Part"}]}}
+        }}, "Part": {"type": "object", "properties": {"ok": {"type": "boolean"}}}}}
+    }"##;
+
+    const GAPS: &[Gap] = &[
+        Gap { line: "Things_show 404 is no answer", why: "known" },
+        Gap { line: "Things_make query dry is unknown", why: "known" },
+    ];
+
+    fn found(asked: Asked, reply: Reply) -> Vec<String> {
+        let mut contract = Contract::read(SPEC, GAPS).expect("it is JSON");
+        contract.violations(&Exchange { operation: None, asked, reply: Some(reply) })
+    }
+
+    fn shown(body: Value) -> Vec<String> {
+        found(Asked::new("GET", "/v1/things/7"), Reply::json(200, body))
+    }
+
+    #[test]
+    fn what_the_specification_has_is_allowed() {
+        assert!(
+            shown(json!({"size": 1, "kind": "red", "tags": {"a": "b"}, "parts": [{"ok": true}], "gone": null})).len()
+                == 1
+        );
+        assert!(shown(json!({"size": 1, "kind": null, "parts": [{"ok": true}]})).is_empty());
+        let made = Asked::new("POST", "/v1/things/all").json(&json!({"size": 1}));
+        assert!(found(made, Reply::empty(201)).is_empty());
+    }
+
+    #[test]
+    fn each_kind_of_violation_is_seen() {
+        for (body, line) in [
+            (json!({}), "Things_show 200 Thing lacks size"),
+            (json!({"size": "1"}), "Things_show 200 Thing.size is no integer"),
+            (json!({"size": 1, "kind": "green"}), "Things_show 200 Thing.kind has an unknown word: green"),
+            (json!({"size": 1, "tags": {"a": 1}}), "Things_show 200 Thing.tags.* is no string"),
+            (json!({"size": 1, "parts": [{"ok": 1}]}), "Things_show 200 Part.ok is no boolean"),
+            (json!({"size": 1, "parts": {}}), "Things_show 200 Thing.parts is no array"),
+            (json!({"size": 1, "more": 1}), "Things_show 200 Thing.more is unknown"),
+            (json!([]), "Things_show 200 Thing is no object"),
+        ] {
+            assert_eq!(shown(body), [line]);
+        }
+        let show = |query: &str| Asked::new("GET", &format!("/v1/things/7{query}"));
+        for (asked, reply, line) in [
+            (show("?deep=1"), Reply::empty(204), "Things_show query deep is wrong: 1"),
+            (show("?wide=1"), Reply::empty(204), "Things_show query wide is unknown"),
+            (show(""), Reply::json(204, json!({})), "Things_show 204 has a body"),
+            (show(""), Reply::empty(200), "Things_show 200 has no body"),
+            (show(""), Reply::empty(500), "Things_show 500 is no answer"),
+            (show("").json(&json!({})), Reply::empty(204), "Things_show request has a body"),
+            (
+                show("").header("fly-machine-lease-nonce", "n"),
+                Reply::empty(204),
+                "Things_show header fly-machine-lease-nonce is unknown",
+            ),
+            (Asked::new("PUT", "/v1/things/7"), Reply::empty(204), "PUT /things/7 is no operation"),
+            (
+                Asked::new("POST", "/v1/things/all").json(&json!({"size": 1.5})),
+                Reply::empty(201),
+                "Things_make request Thing.size is no integer",
+            ),
+        ] {
+            assert_eq!(found(asked, reply), [line]);
+        }
+    }
+
+    #[test]
+    fn a_gap_excuses_its_line_and_one_that_excuses_nothing_is_named() {
+        let mut contract = Contract::read(SPEC, GAPS).expect("it is JSON");
+        let exchange =
+            Exchange { operation: None, asked: Asked::new("GET", "/v1/things/7"), reply: Some(Reply::empty(404)) };
+        assert!(contract.violations(&exchange).is_empty());
+        assert_eq!(contract.unneeded(), ["Things_make query dry is unknown"]);
+        assert_eq!(contract.uncrossed().into_iter().collect::<Vec<_>>(), ["Things_make"]);
+    }
+}

@@ -8,6 +8,7 @@ use crate::cloud::Cloud;
 use crate::faults::Rule;
 use crate::knobs::{Habits, Health, Lag, Latency, Limits};
 use crate::machine::{Host, Lease, Machine, State};
+use crate::over::{Over, merge};
 use crate::time::Span;
 
 /// Something of a scenario's timeline.
@@ -133,13 +134,13 @@ pub enum Deed {
         hostname: String,
     },
     /// Things take other times from now on.
-    Latency(Latency),
+    Latency(Over<Latency>),
     /// Things are seen at other times from now on.
-    Lag(Lag),
+    Lag(Over<Lag>),
     /// Other limits are in force.
-    Limits(Limits),
+    Limits(Over<Limits>),
     /// The platform has other habits.
-    Habits(Habits),
+    Habits(Over<Habits>),
     /// An app is made, for an organisation.
     App {
         /// Its name.
@@ -229,19 +230,19 @@ impl Cloud {
                 Vec::new()
             }
             Deed::Latency(latency) => {
-                self.knobs.latency = latency;
+                latency.put(&mut self.knobs.latency);
                 Vec::new()
             }
             Deed::Lag(lag) => {
-                self.knobs.lag = lag;
+                lag.put(&mut self.knobs.lag);
                 Vec::new()
             }
             Deed::Limits(limits) => {
-                self.knobs.limits = limits;
+                limits.put(&mut self.knobs.limits);
                 Vec::new()
             }
             Deed::Habits(habits) => {
-                self.knobs.habits = habits;
+                habits.put(&mut self.knobs.habits);
                 Vec::new()
             }
             Deed::App { name, org } => {
@@ -313,17 +314,5 @@ impl Cloud {
                 Ok(())
             }
         };
-    }
-}
-
-/// Puts one value over another: objects merge, everything else replaces.
-fn merge(into: &mut Value, over: &Value) {
-    match (into, over) {
-        (Value::Object(into), Value::Object(over)) => {
-            for (key, value) in over {
-                merge(into.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-        (into, over) => *into = over.clone(),
     }
 }

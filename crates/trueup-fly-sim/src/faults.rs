@@ -12,7 +12,7 @@ use crate::time::Span;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
     /// Which operations, by their id in the specification: `Machines_create`, `Machines_*`, `*`.
-    pub on: String,
+    pub operation: String,
     /// Only of this app.
     #[serde(default)]
     pub app: Option<String>,
@@ -123,7 +123,7 @@ impl Faults {
         let about =
             |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|wanted| wanted == call.name(name));
         for rule in &mut self.rules {
-            if !fits(&rule.on, action) || !about(&rule.app, "app") || !about(&rule.machine, "machine") {
+            if !fits(&rule.operation, action) || !about(&rule.app, "app") || !about(&rule.machine, "machine") {
                 continue;
             }
             if rule.skip > 0 {

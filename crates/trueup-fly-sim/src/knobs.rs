@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::deed::{Deed, Planned};
 use crate::faults::Rule;
@@ -69,7 +69,7 @@ fn yes() -> bool {
 }
 
 /// How long things take.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Latency {
     /// `created` until the image is there.
@@ -121,7 +121,7 @@ impl Default for Latency {
 }
 
 /// What is seen late.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Lag {
     /// A machine that was just created is not found by its id.
@@ -141,11 +141,11 @@ impl Default for Lag {
 }
 
 /// How often one may ask.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
     /// Whether anybody counts.
-    pub on: bool,
+    pub enforced: bool,
     /// Each action on each machine or app: so many a second.
     pub per_second: f64,
     /// And so many at once.
@@ -163,7 +163,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            on: true,
+            enforced: true,
             per_second: 1.0,
             burst: 3.0,
             reads_per_second: 5.0,
@@ -186,7 +186,7 @@ impl Default for Edges {
 }
 
 /// What the platform was seen doing in either of two ways.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Habits {
     /// An update of a machine that did not run starts it, as the documentation says; it stays stopped otherwise.
@@ -195,6 +195,8 @@ pub struct Habits {
     pub leased_status: u16,
     /// The status of a create for which no host has room.
     pub capacity_status: u16,
+    /// What an app that was just made, and is not known yet, is answered with: 404 or 401.
+    pub new_app_status: u16,
     /// A 429 carries JSON, and no plain text.
     pub limit_json: bool,
     /// The times of exit events are numbers, as they once were.
@@ -207,6 +209,7 @@ impl Default for Habits {
             update_launches_stopped: false,
             leased_status: 409,
             capacity_status: 412,
+            new_app_status: 404,
             limit_json: false,
             exited_at_millis: false,
         }

@@ -113,13 +113,16 @@ impl Cloud {
         let (now, env) = (self.now, self.environment(id));
         let Some(machine) = self.machines.get_mut(id) else { return };
         machine.boots += 1;
-        machine.env = env;
+        let wakes = std::mem::take(&mut machine.wakes);
+        if !wakes {
+            machine.env = env;
+        }
         machine.checks.clear();
         machine.last_request = now;
         let (boot, boots) = (machine.boots, machine.boots);
         let machine = machine.clone();
         let behaviour = self.behaviour(&machine);
-        for line in &behaviour.prints {
+        for line in behaviour.prints.iter().filter(|_| !wakes) {
             self.write(id, "info", line);
         }
         self.agenda.enter(now.after(self.knobs.latency.checks.0), Happening::Checks { id: id.to_owned(), boot });

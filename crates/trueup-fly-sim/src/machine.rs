@@ -189,6 +189,8 @@ pub(crate) struct Machine {
     /// Whether the stop was asked for by a person, as its exit will say.
     pub requested_stop: bool,
     pub killed: bool,
+    /// It wakes with the memory that it had, and does not start anew.
+    pub wakes: bool,
     /// A process of this host is its program.
     pub running: bool,
     /// What is due belongs to this number; anything older is void.

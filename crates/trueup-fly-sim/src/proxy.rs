@@ -96,6 +96,9 @@ impl Cloud {
         let Some(id) = self.machines.values().find(sleeps).map(|machine| machine.id.clone()) else {
             return Met::Nobody;
         };
+        if let Some(machine) = self.machines.get_mut(&id) {
+            machine.wakes = machine.state == State::Suspended;
+        }
         self.write(&id, "info", "Starting machine");
         self.boot(&id, "proxy");
         self.tell_proxy();

@@ -206,7 +206,7 @@ impl FlySim {
             };
             let app = |app: &crate::app::App| {
                 json!({"name": app.name, "org": app.org, "machines": machines(&app.name),
-                    "volumes": app.volumes.keys().collect::<Vec<_>>(),
+                    "volumes": app.volumes.values().filter(|volume| volume.gone.is_none()).map(|volume| &volume.id).collect::<Vec<_>>(),
                     "ips": app.ips.iter().map(|ip| &ip.ip).collect::<Vec<_>>()})
             };
             json!({"now": cloud.now.rfc3339(), "apps": cloud.apps.values().map(app).collect::<Vec<_>>()})

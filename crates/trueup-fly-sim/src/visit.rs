@@ -18,6 +18,8 @@ pub(crate) struct Visit {
     pub asked: Asked,
     pub operation: Option<&'static str>,
     stage: Stage,
+    /// The moment that stands on the agenda for it.
+    wakes: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,7 @@ pub(crate) enum Step {
 
 impl Visit {
     pub(crate) fn new(asked: Asked) -> Self {
-        Self { asked, operation: None, stage: Stage::Fresh }
+        Self { asked, operation: None, stage: Stage::Fresh, wakes: None }
     }
 }
 
@@ -70,7 +72,8 @@ impl Cloud {
                 Step::Answered(reply)
             }
             Step::Later(moment) => {
-                if moment < FOREVER {
+                if moment < FOREVER && visit.wakes != Some(moment) {
+                    visit.wakes = Some(moment);
                     self.agenda.enter(moment, crate::agenda::Happening::Wake);
                 }
                 Step::Later(moment)

@@ -94,7 +94,7 @@ impl Cloud {
             "network": app.network,
             "status": if app.deployed { "deployed" } else { "pending" },
             "machine_count": live.count(),
-            "volume_count": app.volumes.len(),
+            "volume_count": app.volumes.values().filter(|volume| volume.gone.is_none()).count(),
             "organization": {"name": app.org, "slug": app.org, "internal_numeric_id": 1},
         })
     }

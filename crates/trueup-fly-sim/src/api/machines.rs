@@ -28,14 +28,14 @@ impl Cloud {
             return Err(Refusal::new(400, format!("invalid_argument: region '{region}' not found")));
         }
         if let Some(taken) = word("name")
-            && self.machines_of(&name).any(|machine| machine.name == taken && Self::is_live(machine.state))
+            && let Some(other) =
+                self.machines_of(&name).find(|machine| machine.name == taken && Self::is_live(machine.state))
         {
-            return Err(Refusal::new(
-                409,
-                format!(
-                    "already_exists: unique machine name violation, machine ID already exists with name \"{taken}\""
-                ),
-            ));
+            let id = &other.id;
+            let text = format!(
+                "already_exists: unique machine name violation, machine ID {id} already exists with name \"{taken}\""
+            );
+            return Err(Refusal::new(409, text));
         }
         self.secrets_are_there(&name, &body)?;
         self.has_room(&name, &region, &config)?;
@@ -97,6 +97,7 @@ impl Cloud {
             requested_stop: false,
             killed: false,
             running: false,
+            wakes: false,
             ticket: 0,
             boots: 0,
             restarts: 0,

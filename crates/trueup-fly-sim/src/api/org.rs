@@ -70,12 +70,13 @@ impl Cloud {
 
     pub(crate) fn list_org_volumes(&mut self, call: &Call) -> Answer {
         let org = self.org_asked(call)?;
+        let seen_from = self.now.before(self.knobs.lag.org.0);
         let (asked, after) = (&call.asked, updated_after(call)?);
         let mut rows = Vec::new();
         for app in self.apps.values().filter(|app| app.org == org) {
             for volume in app.volumes.values() {
                 let elsewhere = asked.param("region").is_some_and(|region| region != volume.region);
-                if elsewhere || volume.updated <= after {
+                if elsewhere || !volume.listed(seen_from) || volume.updated <= after {
                     continue;
                 }
                 let mut row = volume.shown();

@@ -48,6 +48,7 @@ impl Cloud {
                 if let Some(machine) = self.machines.get_mut(&id) {
                     machine.restarts = 0;
                     machine.crashes.clear();
+                    machine.wakes = state == State::Suspended;
                 }
                 self.boot(&id, "user");
             }

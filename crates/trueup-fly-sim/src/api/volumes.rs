@@ -17,7 +17,7 @@ const SNAPSHOT: std::time::Duration = std::time::Duration::from_secs(30);
 impl Cloud {
     fn volume(&self, call: &Call) -> Result<&Volume, Refusal> {
         let found = self.app(call.app())?.volumes.get(call.name("volume"));
-        found.ok_or_else(|| Refusal::new(404, "volume not found"))
+        found.filter(|volume| volume.gone.is_none()).ok_or_else(|| Refusal::new(404, "volume not found"))
     }
 
     fn volume_mut(&mut self, call: &Call) -> Result<&mut Volume, Refusal> {
@@ -27,7 +27,9 @@ impl Cloud {
     }
 
     pub(crate) fn list_volumes(&mut self, call: &Call) -> Answer {
-        ok(self.app(call.app())?.volumes.values().map(Volume::shown).collect())
+        let seen_from = self.now.before(self.knobs.lag.list.0);
+        let volumes = self.app(call.app())?.volumes.values();
+        ok(volumes.filter(|volume| volume.listed(seen_from)).map(Volume::shown).collect())
     }
 
     pub(crate) fn create_volume(&mut self, call: &Call) -> Answer {
@@ -53,7 +55,7 @@ impl Cloud {
             created: self.now,
             updated: self.now,
             attached: None,
-            state: "created",
+            gone: None,
             snapshots: Vec::new(),
         };
         let shown = volume.shown();
@@ -82,7 +84,12 @@ impl Cloud {
         }
         let mut shown = volume.shown();
         shown["state"] = json!("pending_destroy");
-        self.app_mut(call.app())?.volumes.remove(call.name("volume"));
+        let (now, lag) = (self.now, self.knobs.lag.list.0);
+        let volumes = &mut self.app_mut(call.app())?.volumes;
+        volumes.retain(|_, volume| volume.gone.is_none_or(|gone| gone.after(lag) > now));
+        if let Some(volume) = volumes.get_mut(call.name("volume")) {
+            volume.gone = Some(now);
+        }
         ok(shown)
     }
 
@@ -134,7 +141,7 @@ impl Cloud {
     ) -> Result<(), Refusal> {
         let now = self.now;
         for mount in &config.acted.mounts {
-            let volume = self.app_mut(app)?.volumes.get_mut(&mount.volume);
+            let volume = self.app_mut(app)?.volumes.get_mut(&mount.volume).filter(|volume| volume.gone.is_none());
             let volume = volume
                 .ok_or_else(|| Refusal::new(400, format!("invalid_argument: volume '{}' not found", mount.volume)))?;
             if volume.region != region {

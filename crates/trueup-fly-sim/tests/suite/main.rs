@@ -44,6 +44,7 @@ scenes! {
         a_failing_program_is_started_again_until_it_is_not;
         a_program_without_a_policy_rests_or_destroys_itself;
         signals_end_programs;
+        an_ephemeral_machine_runs_a_command_once;
     }
     updates {
         an_update_replaces_the_machine_in_place;

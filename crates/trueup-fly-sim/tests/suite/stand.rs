@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use trueup_fly_sim::{
     Answered, Asked, Behaviour, Body, Contract, Deed, Edges, Exchange, FlySim, Latency, Limits, Moment, Pace, Reply,
-    Scenario, Span, Which,
+    Scenario, Span, Tap, Which,
 };
 
 use crate::gaps::GAPS;
@@ -38,6 +38,17 @@ impl Court {
         let mut session = self.session();
         let found = session.contract.violations(exchange);
         session.violations.extend(found);
+    }
+
+    /// Somebody who hears each exchange.
+    pub fn tap(&self) -> Tap {
+        let ear = self.clone();
+        Arc::new(move |exchange| ear.hear(exchange))
+    }
+
+    /// Whatever crossed so far, the specification allows.
+    pub fn acquits(&self) {
+        assert_eq!(self.violations(), Vec::<String>::new());
     }
 
     fn violations(&self) -> Vec<String> {
@@ -93,7 +104,7 @@ pub struct Stand {
 
 /// A scenario without limits: most scenes are not about them.
 pub fn unlimited() -> Scenario {
-    Scenario { limits: Limits { on: false, ..Limits::default() }, ..Scenario::default() }
+    Scenario { limits: Limits { enforced: false, ..Limits::default() }, ..Scenario::default() }
 }
 
 impl Stand {
@@ -114,8 +125,7 @@ impl Stand {
     }
 
     pub fn bare(court: &Court, scenario: Scenario) -> Self {
-        let ear = court.clone();
-        let sim = FlySim::new(scenario, Pace::ByHand).tapped(Arc::new(move |exchange| ear.hear(exchange)));
+        let sim = FlySim::new(scenario, Pace::ByHand).tapped(court.tap());
         Self { sim: Arc::new(sim), court: court.clone(), token: "FlyV1 fm2_abc" }
     }
 

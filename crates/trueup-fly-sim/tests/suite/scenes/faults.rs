@@ -8,7 +8,7 @@ use trueup_fly_sim::{
 use crate::stand::{Court, Stand, at_once, of, service, unlimited, word};
 
 fn rule(on: &str, fault: Fault) -> Rule {
-    Rule { on: on.to_owned(), app: None, machine: None, times: Some(1), skip: 0, permille: 1_000, fault }
+    Rule { operation: on.to_owned(), app: None, machine: None, times: Some(1), skip: 0, permille: 1_000, fault }
 }
 
 fn faulty(rules: Vec<Rule>) -> Scenario {
@@ -110,7 +110,7 @@ pub async fn answers_may_be_wrong_late_or_never(court: Court) {
     stand.post("/v1/apps/web/secrets", &json!({"values": {"A": "1"}})).await.well();
     assert_eq!(stand.now().since(before).as_secs(), 9);
     assert!(stand.send(Asked::new("GET", "/v1/apps/other")).await.is_none());
-    stand.do_to(&json!({"fault": {"on": "Apps_show", "fault": {"answers": {"status": 500}}}}));
+    stand.do_to(&json!({"fault": {"operation": "Apps_show", "fault": {"answers": {"status": 500}}}}));
     stand.get("/v1/apps/web").await.refused(500);
     stand.do_to(&json!({"noFaults": {}}));
     stand.get("/v1/apps/web").await.well();
@@ -127,8 +127,22 @@ pub async fn what_was_just_made_may_not_be_found_yet(court: Court) {
     stand.wait(&id, "").await.refused(404);
     let list = stand.get("/v1/apps/web/machines").await.well();
     assert_eq!(word(&list[0], "id"), id, "the list may know it before");
+    stand.do_to(&json!({"lag": {"list": "3s"}}));
+    let volume = stand.post("/v1/apps/web/volumes", &json!({"name": "data"})).await.well();
+    stand.delete(&format!("/v1/apps/web/volumes/{}", word(&volume, "id"))).await.well();
+    assert_eq!(
+        word(&stand.get("/v1/apps/web/volumes").await.well()[0], "state"),
+        "created",
+        "deleted, and still listed"
+    );
+    stand.get(&format!("/v1/apps/web/volumes/{}", word(&volume, "id"))).await.refused(404);
     stand.advance(800);
-    assert_eq!(stand.state(&id).await, "created");
+    assert_eq!(stand.state(&id).await, "created", "what a deed does not name stays as it is");
+    stand.advance(2_200);
+    assert_eq!(stand.get("/v1/apps/web/volumes").await.well(), json!([]));
+    stand.do_to(&json!({"habits": {"newAppStatus": 401}}));
+    stand.post("/v1/apps", &json!({"name": "second", "org_slug": "personal"})).await.well();
+    stand.get("/v1/apps/second").await.refused(401);
     stand.do_to(&json!({"lag": {"machine": "0"}}));
     let id = stand.create(&json!({"config": {"image": "r/web:1"}})).await;
     assert_eq!(stand.state(&id).await, "created");
@@ -246,7 +260,7 @@ pub async fn a_timeline_happens_by_itself(court: Court) {
         "timeline": [
             {"after": "20s", "do": {"room": {"region": "fra", "is": "nothing"}}},
             {"after": "30s", "do": {"latency": {"pull": "1s"}}},
-            {"after": "30s", "do": {"limits": {"on": false}}},
+            {"after": "30s", "do": {"limits": {"enforced": false}}},
             {"after": "30s", "do": {"habits": {"leasedStatus": 412}}}
         ],
         "images": [{"image": "*:bad", "health": {"failsAfter": "5s"}, "exits": {"after": "1s", "code": 2, "times": 1}}]

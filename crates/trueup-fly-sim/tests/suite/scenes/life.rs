@@ -93,9 +93,13 @@ pub async fn suspended_machines_wake_and_lose_their_memory_when_stopped(court: C
     stand.verb(&id, "suspend").await.well();
     assert_eq!(stand.state(&id).await, "suspending");
     stand.wait(&id, "state=suspended").await.well();
+    stand.post("/v1/apps/web/secrets", &json!({"values": {"KEY": "s3cret"}})).await.well();
     let said = stand.verb(&id, "start").await.well();
     assert_eq!(word(&said, "previous_state"), "suspended");
     stand.wait(&id, "state=started").await.well();
+    let exec = format!("/v1/apps/web/machines/{id}/exec");
+    let env = stand.post(&exec, &json!({"command": ["printenv"]})).await.well();
+    assert!(!word(&env, "stdout").contains("s3cret"), "it wakes with the memory that it had");
     stand.verb(&id, "suspend").await.well();
     stand.wait(&id, "state=suspended").await.well();
     stand.verb(&id, "stop").await.well();
@@ -195,4 +199,32 @@ pub async fn signals_end_programs(court: Court) {
     // fly-go's Kill sends a number.
     stand.post(&signal, &json!({"signal": 9})).await.well();
     assert_eq!(stand.state(&id).await, "starting");
+}
+
+/// The way in which release commands are run: created without a launch, started, waited for until it is gone, then read.
+pub async fn an_ephemeral_machine_runs_a_command_once(court: Court) {
+    let fails = Exits { after: Span::millis(4_000), code: 17, oom: false, times: None };
+    let migration = Behaviour { exits: Some(fails), prints: vec!["relation exists".to_owned()], ..image("*") };
+    let stand = Stand::with(&court, behaving(vec![migration])).await;
+    let config = json!({
+        "image": "r/web:2",
+        "init": {"cmd": ["migrate", "up"]},
+        "restart": {"policy": "no"},
+        "auto_destroy": true,
+        "dns": {"skip_registration": true},
+        "env": {"RELEASE_COMMAND": "1"},
+    });
+    let made = stand.post("/v1/apps/web/machines", &json!({"config": config, "skip_launch": true})).await.well();
+    let (id, version) = (word(&made, "id"), word(&made, "instance_id"));
+    stand.wait(id, &format!("state=stopped&instance_id={version}")).await.well();
+    stand.advance(1_000);
+    stand.verb(id, "start").await.well();
+    stand.wait(id, "state=started").await.well();
+    stand.wait(id, "state=destroyed").await.well();
+    let events = stand.show(id).await["events"].clone();
+    let exit = events.as_array().expect("a list").iter().find(|event| event["type"] == "exit").expect("it ended");
+    assert_eq!(exit["request"]["exit_event"]["exit_code"], 17);
+    let logs = stand.get(&format!("/api/v1/apps/web/logs?instance={id}")).await.well();
+    assert_eq!(word(&logs["data"][0]["attributes"], "message"), "relation exists");
+    assert_eq!(stand.sim.traffic("web").iter().map(|segment| segment.healthy).max(), Some(0), "it serves nobody");
 }
