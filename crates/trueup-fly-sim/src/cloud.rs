@@ -230,7 +230,7 @@ impl Cloud {
     }
 }
 
-/// A date as answers carry it.
+/// A date as machines carry it: in whole seconds.
 pub(crate) fn date(moment: Moment) -> Value {
-    json!(moment.rfc3339())
+    json!(moment.rfc3339_seconds())
 }

@@ -56,6 +56,12 @@ impl Moment {
         humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(millis)).to_string()
     }
 
+    /// As `2026-08-21T10:00:00Z`.
+    #[must_use]
+    pub fn rfc3339_seconds(self) -> String {
+        Self(self.0 / 1_000 * 1_000).rfc3339().replace(".000Z", "Z")
+    }
+
     /// Reads what [`Self::rfc3339`] writes, and any other spelling of RFC 3339.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -100,7 +100,7 @@ pub(crate) fn image_ref(image: &str) -> Value {
     let named = slash.is_some_and(|at| rest[..at].contains(['.', ':']) || &rest[..at] == "localhost");
     let (registry, path) = match slash.filter(|_| named) {
         Some(at) => (&rest[..at], &rest[at + 1..]),
-        None => ("docker-hub-mirror.fly.io", rest),
+        None => ("registry-1.docker.io", rest),
     };
     let (repository, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
     let digest = digest.map_or_else(|| crate::api::secrets::digest_of(image), str::to_owned);

@@ -54,6 +54,7 @@ scenes! {
         configs_are_spelled_the_platforms_way;
         configs_that_make_no_sense_are_refused;
         metadata_changes_neither_version_nor_state;
+        the_documented_create_is_answered_as_documented;
     }
     watching {
         checks_are_empty_then_critical_then_passing;

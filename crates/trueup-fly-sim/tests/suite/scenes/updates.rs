@@ -169,3 +169,38 @@ pub async fn metadata_changes_neither_version_nor_state(court: Court) {
     assert_eq!((&after["instance_id"], &after["state"]), (&before["instance_id"], &before["state"]));
     assert_eq!(after["config"]["metadata"], json!({"f": "6"}));
 }
+
+/// The shape of the example in the platform's documentation of the machines resource.
+pub async fn the_documented_create_is_answered_as_documented(court: Court) {
+    let stand = Stand::new(&court).await;
+    let config = json!({
+        "init": {"exec": ["/bin/sleep", "inf"]},
+        "image": "registry-1.docker.io/library/ubuntu:latest",
+        "auto_destroy": true,
+        "restart": {"policy": "always"},
+        "guest": {"cpu_kind": "shared", "cpus": 1, "memory_mb": 256},
+    });
+    let made = stand.post("/v1/apps/web/machines", &json!({"config": config})).await.well();
+    let mut expected = config.clone();
+    expected["dns"] = json!({});
+    assert_eq!(made["config"], expected);
+    assert_eq!(word(&made, "state"), "created");
+    let image = &made["image_ref"];
+    assert_eq!((word(image, "registry"), word(image, "repository")), ("registry-1.docker.io", "library/ubuntu"));
+    assert_eq!(word(image, "tag"), "latest");
+    assert!(word(image, "digest").starts_with("sha256:") && word(image, "digest").len() == 71);
+    let events = made["events"].as_array().expect("a list");
+    let event = &events[0];
+    assert_eq!((events.len(), word(event, "type"), word(event, "status")), (1, "launch", "created"));
+    assert_eq!((word(event, "source"), event["timestamp"].as_u64()), ("user", Some(stand.now().millis())));
+    let created = word(&made, "created_at");
+    assert!(created.len() == "2026-08-21T10:00:00Z".len() && created.ends_with('Z'), "{created}");
+    let (id, instance) = (word(&made, "id"), word(&made, "instance_id"));
+    assert!(id.len() == 14 && instance.len() == 26 && word(&made, "private_ip").starts_with("fdaa:"));
+    let short = stand.create(&json!({"config": {"image": "flyio/fastify-functions"}})).await;
+    let image = stand.show(&short).await["image_ref"].clone();
+    assert_eq!(
+        (word(&image, "registry"), word(&image, "repository")),
+        ("registry-1.docker.io", "flyio/fastify-functions")
+    );
+}
