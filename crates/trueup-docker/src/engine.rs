@@ -30,7 +30,7 @@ pub(crate) struct Engine {
 pub(crate) enum Fault {
     /// The engine said no.
     Answer { status: u16, message: String },
-    /// Nothing reached it.
+    /// Nothing reached it, or it did not understand: nothing was done.
     Unreachable(String),
     /// It broke off, and nobody knows what was done.
     Broken(String),
@@ -70,10 +70,21 @@ impl Engine {
             Err(_) => Fault::Late(patience),
         };
         match &fault {
+            // Another engine has come up, of another version than the one that we agreed with.
+            Fault::Answer { message, .. } if message.contains("client version") => self.forget(),
             Fault::Answer { .. } | Fault::Late(_) => {}
             Fault::Unreachable(_) | Fault::Broken(_) => self.forget(),
         }
         Err(fault)
+    }
+
+    /// The same for a call that only looks: whatever an engine says to it, but that there is no such thing, is no verdict
+    /// on what is to be done.
+    pub(crate) async fn look<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Fault> {
+        self.within(QUICK, call).await.map_err(|fault| match fault {
+            Fault::Answer { status, message } if status != 404 => Fault::Unreachable(message),
+            other @ (Fault::Answer { .. } | Fault::Unreachable(_) | Fault::Broken(_) | Fault::Late(_)) => other,
+        })
     }
 
     /// Connects and agrees anew with the next call.
@@ -127,7 +138,7 @@ impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Answer { message, .. } => f.write_str(message),
-            Self::Unreachable(why) => write!(f, "the engine is not reached: {why}"),
+            Self::Unreachable(why) => write!(f, "the engine is not to be asked: {why}"),
             Self::Broken(why) => write!(f, "the engine broke off: {why}"),
             Self::Late(patience) => write!(f, "no answer from the engine in {} s", patience.as_secs()),
         }

@@ -120,21 +120,22 @@ pub(crate) fn refusal(state: &ContainerState) -> Option<String> {
 }
 
 /// What engines say of a container that no second try would start; all else (a port, a network, no memory) may pass.
-const NEVER: [&str; 8] = [
+const NEVER: [&str; 6] = [
     "executable file not found",
-    "permission denied",
-    "no such file or directory",
+    "executable file `",
+    "exec format error",
     "unable to find user",
     "unable to find group",
     "no matching entries in",
-    "is a directory",
-    "exec format error",
 ];
+/// What they say so of a program alone: of another file, it is the engine that lacks something.
+const NEVER_OF_A_PROGRAM: [&str; 3] = ["permission denied", "no such file or directory", "is a directory"];
 
 /// Whether an engine's words about a start mean that no second try would succeed.
 pub(crate) fn never_starts(message: &str) -> bool {
     let message = message.to_lowercase();
-    NEVER.iter().any(|words| message.contains(words))
+    let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
+    says(&NEVER) || (message.contains("exec: \"") && says(&NEVER_OF_A_PROGRAM))
 }
 
 fn addresses(
@@ -202,6 +203,28 @@ mod tests {
     }
 
     #[test]
+    fn what_no_second_try_would_start_is_told_from_what_may_pass() {
+        let never = [
+            r#"OCI runtime create failed: exec: "nope": executable file not found in $PATH: unknown"#,
+            r#"unable to start container process: exec: "/bin/nope": stat /bin/nope: no such file or directory: unknown"#,
+            r#"unable to start container process: exec: "/etc/passwd": permission denied: unknown"#,
+            "crun: executable file `nope` not found in $PATH: No such file or directory",
+            "exec /bin/nope: exec format error",
+            "unable to find user nobody2: no matching entries in passwd file",
+        ];
+        let later = [
+            "driver failed programming external connectivity: Bind for 127.0.0.1:1 failed: port is already allocated",
+            "listen tcp4 127.0.0.1:1: bind: address already in use",
+            "network shared not found",
+            "open /var/lib/docker/containers/0/hostname: no such file or directory",
+            "mkdir /run/containerd: permission denied",
+            "cannot allocate memory",
+        ];
+        assert!(never.iter().all(|words| never_starts(words)), "{never:?}");
+        assert!(!later.iter().any(|words| never_starts(words)), "{later:?}");
+    }
+
+    #[test]
     fn what_ended_with_its_host_or_its_engine_is_no_fault_of_its_own() {
         let exited = r#"{"Status": "exited", "ExitCode": 255, "StartedAt": "2026-11-01T00:00:01Z", "FinishedAt": "2026-11-01T00:01:00Z"}"#;
         let at = |text| WallMillis::read(Some(text));
@@ -222,7 +245,7 @@ mod tests {
         assert_eq!(first, ended);
         assert_ne!(first, second);
         let (created, failed) =
-            (of(r#"{"Status": "created"}"#), of(r#"{"Status": "created", "Error": "permission denied"}"#));
+            (of(r#"{"Status": "created"}"#), of(r#"{"Status": "created", "Error": "exec format error"}"#));
         assert_ne!(created, failed);
     }
 }

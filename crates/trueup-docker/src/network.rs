@@ -10,7 +10,7 @@ impl Inner {
     pub(crate) async fn ensure_network(&self) -> Result<(), Fault> {
         let Some(name) = &self.settings.network else { return Ok(()) };
         let client = self.engine.client().await?;
-        match self.engine.within(QUICK, client.inspect_network(name.as_str(), None)).await {
+        match self.engine.look(client.inspect_network(name.as_str(), None)).await {
             Ok(_) => return Ok(()),
             Err(fault) if fault.is_absence() => {}
             Err(fault) => return Err(fault),
@@ -32,7 +32,7 @@ impl Inner {
     pub(crate) async fn release_network(&self) {
         let Some(name) = &self.settings.network else { return };
         let Ok(client) = self.engine.client().await else { return };
-        let Ok(there) = self.engine.within(QUICK, client.inspect_network(name.as_str(), None)).await else { return };
+        let Ok(there) = self.engine.look(client.inspect_network(name.as_str(), None)).await else { return };
         let ours = there.labels.as_ref().is_some_and(|labels| self.mine.owns(labels));
         if !ours || !there.containers.unwrap_or_default().is_empty() || self.any_left().await {
             return;

@@ -18,7 +18,7 @@ use trueup_types::{OwnerId, Place, TargetName, Timestamp};
 
 use crate::asked::AskedBook;
 use crate::bell;
-use crate::engine::{Engine, Fault, QUICK};
+use crate::engine::{Engine, Fault};
 use crate::images::Pins;
 use crate::labels::{INSTANCE, Mine, Written};
 use crate::lift::{self, Around};
@@ -179,7 +179,7 @@ impl Inner {
         let filters = std::collections::HashMap::from([("label".to_owned(), labels)]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let client = self.engine.client().await?;
-        self.engine.within(QUICK, client.list_containers(Some(options))).await
+        self.engine.look(client.list_containers(Some(options))).await
     }
 
     /// Whether any container of ours is left; an engine that does not say may have some.
@@ -236,7 +236,7 @@ impl Inner {
     /// A container as the engine describes it; nothing when it is gone.
     pub(crate) async fn inspected(&self, container: &str) -> Result<Option<ContainerInspectResponse>, Fault> {
         let client = self.engine.client().await?;
-        match self.engine.within(QUICK, client.inspect_container(container, None)).await {
+        match self.engine.look(client.inspect_container(container, None)).await {
             Ok(there) => Ok(Some(there)),
             Err(fault) if fault.is_absence() => Ok(None),
             Err(fault) => Err(fault),
@@ -245,16 +245,18 @@ impl Inner {
 
     /// What is shown: each instance once, and what we told to stop as such.
     fn shown(self: &Arc<Self>, listed: &[ContainerSummary], known: &BTreeMap<String, Known>) -> Vec<Sighting> {
-        let mut shown: BTreeMap<_, (bool, Sighting)> = BTreeMap::new();
+        let mut shown: BTreeMap<_, (Rank, Sighting)> = BTreeMap::new();
         for entry in listed {
             let Some((id, one)) = entry.id.as_deref().and_then(|id| Some((id, known.get(id)?))) else { continue };
-            let named = wears(entry, &self.mine.container(&one.sighting.id));
-            // A copy of a container carries its labels, too. The one with our name is ours; else the first.
-            if shown.get(&one.sighting.id).is_some_and(|(other_named, _)| *other_named || !named) {
+            let rank = rank(entry, &self.mine.container(&one.sighting.id));
+            if let Some((other, _)) = shown.get(&one.sighting.id) {
                 tracing::warn!(container = id, instance = %one.sighting.id, "another container carries our labels");
-                continue;
+                // Engines list the newest first, and tell ages only to the second.
+                if *other < rank {
+                    continue;
+                }
             }
-            shown.insert(one.sighting.id.clone(), (named, self.dressed(id, &one.sighting)));
+            shown.insert(one.sighting.id.clone(), (rank, self.dressed(id, &one.sighting)));
         }
         shown.into_values().map(|(_, sighting)| sighting).collect()
     }
@@ -287,9 +289,23 @@ impl Inner {
     }
 }
 
-/// Whether a listed container has this name.
-pub(crate) fn wears(entry: &ContainerSummary, name: &str) -> bool {
-    entry.names.iter().flatten().any(|there| there.trim_start_matches('/') == name)
+/// Which of several containers with the labels of one instance is the one, the least first: a copy of a container carries
+/// its labels, too. The one with our name is ours; else, as somebody may have renamed it, the oldest.
+fn rank(entry: &ContainerSummary, name: &str) -> Rank {
+    let named = entry.names.iter().flatten().any(|there| there.trim_start_matches('/') == name);
+    Rank { renamed: !named, created: entry.created.unwrap_or(i64::MAX) }
+}
+
+/// The container of a listing that is the one.
+pub(crate) fn the_one(listed: Vec<ContainerSummary>, name: &str) -> Option<ContainerSummary> {
+    listed.into_iter().rev().min_by_key(|entry| rank(entry, name))
+}
+
+/// See [`rank`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    renamed: bool,
+    created: i64,
 }
 
 impl Mark {

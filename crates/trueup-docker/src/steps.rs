@@ -21,7 +21,7 @@ use crate::labels::{INSTANCE, Written};
 use crate::lift;
 use crate::lower;
 use crate::moment::Clocks;
-use crate::runtime::{Inner, wears};
+use crate::runtime::{Inner, the_one};
 
 /// Longest an engine may take for a stop beyond the grace that the manifest gives.
 const STOP_SLACK: Duration = Duration::from_secs(30);
@@ -59,12 +59,9 @@ impl Inner {
     async fn find(&self, id: &InstanceId) -> Result<Option<Found>, Fault> {
         let mut labels = self.mine.filter();
         labels.push(format!("{INSTANCE}={id}"));
-        let mut listed = self.list(labels).await?;
-        let name = self.mine.container(id);
-        listed.sort_by_key(|entry| (!wears(entry, &name), entry.created));
-        let Some(entry) = listed.into_iter().next() else { return Ok(None) };
+        let Some(entry) = the_one(self.list(labels).await?, &self.mine.container(id)) else { return Ok(None) };
         let (Some(container), Some(labels)) = (entry.id, entry.labels) else { return Ok(None) };
-        let written = Written::read(&labels).map_err(|message| Fault::Answer { status: 409, message })?;
+        let written = Written::read(&labels).map_err(Fault::Unreachable)?;
         let inspected = self.inspected(&container).await?;
         Ok(inspected.map(|inspected| Found { id: container, written, container: inspected }))
     }
@@ -127,7 +124,12 @@ impl Inner {
         if let Some(files) = files {
             let options = UploadToContainerOptionsBuilder::default().path("/").build();
             let upload = client.upload_to_container(container, Some(options), body_full(files.into()));
-            self.engine.within(QUICK, upload).await?;
+            match self.engine.within(QUICK, upload).await {
+                Ok(()) => {}
+                // Somebody has taken it away meanwhile.
+                Err(fault) if fault.is_absence() || fault.has_status(409) => return Ok(not_started(&fault, what)),
+                Err(fault) => return Err(fault),
+            }
         }
         match self.engine.within(START, client.start_container(container, None)).await {
             Ok(()) => Ok(StepOutcome::Done),

@@ -221,8 +221,10 @@ async fn what_is_not_ours_is_not_seen_and_a_copy_of_ours_changes_nothing() {
     let Some(engine) = engine() else { return };
     let one = One::new(engine, "foreign");
     let path = format!("/containers/create?name={}", one.container());
-    let body = r#"{"Image": "trueup-test:v1", "Cmd": ["true"], "Labels": {"dev.trueup.owner": "somebody-else"}}"#;
-    let made = engine.ask("POST", &path, body);
+    let labels =
+        r#"{"dev.trueup.owner": "somebody-else", "dev.trueup.target": "here", "dev.trueup.instance": "web-r1-0"}"#;
+    let body = format!(r#"{{"Image": "trueup-test:v1", "Cmd": ["true"], "Labels": {labels}}}"#);
+    let made = engine.ask("POST", &path, &body);
     assert_eq!(one.seen().await, None, "another owner's is not ours");
     let taken = StepOutcome::Refused { why: Refusal::NameTaken };
     assert_eq!(one.create(one.release(FOREVER)).await, taken);
@@ -238,8 +240,9 @@ async fn what_is_not_ours_is_not_seen_and_a_copy_of_ours_changes_nothing() {
     let copy = engine.ask("POST", "/containers/create?name=a-copy", copy);
     let copy = copy["Id"].as_str().expect("an id").to_owned();
     let _ = engine.ask("POST", &format!("/containers/{copy}/start"), "");
+    let _ = engine.ask("POST", &format!("/containers/{}/rename?name=foreign-renamed", one.container()), "");
     assert_eq!(one.survey().await.expect("it is in sight").len(), 1, "a copy is no second instance");
-    assert_eq!(one.seen().await.expect("it is there").incarnation, ours.incarnation);
+    assert_eq!(one.seen().await.expect("it is there").incarnation, ours.incarnation, "nor in place of the first");
     assert_eq!(one.stop(Duration::from_secs(5)).await, StepOutcome::Done);
     assert_eq!(one.exited().await.1, ExitWhy::Asked);
     let state = engine.ask("GET", &format!("/containers/{copy}/json"), "");
