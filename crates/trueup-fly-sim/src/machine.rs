@@ -193,6 +193,8 @@ pub(crate) struct Machine {
     pub wakes: bool,
     /// A process of this host is its program.
     pub running: bool,
+    /// What that process is still to be sent.
+    pub signals: Vec<String>,
     /// What is due belongs to this number; anything older is void.
     pub ticket: u64,
     /// How often it has started.

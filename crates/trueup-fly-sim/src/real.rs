@@ -8,9 +8,10 @@ use crate::run::Wanted;
 
 impl Cloud {
     /// What each machine needs on this host.
-    pub(crate) fn wanted(&self) -> Vec<Wanted> {
-        let live = self.machines.values().filter(|machine| !machine.forgotten);
+    pub(crate) fn wanted(&mut self) -> Vec<Wanted> {
+        let live = self.machines.values_mut().filter(|machine| !machine.forgotten);
         live.map(|machine| {
+            let signals = std::mem::take(&mut machine.signals);
             let acted = &machine.config().acted;
             let init = &acted.init;
             let words =
@@ -23,6 +24,7 @@ impl Cloud {
                 words,
                 env: machine.env.clone(),
                 signal: signal(&acted.stop_config.signal),
+                signals: signals.iter().map(|name| signal(name)).collect(),
                 path: checks.filter(|check| check.how == "http").map(|check| path(&check.path)).next(),
             }
         })
@@ -82,6 +84,13 @@ fn signal(name: &str) -> Signal {
         "SIGUSR1" => Signal::USR1,
         "SIGUSR2" => Signal::USR2,
         "SIGTERM" => Signal::TERM,
+        "SIGABRT" => Signal::ABORT,
+        "SIGALRM" => Signal::ALARM,
+        "SIGFPE" => Signal::FPE,
+        "SIGILL" => Signal::ILL,
+        "SIGPIPE" => Signal::PIPE,
+        "SIGSEGV" => Signal::SEGV,
+        "SIGTRAP" => Signal::TRAP,
         _ => Signal::INT,
     }
 }

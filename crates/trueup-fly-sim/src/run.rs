@@ -59,7 +59,10 @@ pub(crate) struct Wanted {
     pub boot: u32,
     pub words: Vec<String>,
     pub env: BTreeMap<String, String>,
+    /// What it is asked to stop with.
     pub signal: Signal,
+    /// What it is sent besides.
+    pub signals: Vec<Signal>,
     /// The path of its first http check.
     pub path: Option<String>,
 }
@@ -122,6 +125,12 @@ impl Runner {
 
     async fn make_true(&mut self, wanted: Wanted) {
         let life = self.lives.get_mut(&wanted.id).filter(|life| life.boot == wanted.boot);
+        if let Some(life) = &life {
+            for signal in &wanted.signals {
+                // Whoever minds it may have ended: then so has it.
+                let _ = life.orders.try_send(*signal);
+            }
+        }
         let order = match (wanted.state, life) {
             (State::Started, None) if !wanted.words.is_empty() => return self.spawn(wanted).await,
             (State::Stopping | State::Restarting | State::Replacing, Some(life)) if !life.told => {

@@ -169,6 +169,10 @@ async fn machines_really_run_and_answer_at_their_apps_name() {
     post(&format!("apps/web/machines/{id}/signal"), json!({"signal": "SIGKILL"})).await;
     eventually(&fly, "curl $FLY/_sim", |(_, text)| text.contains(r#""state":"started""#)).await;
     eventually(&fly, version, |(_, text)| text == "v2\n").await;
+    // What it is sent it receives, and says itself what it makes of that: it ends well, and so is not started again.
+    post(&format!("apps/web/machines/{id}/signal"), json!({"signal": "SIGTERM"})).await;
+    eventually(&fly, "curl $FLY/_sim", |(_, text)| text.contains(r#""state":"stopped""#)).await;
+    eventually(&fly, version, |(status, text)| *status == 200 && text == "v2\n").await;
     post(&format!("apps/web/machines/{id}/stop"), json!({})).await;
     eventually(&fly, "curl $FLY/_sim", |(_, text)| text.contains(r#""state":"stopped""#)).await;
     // It is woken by whoever asks next.

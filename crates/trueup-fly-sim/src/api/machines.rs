@@ -97,6 +97,7 @@ impl Cloud {
             requested_stop: false,
             killed: false,
             running: false,
+            signals: Vec::new(),
             wakes: false,
             ticket: 0,
             boots: 0,
