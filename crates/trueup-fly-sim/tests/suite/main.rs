@@ -74,6 +74,7 @@ scenes! {
     proxy {
         a_patient_blue_green_never_leaves_nobody;
         a_hasty_one_does;
+        who_answers_is_asked_before_who_does_not;
         an_update_in_place_leaves_nobody;
         a_revert_puts_the_old_back_without_a_gap;
         failing_checks_take_a_machine_out_and_never_restart_it;

@@ -88,6 +88,7 @@ pub async fn answers_may_be_wrong_late_or_never(court: Court) {
         Rule { skip: 1, times: Some(2), ..rule("Apps_show", Fault::Answers(bad_gateway)) },
         rule("Apps_list", Fault::Answers(busy)),
         rule("Machines_list", Fault::Delays(Span::millis(7_000))),
+        rule("Machines_wait", Fault::Delays(Span::millis(2_500))),
         rule("Secrets_*", Fault::Hangs),
         rule("Secrets_*", Fault::CommitsThenDelays(Span::millis(9_000))),
         Rule { app: Some("other".to_owned()), times: None, ..rule("*", Fault::Cut) },
@@ -105,6 +106,10 @@ pub async fn answers_may_be_wrong_late_or_never(court: Court) {
     let before = stand.now();
     stand.get("/v1/apps/web/machines").await.well();
     assert_eq!(stand.now().since(before).as_secs(), 7);
+    let id = stand.create(&json!({"config": {"image": "r/web:1"}, "skip_launch": true})).await;
+    let before = stand.now();
+    stand.wait(&id, "state=started&timeout=1").await.refused(408);
+    assert_eq!(stand.now().since(before).as_millis(), 3_500, "a wait begins when it is let in");
     assert!(stand.send(Asked::new("GET", "/v1/apps/web/secrets")).await.is_none());
     let before = stand.now();
     stand.post("/v1/apps/web/secrets", &json!({"values": {"A": "1"}})).await.well();

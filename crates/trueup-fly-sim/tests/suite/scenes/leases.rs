@@ -29,6 +29,8 @@ pub async fn a_lease_is_held_refreshed_and_released(court: Court) {
     let expected = format!("machine ID {id} lease currently held by {}, expires at ", word(data, "owner"));
     assert!(word(&refused.json, "message").starts_with(&expected), "{}", refused.text);
     assert_eq!((word(&refused.json, "status"), word(&refused.json, "code")), ("error", "invalid"));
+    let wrong = lease(&stand, "POST", &id, Some("nonsense")).await;
+    assert_eq!(wrong.status, 409, "only its holder refreshes it");
     stand.advance(8_000);
     let refreshed = lease(&stand, "POST", &id, Some(&nonce)).await.well();
     assert_eq!(word(&refreshed["data"], "nonce"), nonce, "the same nonce");

@@ -87,6 +87,19 @@ pub async fn an_update_in_place_leaves_nobody(court: Court) {
     assert_eq!(stand.sim.traffic("web").last().expect("traffic").healthy, 1);
 }
 
+pub async fn who_answers_is_asked_before_who_does_not(court: Court) {
+    let stand = Stand::new(&court).await;
+    let blue = fleet(&stand).await;
+    stand.verb(&blue[0], "stop").await.well();
+    // The last edge still believes in both.
+    for _ in 0..4 {
+        let said = request(&stand, "web", 2).await;
+        assert!(said.status == 200 && said.text.starts_with(&blue[1]), "{}", said.text);
+    }
+    stand.verb(&blue[1], "stop").await.well();
+    assert_eq!(request(&stand, "web", 2).await.status, 502, "it is sent to one that is stopped");
+}
+
 pub async fn a_revert_puts_the_old_back_without_a_gap(court: Court) {
     let stand = Stand::new(&court).await;
     let (blue, green) = (fleet(&stand).await, greens(&stand).await);

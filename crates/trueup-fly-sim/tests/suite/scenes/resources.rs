@@ -76,6 +76,11 @@ pub async fn tokens_of_both_schemes_open_what_is_theirs(court: Court) {
     stand.token = Box::leak(word(&made, "token").to_owned().into_boxed_str());
     stand.get("/v1/apps/web").await.well();
     stand.get("/v1/apps/second").await.refused(403);
+    let mut open = Stand::new(&court).await;
+    for (token, status) in [("Bearer whatever", 200), ("Bearer FlyV1 fm2_abc", 401)] {
+        open.token = token;
+        assert_eq!(open.get("/v1/apps/web").await.status, status, "{token}: a scheme within a scheme is no token");
+    }
     let nobody = Asked::new("GET", "/v1/apps/web");
     let said = stand.sim.answer(nobody).await;
     assert!(matches!(said, trueup_fly_sim::Answered::Reply(reply) if reply.status == 401));
@@ -131,7 +136,11 @@ pub async fn secrets_have_versions_and_digests(court: Court) {
     assert_eq!((&said["version"], &said["Version"]), (&json!(1), &json!(1)));
     let first = word(&said["secrets"][0], "digest").to_owned();
     assert!(said["secrets"][0].get("value").is_none(), "values are not read back");
+    let created = word(&said["secrets"][0], "created_at").to_owned();
+    stand.advance(1_000);
     let said = stand.post(&format!("{base}/A"), &json!({"value": "other"})).await;
+    assert_eq!(word(&said.json, "created_at"), created);
+    assert_ne!(word(&said.json, "updated_at"), created);
     assert_eq!((said.status, &said.json["version"]), (201, &json!(2)));
     assert_ne!(word(&said.json, "digest"), first);
     let again = stand.post(&format!("{base}/A"), &json!({"value": "1"})).await.well();
