@@ -1,5 +1,6 @@
 //! What the environment says: the one file that reads it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Places;
@@ -14,6 +15,12 @@ const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 #[expect(clippy::disallowed_methods, reason = "the one place of the binary that reads the environment")]
 fn read(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether a variable is set to nothing, which says as much as none: that is how scripts take one back.
+#[expect(clippy::disallowed_methods, reason = "the one place of the binary that reads the environment")]
+pub(crate) fn is_empty(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.is_empty())
 }
 
 /// Where the state lies.

@@ -8,7 +8,7 @@ use trueup_process::cgroup::Cgroups;
 use trueup_server::ControlClient;
 
 use crate::cli::Places;
-use crate::table::render;
+use crate::table::{counted, render};
 use crate::terminal::{Tone, out, toned};
 use crate::{config, private};
 
@@ -131,8 +131,8 @@ async fn daemon(dir: &Path) -> Finding {
         Ok(status) => {
             let dark: Vec<_> = status.targets.iter().filter(|target| !target.reachable).collect();
             let names: Vec<_> = dark.iter().map(|target| target.name.as_str()).collect();
-            let detail =
-                format!("pid {} runs {} apps of {}", status.daemon.pid, status.apps.len(), status.daemon.source);
+            let apps = counted(status.apps.len(), "app");
+            let detail = format!("pid {} runs {apps} of {}", status.daemon.pid, status.daemon.source);
             if dark.is_empty() {
                 return finding(what, Grade::Good, detail);
             }

@@ -7,6 +7,7 @@ use trueup_types::order::Order;
 use trueup_types::{AppName, Timestamp, Verdict};
 
 use crate::cli::Places;
+use crate::table::counted;
 use crate::terminal::{confirm, interactive, out, say};
 use crate::{config, status_reader};
 
@@ -51,7 +52,7 @@ pub(crate) async fn approve_prune(places: &Places) -> anyhow::Result<()> {
     let client = ControlClient::new(&config::state_dir(places))?;
     let gone = client.approve_prune(&config::who()).await?;
     let names: Vec<_> = gone.iter().map(AppName::as_str).collect();
-    out(&format!("{} may go: {}", apps(gone.len()), names.join(", ")));
+    out(&format!("{} may go: {}", counted(gone.len(), "app"), names.join(", ")));
     Ok(())
 }
 
@@ -60,7 +61,8 @@ pub(crate) async fn down(places: &Places, yes: bool) -> anyhow::Result<()> {
     let state_dir = config::state_dir(places);
     let client = ControlClient::new(&state_dir)?;
     let status = client.status().await?;
-    let question = format!("stop {}, the edge and the daemon of {}?", apps(status.apps.len()), state_dir.display());
+    let question =
+        format!("stop {}, the edge and the daemon of {}?", counted(status.apps.len(), "app"), state_dir.display());
     if !yes {
         anyhow::ensure!(interactive(), "{question} Say --yes where nobody can be asked");
         if !confirm(&question) {
@@ -70,10 +72,6 @@ pub(crate) async fn down(places: &Places, yes: bool) -> anyhow::Result<()> {
     }
     client.down(&config::who()).await?;
     let (are, them) = if status.apps.len() == 1 { ("is", "it") } else { ("are", "them") };
-    out(&format!("{} {are} down; `trueup run` brings {them} back", apps(status.apps.len())));
+    out(&format!("{} {are} down; `trueup run` brings {them} back", counted(status.apps.len(), "app")));
     Ok(())
-}
-
-fn apps(count: usize) -> String {
-    if count == 1 { "1 app".to_owned() } else { format!("{count} apps") }
 }

@@ -24,6 +24,7 @@ use trueup_types::{TargetName, TargetSpec, Task};
 
 use crate::cli::{Format, Places, PlanArgs};
 use crate::run::alone;
+use crate::table::counted;
 use crate::terminal::{Tone, out, say, toned};
 use crate::{config, manifests};
 
@@ -71,7 +72,7 @@ fn wanted(dir: &Path) -> anyhow::Result<(BTreeMap<TargetName, TargetSpec>, Vec<D
     for diagnostic in directory.diagnostics() {
         say(&format!("{:?}", miette::Report::new(diagnostic.clone())));
     }
-    anyhow::ensure!(directory.errors() == 0, "{} errors; nothing can be planned", directory.errors());
+    anyhow::ensure!(directory.errors() == 0, "{}; nothing can be planned", counted(directory.errors(), "error"));
     let apps = directory.resolution.apps.into_values();
     Ok((directory.resolution.targets, apps.map(|app| DesiredApp::clone(&app.desired)).collect()))
 }

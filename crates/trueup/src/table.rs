@@ -36,6 +36,11 @@ pub(crate) fn age(since: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// `1 app`, `2 apps`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

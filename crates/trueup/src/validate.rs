@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::cli::{Text, Validate};
 use crate::manifests;
+use crate::table::counted;
 use crate::terminal::{out, say};
 
 /// Runs `trueup validate`.
@@ -29,8 +30,9 @@ pub(crate) fn run(asked: &Validate) -> anyhow::Result<ExitCode> {
             }
         }
         errors += directory.errors();
-        let apps = directory.resolution.apps.len();
-        say(&format!("{}: {} files, {apps} apps, {} errors", dir.display(), directory.files, directory.errors()));
+        let counts =
+            [(directory.files, "file"), (directory.resolution.apps.len(), "app"), (directory.errors(), "error")];
+        say(&format!("{}: {}", dir.display(), counts.map(|(count, what)| counted(count, what)).join(", ")));
     }
     if asked.output == Text::Json {
         out(&serde_json::to_string_pretty(&objects)?);

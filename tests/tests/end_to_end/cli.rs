@@ -72,6 +72,9 @@ fn a_usage_asks_for_nothing_that_the_environment_says() {
     assert!(!talk.contains("--state-dir"), "{talk}");
     let (code, said, _) = bench.ask(&["wait", "--help"]);
     assert!(code == 0 && said.contains("TRUEUP_STATE_DIR="), "help says where it comes from: {said}");
+    let empty = bench.trueup().arg("doctor").env("TRUEUP_STATUS_FILE", "").output().expect("the binary runs");
+    let talk = String::from_utf8_lossy(&empty.stderr);
+    assert!(empty.status.success(), "what is set to nothing is not set: {talk}");
     let listen = bench.trueup().arg("run").env("TRUEUP_LISTEN", "nowhere").output().expect("the binary runs");
     let talk = String::from_utf8_lossy(&listen.stderr);
     assert!(talk.contains("invalid value 'nowhere' for '--listen"), "what the environment says is judged: {talk}");
