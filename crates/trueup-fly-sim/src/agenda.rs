@@ -51,3 +51,22 @@ impl Agenda {
         self.due.pop_first().map(|((at, _), what)| (at, what))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_comes_in_order_of_time_and_then_of_entry() {
+        let mut agenda = Agenda::default();
+        for (at, id) in [(20, "c"), (10, "a"), (20, "d"), (10, "b"), (30, "e")] {
+            let what = Happening::Idle { id: id.to_owned(), boot: 0 };
+            agenda.enter(Moment::from_millis(at), what);
+        }
+        let mut order = String::new();
+        while let Some((_, Happening::Idle { id, .. })) = agenda.take(Moment::from_millis(20)) {
+            order.push_str(&id);
+        }
+        assert_eq!((order.as_str(), agenda.next()), ("abcd", Some(Moment::from_millis(30))));
+    }
+}
