@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("trueup-seams", &["trueup-types"]),
     ("trueup-host", &["trueup-types", "trueup-seams"]),
     ("trueup-process", &["trueup-types", "trueup-seams", "trueup-host"]),
-    ("trueup-docker", &["trueup-types", "trueup-seams"]),
+    ("trueup-docker", &["trueup-types", "trueup-seams", "trueup-host"]),
     ("trueup-edge", &["trueup-types", "trueup-seams"]),
     ("trueup-store", &["trueup-types", "trueup-seams"]),
     ("trueup-source", &["trueup-types", "trueup-seams", "trueup-manifest"]),

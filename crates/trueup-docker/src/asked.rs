@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use trueup_types::Incarnation;
 use trueup_types::template::Stop;
 
-use crate::files;
 use crate::moment::WallMillis;
+use trueup_host::files::{self, Durability};
 
 /// One life that was told to stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl AskedBook {
     /// Writes one down.
     pub(crate) fn note(&self, container: &str, asked: Asked) -> std::io::Result<()> {
         std::fs::create_dir_all(&self.folder)?;
-        files::write(&self.path(container), &asked)?;
+        files::write(&self.path(container), &asked, Durability::Synced)?;
         self.lives.lock().expect("no holder panics").insert(container.to_owned(), asked);
         Ok(())
     }

@@ -11,8 +11,8 @@ use trueup_types::step::{Refusal, StepOutcome};
 use trueup_types::{Release, ReleaseDigest};
 
 use crate::engine::{Fault, QUICK};
-use crate::files;
 use crate::runtime::Inner;
+use trueup_host::files::{self, Durability};
 
 /// Most releases that are remembered; the longest untouched go first.
 const PINS_MAX: usize = 2_000;
@@ -58,7 +58,7 @@ impl Pins {
         let surplus = all.len().saturating_sub(PINS_MAX);
         all.drain(..surplus);
         self.path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        files::write(&self.path, &*all)
+        files::write(&self.path, &*all, Durability::Synced)
     }
 }
 

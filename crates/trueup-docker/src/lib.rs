@@ -15,7 +15,6 @@ mod asked;
 mod bell;
 mod credentials;
 mod engine;
-mod files;
 mod images;
 mod inspect;
 mod labels;

@@ -193,10 +193,10 @@ mod tests {
     }
 
     fn release() -> Release {
-        let desired = AppSketch::web("web").env("COLOUR", "green").build();
+        let mut sketch = AppSketch::web("web");
         let label = |name| Label::new(name).expect("a name");
         let port = |name: &str, port, protocol| Port { name: name.parse().expect("a name"), port, protocol };
-        let template = Template {
+        sketch.template = Template {
             image: Some("shop/web:1".to_owned()),
             args: vec!["--verbose".to_owned()],
             env: [("COLOUR".to_owned(), "green".to_owned()), ("TRUEUP_APP".to_owned(), "forged".to_owned())].into(),
@@ -218,16 +218,7 @@ mod tests {
             },
             ..Template::default()
         };
-        Release {
-            app: desired.name.clone(),
-            revision: Revision(3),
-            digest: desired.release_digest(0),
-            target: TargetName::local(),
-            template,
-            exposure: desired.exposure.clone(),
-            inputs: desired.inputs.clone(),
-            origin: desired.origin.clone(),
-        }
+        sketch.release(Revision(3))
     }
 
     /// What an engine is sent, keys sorted, without the labels, which have a test of their own.

@@ -3,6 +3,7 @@
 //! A runtime asks a [`Host`] to run a command or to move a small file and knows nothing of how. [`LocalHost`] does it
 //! here. SSH is not a runtime: it is another place for the same ones. Knows nothing of apps and plans.
 
+pub mod files;
 mod local;
 
 use std::future::Future;

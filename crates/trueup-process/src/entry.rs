@@ -9,12 +9,12 @@ use tokio::task::AbortHandle;
 use trueup_types::Timestamp;
 use trueup_types::observed::ExitWhy;
 
-use crate::files;
 use crate::identity::Grasp;
 use crate::moment::World;
 use crate::paths::{InstancePaths, LifePaths};
 use crate::shim;
 use crate::spec::{Asked, Claim, Ended, How, Life, Lived, Spec, VERSION};
+use trueup_host::files;
 
 /// One instance.
 #[derive(Debug)]

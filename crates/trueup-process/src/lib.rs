@@ -13,7 +13,6 @@ mod bell;
 pub mod cgroup;
 mod deputy;
 mod entry;
-mod files;
 mod identity;
 mod inspect;
 mod lift;

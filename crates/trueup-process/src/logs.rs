@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use trueup_seams::{LogLine, LogQuery};
 use trueup_types::Timestamp;
 
-use crate::files::{self, Durability};
 use crate::paths::LifePaths;
 use crate::runtime::Inner;
+use trueup_host::files::{self, Durability};
 
 /// A log beyond this is copied aside and cut: with the copy, at most twice as much for each life.
 pub const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;

@@ -70,27 +70,18 @@ fn environment(id: &InstanceId, release: &Release, around: &Surroundings<'_>) ->
 mod tests {
     use expect_test::expect;
     use trueup_sim::AppSketch;
-    use trueup_types::{Revision, TargetName};
+    use trueup_types::Revision;
 
     use super::*;
 
     #[test]
     fn a_release_becomes_a_command_an_environment_and_limits() {
-        let desired = AppSketch::web("web").env("COLOUR", "green").build();
-        let mut template = trueup_types::Template::clone(&desired.template);
+        let mut sketch = AppSketch::web("web").env("COLOUR", "green");
+        let template = &mut sketch.template;
         template.command = vec!["server".to_owned()];
         template.args = vec!["--verbose".to_owned()];
         template.workdir = Some("sub".to_owned());
-        let release = Release {
-            app: desired.name.clone(),
-            revision: Revision(3),
-            digest: desired.release_digest(0),
-            target: TargetName::local(),
-            template,
-            exposure: desired.exposure.clone(),
-            inputs: desired.inputs.clone(),
-            origin: desired.origin.clone(),
-        };
+        let release = sketch.release(Revision(3));
         let id: InstanceId = "web-r3-0".parse().expect("a name");
         let base_env = [("PATH".to_owned(), "/bin".to_owned()), ("HOME".to_owned(), "/root".to_owned())];
         let around = Surroundings {

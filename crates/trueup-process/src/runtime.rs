@@ -19,13 +19,13 @@ use trueup_types::{InstanceId, OwnerId, Place, Timestamp};
 
 use crate::cgroup::Cgroups;
 use crate::entry::{Entry, State};
-use crate::files;
 use crate::lift::sighting;
 use crate::moment::World;
 use crate::paths::{Home, InstancePaths, LifePaths};
 use crate::ports::Ports;
 use crate::spec::Asked;
 use crate::{bell, deputy, logs, user};
+use trueup_host::files;
 
 /// What the runtime is told.
 pub struct ProcessConfig {

@@ -16,11 +16,11 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, wait};
 
 use crate::bell::Bell;
-use crate::files::{self, Durability};
 use crate::identity::Identity;
 use crate::moment::{BootMillis, World};
 use crate::paths::LifePaths;
 use crate::spec::{Asked, Claim, Ended, How, Life, Lived, VERSION};
+use trueup_host::files::{self, Durability};
 
 /// What the shim writes to its standard output once the program is started.
 pub(crate) const STARTED: &[u8] = b"started\n";

@@ -12,9 +12,9 @@ use std::process::{Command, ExitCode};
 use rustix::process::{Gid, Resource, Rlimit, Uid, chdir, setrlimit};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use crate::files;
 use crate::paths::LifePaths;
 use crate::spec::{Life, User};
+use trueup_host::files;
 
 /// What a shell answers for a command that cannot be run.
 const CANNOT_RUN: u8 = 127;

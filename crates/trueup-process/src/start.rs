@@ -10,10 +10,10 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use trueup_types::template::FileSpec;
 
-use crate::files::{self, Durability};
 use crate::paths::{InstancePaths, LifePaths};
 use crate::shim::STARTED;
 use crate::spec::{Life, Spec, User};
+use trueup_host::files::{self, Durability};
 
 /// Longest a start waits for the shim's word. It usually comes within 10 ms; where it does not, the instance is
 /// `Starting` and the next survey sees how it went on.

@@ -8,7 +8,6 @@ use trueup_types::template::Stop;
 use trueup_types::{Incarnation, InstanceId, Place, Release};
 
 use crate::entry::{Entry, State};
-use crate::files::{self, Durability};
 use crate::lift::incarnation;
 use crate::lower::{self, Surroundings};
 use crate::moment::BootMillis;
@@ -16,6 +15,7 @@ use crate::paths::{InstancePaths, LifePaths};
 use crate::runtime::Inner;
 use crate::spec::{Asked, How, Life, Spec, User, VERSION};
 use crate::{shim, start};
+use trueup_host::files::{self, Durability};
 
 /// When a start that the system refused for a while (no memory, a full disk) is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);

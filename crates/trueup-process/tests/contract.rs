@@ -12,7 +12,7 @@ use trueup_sim::contract::runtime::{RuntimeFixture, check};
 use trueup_types::observed::{ExitWhy, Phase, Sighting};
 use trueup_types::step::{InstanceStep, Refusal, StepOutcome, TargetStep};
 use trueup_types::template::{FileSpec, Port, Protocol, Stop};
-use trueup_types::{AppName, InstanceId, OwnerId, Place, Release, Revision, TargetName, Template, Timestamp};
+use trueup_types::{AppName, InstanceId, OwnerId, Place, Release, Revision, Template, Timestamp};
 
 fn open(folder: &Folder) -> ProcessRuntime {
     let config = ProcessConfig {
@@ -63,22 +63,13 @@ fn now() -> Timestamp {
 }
 
 fn release(app: &AppName, revision: Revision, script: &str) -> Arc<Release> {
-    let desired = AppSketch::web(app.as_str()).env("SCRIPT", script).build();
-    let template = Template {
+    let mut sketch = AppSketch::web(app.as_str());
+    sketch.template = Template {
         command: ["sh", "-c", script].map(str::to_owned).to_vec(),
         ports: vec![Port { name: "http".parse().expect("a name"), port: None, protocol: Protocol::Http }],
         ..Template::default()
     };
-    Arc::new(Release {
-        app: app.clone(),
-        revision,
-        digest: desired.release_digest(0),
-        target: TargetName::local(),
-        template,
-        exposure: desired.exposure.clone(),
-        inputs: desired.inputs.clone(),
-        origin: desired.origin.clone(),
-    })
+    Arc::new(sketch.release(revision))
 }
 
 /// One instance on a runtime.

@@ -9,7 +9,7 @@ use trueup_types::exposure::{Exposure, Route, Tls};
 use trueup_types::policy::{History, Policy, RevertMode, Strategy};
 use trueup_types::release::Origin;
 use trueup_types::template::{Check, Port, Probe, Protocol, Template};
-use trueup_types::{AppName, Label, Percent, Place, PortName, Quantity, TargetName, TemplateDigest};
+use trueup_types::{AppName, Label, Percent, Place, PortName, Quantity, Release, Revision, TargetName, TemplateDigest};
 
 /// A wanted app, as a test sketches it.
 #[derive(Debug, Clone)]
@@ -99,6 +99,22 @@ impl AppSketch {
     pub fn depends_on(mut self, name: &str) -> Self {
         self.policy.depends_on.insert(AppName::new(name).expect("a name"));
         self
+    }
+
+    /// A release of it, as a planner begins one.
+    #[must_use]
+    pub fn release(&self, revision: Revision) -> Release {
+        let desired = self.build();
+        Release {
+            app: self.name.clone(),
+            revision,
+            digest: desired.release_digest(0),
+            target: self.target.clone(),
+            template: self.template.clone(),
+            exposure: self.exposure.clone(),
+            inputs: desired.inputs.clone(),
+            origin: desired.origin.clone(),
+        }
     }
 
     /// The app as a source hands it out.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use trueup_sim::contract::{ingress, runtime};
 use trueup_sim::{AppSketch, SimIngress, SimRuntime, World};
-use trueup_types::{OwnerId, Place, Release, TargetName};
+use trueup_types::{OwnerId, Place, TargetName};
 
 fn owner() -> OwnerId {
     OwnerId::new("test").expect("a literal name")
@@ -17,19 +17,7 @@ async fn the_simulated_runtime_keeps_the_contract() {
     let fixture = runtime::RuntimeFixture {
         runtime: Arc::new(SimRuntime::new(&world, &TargetName::local())),
         place: Place::here(),
-        release: Box::new(|app, revision| {
-            let desired = AppSketch::web(app.as_str()).build();
-            Arc::new(Release {
-                app: app.clone(),
-                revision,
-                digest: desired.release_digest(0),
-                target: TargetName::local(),
-                template: Arc::unwrap_or_clone(Arc::clone(&desired.template)),
-                exposure: desired.exposure.clone(),
-                inputs: desired.inputs.clone(),
-                origin: desired.origin.clone(),
-            })
-        }),
+        release: Box::new(|app, revision| Arc::new(AppSketch::web(app.as_str()).release(revision))),
         done: vec!["done".to_owned()],
     };
     runtime::check(&fixture).await;

@@ -46,23 +46,14 @@ pub fn open(engine: &Engine, folder: &Path, owner: &str, settings: DockerSpec) -
 
 /// A release of busybox that runs a script.
 pub fn release(app: &AppName, revision: Revision, script: &str) -> Release {
-    let desired = AppSketch::web(app.as_str()).env("SCRIPT", script).build();
-    let template = Template {
+    let mut sketch = AppSketch::web(app.as_str());
+    sketch.template = Template {
         image: Some(IMAGE.to_owned()),
         command: ["sh", "-c", script].map(str::to_owned).to_vec(),
         ports: vec![Port { name: "http".parse().expect("a name"), port: None, protocol: Protocol::Http }],
         ..Template::default()
     };
-    Release {
-        app: app.clone(),
-        revision,
-        digest: desired.release_digest(0),
-        target: TargetName::local(),
-        template,
-        exposure: desired.exposure.clone(),
-        inputs: desired.inputs.clone(),
-        origin: desired.origin.clone(),
-    }
+    sketch.release(revision)
 }
 
 /// One instance on a runtime of its own owner: no test sees another's.

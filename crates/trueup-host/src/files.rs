@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 /// Whether a file must survive a loss of power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durability {
+pub enum Durability {
     /// It is synced before it gets its name.
     Synced,
     /// After a loss of power it says nothing that matters: the processes are gone with it.
@@ -17,7 +17,10 @@ pub(crate) enum Durability {
 }
 
 /// Writes a value to a file that only we may read.
-pub(crate) fn write<T: Serialize>(path: &Path, value: &T, durability: Durability) -> std::io::Result<()> {
+///
+/// # Errors
+/// Those of the file system, and a value that JSON cannot spell.
+pub fn write<T: Serialize>(path: &Path, value: &T, durability: Durability) -> std::io::Result<()> {
     let text = serde_json::to_vec(value)?;
     let mut aside = path.as_os_str().to_owned();
     aside.push(".aside");
@@ -31,7 +34,10 @@ pub(crate) fn write<T: Serialize>(path: &Path, value: &T, durability: Durability
 }
 
 /// Reads a value; `None` when the file is not there.
-pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> std::io::Result<Option<T>> {
+///
+/// # Errors
+/// Those of the file system, and a file that is not such a value: each names the file.
+pub fn read<T: DeserializeOwned>(path: &Path) -> std::io::Result<Option<T>> {
     match std::fs::read(path) {
         Ok(text) => {
             let value = serde_json::from_slice(&text);
