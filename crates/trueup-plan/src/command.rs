@@ -57,23 +57,13 @@ fn rollback(
     (to, env): (Option<Revision>, EnvOf),
     word: Word,
 ) -> Result<(), Denial> {
-    let good = |revision: Revision| {
-        let live = record
-            .history
-            .iter()
-            .any(|note| note.revision == revision && matches!(note.outcome, Some(Outcome::Live | Outcome::RolledBack)));
-        live || record.current == Some(revision) || planted(Bug::RollsBackToBad)
-    };
     let to = match to {
         Some(to) => to,
-        None => {
-            let current = record.current.ok_or(Denial::NoRelease)?;
-            let earlier = record.releases.keys().rev().copied().find(|one| *one < current && good(*one));
-            earlier.ok_or(Denial::NothingEarlier)?
-        }
+        None if record.current.is_none() => return Err(Denial::NoRelease),
+        None => notes::way_back(record).ok_or(Denial::NothingEarlier)?,
     };
     let release = record.release(to).ok_or(Denial::NoSuchRelease(to))?;
-    if !good(to) {
+    if !notes::was_good(record, to) && !planted(Bug::RollsBackToBad) {
         return Err(Denial::NeverGood(to));
     }
     let release = match (env, desired) {

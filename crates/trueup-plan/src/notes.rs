@@ -79,18 +79,31 @@ fn end_phase(note: &mut ReleaseNote, now: Timestamp) {
     }
 }
 
+/// Whether a release was live once, or is.
+pub(crate) fn was_good(record: &AppRecord, revision: Revision) -> bool {
+    let live = |note: &ReleaseNote| matches!(note.outcome, Some(Outcome::Live | Outcome::RolledBack));
+    record.current == Some(revision) || record.history.iter().any(|note| note.revision == revision && live(note))
+}
+
+/// The newest release that was live before the one that is: where a person goes back to who names none.
+pub(crate) fn way_back(record: &AppRecord) -> Option<Revision> {
+    let current = record.current?;
+    record.releases.keys().rev().copied().find(|one| *one < current && was_good(record, *one))
+}
+
 /// Forgets releases beyond the limits, but never one that is in use.
 pub(crate) fn trim(record: &mut AppRecord, observed: &Observed, history: &History, now: Timestamp) {
     let limit = usize::try_from(history.limit).unwrap_or(usize::MAX).max(1);
-    if record.history.len() <= limit && record.releases.len() <= limit {
+    let goes_by_age = |note: &ReleaseNote| note.ended.is_some_and(|ended| now.since(ended) >= history.keep_for);
+    let few = record.history.len() <= limit && record.releases.len() <= limit;
+    if few && !record.history.iter().any(goes_by_age) {
         return;
     }
     let used = if planted(Bug::TrimsLastGood) { BTreeSet::new() } else { in_use(record, observed) };
     let surplus = record.history.len().saturating_sub(limit);
     let mut index = 0;
     record.history.retain(|note| {
-        let old = note.ended.is_some_and(|ended| now.since(ended) >= history.keep_for);
-        let goes = (index < surplus || old) && !used.contains(&note.revision);
+        let goes = (index < surplus || goes_by_age(note)) && !used.contains(&note.revision);
         index += 1;
         !goes
     });
@@ -101,6 +114,7 @@ pub(crate) fn trim(record: &mut AppRecord, observed: &Observed, history: &Histor
 fn in_use(record: &AppRecord, observed: &Observed) -> BTreeSet<Revision> {
     let mut used: BTreeSet<_> = observed.instances.iter().map(|one| one.sighting.id.revision).collect();
     used.extend(record.current);
+    used.extend(way_back(record));
     used.extend(record.pin.as_ref().map(|pin| pin.to));
     match &record.rollout {
         Rollout::Idle => {}

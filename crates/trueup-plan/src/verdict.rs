@@ -181,6 +181,7 @@ fn message(
             Some(pending) => format!("{cause}; back at {release}, and waiting for {}", pending.told()),
             None => format!("{cause}; going back to {release}"),
         },
+        State::Waiting(hold) if heading.release.is_none() => format!("{hold}; nothing of it runs yet"),
         State::Waiting(hold) => format!("{hold}; {release} stays"),
         State::Stalled(Stall::NothingToRevertTo) => format!("{cause}; there is no good release to go back to"),
         State::Stalled(Stall::RevertFailed) => format!("{cause}; going back to {release} does not end, holding"),
@@ -188,6 +189,7 @@ fn message(
             format!("{cause}; reverting is off, {release} serves and the rest waits for you")
         }
         State::Stalled(Stall::Bug(why)) => format!("{why}; nothing is done"),
+        State::Stalled(Stall::Refused(why)) if heading.release.is_none() => format!("{why}; nothing of it runs yet"),
         State::Stalled(Stall::Refused(why)) => format!("{why}; {release} stays"),
         State::Suspended => format!("suspended; {release} is left as it is"),
         State::Removing => "its manifest is gone; it is taken down".to_owned(),

@@ -168,6 +168,7 @@ impl Sketch {
             "bake" => self.policy.bake = time(),
             "drain" => self.policy.drain = time(),
             "history" => self.policy.history.limit = value.parse().expect("a count"),
+            "keepFor" => self.policy.history.keep_for = time(),
             "retries" => self.retries = value.parse().expect("a count"),
             "at" => value.clone_into(&mut self.host),
             "port" => value.clone_into(&mut self.port),

@@ -140,6 +140,8 @@ impl Reader {
         let (what, why) = rest.strip_prefix("not ").and_then(|rest| rest.split_once(": ")).expect("may not X: Y");
         let hold = match why {
             "cap" => Hold::RolloutCap { limit: 4 },
+            "window" => Hold::Window { opens: None },
+            "window in 1h" => Hold::Window { opens: Some(NOW.after(Duration::from_secs(3_600))) },
             "prune" => Hold::PruneBlocked { waiting: 9 },
             "route" => Hold::RouteHeld {
                 route: "web.localhost/".to_owned(),

@@ -48,6 +48,47 @@ fn a_rollout_waits_for_its_turn() {
 }
 
 #[test]
+fn a_rollout_waits_for_its_window() {
+    check(
+        "want 1×v2 | edited | good r1 | r1: 0 passing 1h routed | may not roll: window in 1h",
+        expect![[r#"
+            wanted: 1 × v2 on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms routed
+            remembered: r1 is good
+            may not roll: rollouts may begin at 1970-01-12T14:46:40.000Z
+            waiting: rollouts may begin at 1970-01-12T14:46:40.000Z; r1 stays
+            look again in 30000 ms (permit)"#]],
+    );
+}
+
+#[test]
+fn a_rollout_under_way_and_a_revert_ask_no_window() {
+    check(
+        "want 1×v2 | good r1 | r1: 0 passing 1h routed | rolling r2 5s | r2: 0 passing 5s | may not roll: window",
+        expect![[r#"
+            wanted: 1 × v2 on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms routed, web-r2-0 passing for 5000 ms
+            remembered: r1 is good, rolling to r2
+            may not roll: rollouts may not begin, and no window ever opens
+            route web to [web-r2-0=1] (rollout)
+            progressing: r2 is rolled out, 1 of 1 updated
+            look again in 250 ms (look again)"#]],
+    );
+    check(
+        "want 1×v2 | good r1 | r1: 0 passing 1h | baking r2 5s | r2: 0 exited 1 0s | exits r2-0 4 | may not roll: window",
+        expect![[r#"
+            wanted: 1 × v2 on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms, web-r2-0 exited 1
+            remembered: r1 is good, baking r2
+            may not roll: rollouts may not begin, and no window ever opens
+            route web to [web-r1-0=1] (revert)
+            remove web-r2-0 (revert)
+            reverting: r2 failed: web-r2-0 exited with code 1; going back to r1
+            look again in 0 ms (look again)"#]],
+    );
+}
+
+#[test]
 fn a_revert_waits_for_no_turn() {
     check(
         "want 2×v2 | good r1 | r1: 0 passing 1h routed, 1 passing 1h routed | rolling r2 1h | r2: 0 waiting, 1 waiting | may not roll: cap",
@@ -68,12 +109,12 @@ fn an_app_waits_for_what_it_depends_on() {
     check(
         "want 2×v1 | needs db missing",
         expect![[r#"
-        wanted: 2 × v1 on local, blueGreen
-        seen: nothing
-        remembered: no good release
-        route web to [] (reroute)
-        waiting: not Ready yet: db; nothing stays
-        look again in 250 ms (look again)"#]],
+            wanted: 2 × v1 on local, blueGreen
+            seen: nothing
+            remembered: no good release
+            route web to [] (reroute)
+            waiting: not Ready yet: db; nothing of it runs yet
+            look again in 250 ms (look again)"#]],
     );
 }
 
@@ -98,13 +139,13 @@ fn a_route_that_another_holds_is_waited_for() {
     check(
         "want 1×v1 | may not roll: route",
         expect![[r#"
-        wanted: 1 × v1 on local, blueGreen
-        seen: nothing
-        remembered: no good release
-        may not roll: the route web.localhost/ is still held by other
-        route web to [] (reroute)
-        waiting: the route web.localhost/ is still held by other; nothing stays
-        look again in 250 ms (look again)"#]],
+            wanted: 1 × v1 on local, blueGreen
+            seen: nothing
+            remembered: no good release
+            may not roll: the route web.localhost/ is still held by other
+            route web to [] (reroute)
+            waiting: the route web.localhost/ is still held by other; nothing of it runs yet
+            look again in 250 ms (look again)"#]],
     );
 }
 

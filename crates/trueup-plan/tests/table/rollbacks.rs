@@ -183,3 +183,22 @@ fn a_rollback_that_is_given_up_rolls_nothing_back() {
         r4 Some(Live) Some(1000198400)"#]]
     .assert_eq(&outcomes(&format!("{TWO}order rollback\nwait 3s\nwant 1×v3\nsettle")));
 }
+
+#[test]
+fn history_is_trimmed_by_count_and_never_below_the_last_good_one() {
+    let bad = "v3 exits 1s\nwant 1×v3 history 1\nsettle\nv4 exits 1s\nwant 1×v4 history 1\nsettle";
+    expect![[r#"
+        r1 Some(Live) Some(1000065000)
+        r2 Some(Live) Some(1000130000)
+        r4 Some(Reverted) Some(1000138260)"#]]
+    .assert_eq(&outcomes(&format!("{TWO}{bad}")));
+}
+
+#[test]
+fn history_is_trimmed_by_age_too() {
+    let later = "want 1×v3 keepFor 1h\nsettle\nwait 2h\nwant 2×v3 keepFor 1h\nsettle";
+    expect![[r#"
+        r2 Some(Live) Some(1000130000)
+        r3 Some(Live) Some(1000195200)"#]]
+    .assert_eq(&outcomes(&format!("{TWO}{later}")));
+}
