@@ -62,7 +62,12 @@ pub(crate) fn waits_too_long(
     let mut late = None;
     for one in ours {
         let passes = matches!(one.health, Health::Passing { .. });
-        let up = matches!(one.sighting.phase, Phase::Running { .. } | Phase::Starting | Phase::Exited { .. });
+        let up = match &one.sighting.phase {
+            // One that was told to go is not late.
+            Phase::Exited { why, .. } => !matches!(why, ExitWhy::Asked),
+            Phase::Running { .. } | Phase::Starting => true,
+            Phase::Created | Phase::Asleep | Phase::Vanishing { .. } => false,
+        };
         // What nobody has asked yet, or nobody can ask, has not failed to answer: a daemon that has just begun counts nothing.
         let unasked = one.health == Health::Unknown && matches!(one.sighting.phase, Phase::Running { .. });
         let watch = waits.entry(one.sighting.id.clone()).or_insert_with(|| Stopwatch::started(scene.now));

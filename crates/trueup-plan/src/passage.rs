@@ -4,7 +4,7 @@
 //! it is decided here, and nowhere else: this is where a probe result becomes a revert.
 
 use trueup_museum::{Bug, planted};
-use trueup_types::observed::Phase;
+use trueup_types::observed::{ExitWhy, Phase};
 use trueup_types::policy::RevertMode;
 use trueup_types::record::{AppRecord, DeployPhase, Evidence, Outcome, REJECTED_MAX, Rejection, Rollout, Stage};
 use trueup_types::time::Stopwatch;
@@ -301,7 +301,7 @@ pub(crate) fn baking(
     Heading { mode: Mode::Baking, unsure, hook, ..rolling(release, good) }
 }
 
-/// Whether nothing is there of a release under watch, and nothing can come up beside the good one that runs: memory is
+/// Whether nothing runs of a release under watch, through no fault of its own, and nothing can come up beside the good one that runs: memory is
 /// older than the world, in which it was left, or it was taken away and the good one came back.
 fn is_kept_out(scene: &Scene<'_>, release: &Release, good: Option<&Release>) -> bool {
     let old = good.map(|good| judge::of_release(scene, good)).unwrap_or_default();
@@ -309,7 +309,12 @@ fn is_kept_out(scene: &Scene<'_>, release: &Release, good: Option<&Release>) -> 
     let surge = Surge::of(scene.desired);
     let all = u32::try_from(there).is_ok_and(|there| there >= scene.desired.replicas());
     let in_the_way = there > 0 && (surge.recreates || (surge.stop_first && all));
-    in_the_way && judge::of_release(scene, release).is_empty()
+    let gone = |one: &Instance| match &one.sighting.phase {
+        Phase::Created | Phase::Exited { why: ExitWhy::HostLost | ExitWhy::Asked, .. } => true,
+        Phase::Exited { why: ExitWhy::ByItself | ExitWhy::CannotStart { .. }, .. } => false,
+        Phase::Starting | Phase::Running { .. } | Phase::Asleep | Phase::Vanishing { .. } => false,
+    };
+    in_the_way && judge::of_release(scene, release).into_iter().all(gone)
 }
 
 /// A revert on its way.

@@ -159,7 +159,12 @@ impl<'c, 'a> Choice<'c, 'a> {
     fn while_rolling(&self, desired: &DesiredApp, weight: Option<Percent>) -> Vec<&'c Member<'a>> {
         let steady: Vec<_> = self.census.of(Role::Fresh).filter(|member| self.proven(member)).collect();
         let surge = Surge::of(desired);
-        let old_serves = self.census.of(Role::Kept).any(|member| self.eligible(member));
+        let superseded = |member: &Member<'_>| member.role == Role::Stale && self.serves(member);
+        let old_serves = self
+            .census
+            .members
+            .iter()
+            .any(|member| (member.role == Role::Kept || superseded(member)) && self.eligible(member));
         if let Some(weight) = weight.filter(|_| surge.keeps_old) {
             return self.shared_by(weight, &steady);
         }
@@ -184,10 +189,11 @@ impl<'c, 'a> Choice<'c, 'a> {
         chosen
     }
 
-    /// Whether the new ones are to get everything: they are proven, and by more than their routes where the good ones
-    /// are routed beside them, as in a canary whose steps nobody remembers.
+    /// Whether the new ones are to get everything: they are proven, and by more than their routes where others are routed
+    /// beside them, as in a canary whose steps nobody remembers.
     fn shifts(&self, proven: &[&Member<'_>]) -> bool {
-        let beside = self.census.of(Role::Kept).any(|member| member.routed && self.eligible(member));
+        let others = self.census.members.iter().filter(|member| member.role != Role::Fresh);
+        let beside = others.into_iter().any(|member| member.routed && self.eligible(member));
         let steady = |member: &&&Member<'_>| matches!(member.vigour, Vigour::Steady | Vigour::Completed);
         proven.iter().filter(|member| !beside || steady(member)).count() >= self.wanted
     }

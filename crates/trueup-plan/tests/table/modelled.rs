@@ -344,3 +344,48 @@ fn on_the_way_back_what_was_left_makes_room_though_nobody_knows_yet_how_it_does(
             look again in 250 ms (look again)"#]],
     );
 }
+
+#[test]
+fn what_its_host_took_in_a_bake_makes_way_where_the_good_one_has_come_back_in_its_place() {
+    check(
+        "want 1×v3 rolling stop-first | good r2 | baking r3 5s | r2: 0 passing 5s routed | r3: 0 lost 5s",
+        expect![[r#"
+            wanted: 1 × v3 on local, rolling
+            seen: web-r2-0 passing for 5000 ms routed, web-r3-0 exited
+            remembered: r2 is good, baking r3
+            route web to [] (rollout)
+            remove web-r3-0 (stale)
+            progressing: r4 is rolled out, 0 of 1 updated
+            look again in 0 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn a_canary_of_which_nothing_is_remembered_does_not_take_over_from_what_is_routed_beside_it() {
+    check(
+        "want 1×v3 steps 20@10s,50@5s | good r1 | rolling r3 5s | r1: 0 stopped | r2: 0 passing 0s routed | r3: 0 passing 0s routed",
+        expect![[r#"
+            wanted: 1 × v3 on local, canary
+            seen: web-r1-0 exited, web-r2-0 passing for 0 ms routed, web-r3-0 passing for 0 ms routed
+            remembered: r1 is good, rolling to r3
+            route web to [web-r2-0=1] (rollout)
+            progressing: r3 is rolled out, 1 of 1 updated
+            look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn one_that_was_told_to_go_is_not_late() {
+    check(
+        "want 1×v2 rolling healthyDeadline 30s | good r1 | r1: 0 passing 1h | rolling r2 40s | r2: 0 passing 35s, 1 stopped",
+        expect![[r#"
+            wanted: 1 × v2 on local, rolling
+            seen: web-r1-0 passing for 3600000 ms, web-r2-0 passing for 35000 ms, web-r2-1 exited
+            remembered: r1 is good, rolling to r2
+            route web to [web-r2-0=1] (rollout)
+            stop web-r1-0 (stale)
+            remove web-r2-1 (replace)
+            progressing: r2 is rolled out, 1 of 1 updated
+            look again in 250 ms (look again)"#]],
+    );
+}
