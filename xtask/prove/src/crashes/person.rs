@@ -35,7 +35,7 @@ impl Play<'_> {
                     true
                 }
                 Act::Say(app, order) => {
-                    self.promoted = Some(*app).filter(|_| *order == Order::Promote);
+                    self.promoted = Some(*app).filter(|_| matches!(order, Order::Promote | Order::PromoteFully));
                     self.say(app, order.clone()).await
                 }
                 Act::Until(app, shows) => {
@@ -142,16 +142,12 @@ impl Play<'_> {
 fn heard(record: &AppRecord, order: &Order) -> bool {
     match order {
         Order::Restart => record.restarts > 0,
-        Order::Promote => match &record.rollout {
+        Order::Promote | Order::PromoteFully => match &record.rollout {
             Rollout::Underway { canary, .. } => canary.promoted || canary.step > 0,
             Rollout::Idle | Rollout::Baking { .. } | Rollout::Reverting { .. } => true,
         },
-        Order::Rollback { .. }
-        | Order::Retry
-        | Order::Resume
-        | Order::Suspend
-        | Order::PromoteFully
-        | Order::Abort
-        | Order::Reconcile => false,
+        Order::Rollback { .. } | Order::Retry | Order::Resume | Order::Suspend | Order::Abort | Order::Reconcile => {
+            false
+        }
     }
 }

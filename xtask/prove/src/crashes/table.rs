@@ -45,6 +45,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "scale-none", shapes: MAIN, script: |v| edit(v, |app| app.replicas(0)) },
     Scenario { name: "rename", shapes: MAIN, script: rename },
     Scenario { name: "delete", shapes: MAIN, script: delete },
+    Scenario { name: "delete-both", shapes: SIDE_BY_SIDE, script: delete_both },
     Scenario { name: "reborn", shapes: MAIN, script: reborn },
     Scenario { name: "revert", shapes: MAIN, script: revert },
     Scenario { name: "fix-forward", shapes: MAIN, script: fix_forward },
@@ -58,7 +59,9 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "abort", shapes: SIDE_BY_SIDE, script: abort },
     Scenario { name: "reroute", shapes: ROUTED, script: reroute },
     Scenario { name: "exchange", shapes: ROUTED, script: exchange },
-    Scenario { name: "approved", shapes: &[Canary], script: approved },
+    Scenario { name: "approved", shapes: &[Canary], script: |v| at_a_step(v, Order::Promote) },
+    Scenario { name: "promoted-fully", shapes: &[Canary], script: |v| at_a_step(v, Order::PromoteFully) },
+    Scenario { name: "aborted-step", shapes: &[Canary], script: |v| at_a_step(v, Order::Abort) },
     Scenario { name: "analysed", shapes: &[Canary], script: |v| analysed(v, |app| app) },
     Scenario { name: "migrated", shapes: MAIN, script: |v| hooked::script(v, &hooked::GOOD) },
     Scenario { name: "migration-fails", shapes: SIDE_BY_SIDE, script: |v| hooked::script(v, &hooked::FAILING) },
@@ -122,6 +125,12 @@ fn rename(v: &Variant) -> Script {
 
 fn delete(v: &Variant) -> Script {
     script(vec![v.app("web"), v.app("other")], vec![Act::Commit(Vec::new(), vec!["web"])])
+}
+
+/// An app and the one that depends on it, which goes first.
+fn delete_both(v: &Variant) -> Script {
+    let (db, api) = (v.app("db"), v.app("api").depends_on("db"));
+    script(vec![db, api, v.app("other")], vec![Act::Commit(Vec::new(), vec!["db", "api"])])
 }
 
 /// Deleted, and wanted again while it goes.
@@ -231,13 +240,13 @@ fn exchange(v: &Variant) -> Script {
     script(vec![a, b], vec![Act::Commit(vec![next_a, next_b], Vec::new())])
 }
 
-/// A canary whose first step waits for a person.
-fn approved(v: &Variant) -> Script {
+/// A canary whose first step waits for a person, who says something of it.
+fn at_a_step(v: &Variant, word: Order) -> Script {
     let mut app = v.app("web");
     app.policy.steps[0].approve = true;
     let shared: fn(&AppRecord) -> bool =
         |record| matches!(&record.rollout, Rollout::Underway { canary, .. } if canary.begun());
-    let acts = vec![put(app.clone().env("VERSION", "v2")), Act::Until("web", shared), Act::Say("web", Order::Promote)];
+    let acts = vec![put(app.clone().env("VERSION", "v2")), Act::Until("web", shared), Act::Say("web", word)];
     script(vec![app], acts)
 }
 
