@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use trueup_museum::{Bug, planted};
 use trueup_types::desired::DesiredApp;
 use trueup_types::order::{Denial, Order};
 use trueup_types::record::{AppRecord, CanaryAt, Evidence, Outcome, Pin, Rejection, Rollout, Word};
@@ -63,7 +62,7 @@ fn rollback(
         None => notes::way_back(record).ok_or(Denial::NothingEarlier)?,
     };
     let release = record.release(to).ok_or(Denial::NoSuchRelease(to))?;
-    if !notes::was_good(record, to) && !planted(Bug::RollsBackToBad) {
+    if !notes::was_good(record, to) {
         return Err(Denial::NeverGood(to));
     }
     let release = match (env, desired) {

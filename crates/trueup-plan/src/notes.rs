@@ -82,7 +82,8 @@ fn end_phase(note: &mut ReleaseNote, now: Timestamp) {
 /// Whether a release was live once, or is.
 pub(crate) fn was_good(record: &AppRecord, revision: Revision) -> bool {
     let live = |note: &ReleaseNote| matches!(note.outcome, Some(Outcome::Live | Outcome::RolledBack));
-    record.current == Some(revision) || record.history.iter().any(|note| note.revision == revision && live(note))
+    let was_live = record.history.iter().any(|note| note.revision == revision && live(note));
+    was_live || record.current == Some(revision) || planted(Bug::RollsBackToBad)
 }
 
 /// The newest release that was live before the one that is: where a person goes back to who names none.

@@ -35,7 +35,7 @@ const TARGETS: &[Target] = &[
 const FOUND: &str = "target/prove-fuzz";
 
 /// Inputs of each target for a planted bug, the corpus first.
-const SAMPLE_EACH: u64 = 1_000;
+const SAMPLE_EACH: u64 = 5_000;
 
 fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let attempts = Attempts::new(FOUND.into())?;

@@ -15,6 +15,7 @@ fn missed(tier: &str, bugs: &[Bug]) -> Vec<&'static str> {
 fn the_model_finds_what_breaks_the_planner() {
     let bugs = [
         Bug::RetriesRejected,
+        Bug::RevertsTwice,
         Bug::PromotesUnbaked,
         Bug::MissesCrashInBake,
         Bug::StopsRouted,
@@ -44,7 +45,6 @@ fn torture_finds_what_breaks_the_store() {
 fn fuzzing_finds_what_breaks_the_planner() {
     let bugs = [
         Bug::StopsRouted,
-        Bug::RevertsTwice,
         Bug::TrustsListingOrder,
         Bug::IgnoresUpdateLimits,
         Bug::SurgesUnbounded,
