@@ -18,19 +18,6 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Does some work while a command runs at the root, which yields to all that the work starts; fails when either does.
-pub fn run_behind(command: &mut Command, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let mut behind = Command::new("nice");
-    behind.args(["-n", "19"]).arg(command.get_program()).args(command.get_args());
-    say(&format!("$ {} &", spelled(&behind)));
-    let mut child = behind.current_dir(root()).spawn().with_context(|| format!("cannot run {}", spelled(&behind)))?;
-    let worked = work();
-    let status = child.wait().with_context(|| format!("cannot wait for {}", spelled(&behind)))?;
-    worked?;
-    ensure!(status.success(), "{} failed: {status}", spelled(&behind));
-    Ok(())
-}
-
 /// Runs a command at the root, and answers its standard output.
 pub fn read(command: &mut Command) -> anyhow::Result<String> {
     let output = command.current_dir(root()).output().with_context(|| format!("cannot run {}", spelled(command)))?;
