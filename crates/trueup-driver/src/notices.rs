@@ -110,23 +110,7 @@ fn standing(engine: &Engine, app: &AppName, verdict: &Verdict, cell: &Cell) {
         State::Unknown(_) => (EventKind::Warning, "Unknown"),
         State::Ready | State::Progressing | State::Baking | State::Reverting | State::Gone | State::Orphaned => return,
     };
-    let message = match &verdict.state {
-        // There is nothing that could stay as it is.
-        State::Waiting(hold) if verdict.revision.is_none() => format!("{hold}; nothing of it runs yet"),
-        State::Waiting(_)
-        | State::Stalled(_)
-        | State::Suspended
-        | State::Removing
-        | State::Completed
-        | State::Unknown(_)
-        | State::Ready
-        | State::Progressing
-        | State::Baking
-        | State::Reverting
-        | State::Gone
-        | State::Orphaned => verdict.message.clone(),
-    };
-    engine.note(kind, reason, Some(app), verdict.revision, message);
+    engine.note(kind, reason, Some(app), verdict.revision, verdict.message.clone());
 }
 
 /// Events of what was done.
