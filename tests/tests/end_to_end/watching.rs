@@ -46,7 +46,9 @@ fn what_exits_is_named_while_it_is_rolled_out_and_so_is_a_daemon_that_is_not_the
     bench.write(&app);
     let daemon = Daemon::start(&bench);
     daemon.await_live("web", 1);
-    bench.write(&app.bad("v2", Badness::ExitsAtOnce));
+    // Tried often enough that whoever looks finds the rollout under way.
+    let bad = app.bad("v2", Badness::ExitsAtOnce).manifest();
+    bench.write_text("web.yaml", &bad.replace("  stop:", "  restart: {maxRetries: 10}\n  stop:"));
     daemon
         .eventually("the rollout begins", PATIENCE, |status| app_of(status, "web")["status"]["release"]["number"] == 2);
     let (code, said, talk) = bench.ask(&["rollout", "status", "web"]);
