@@ -90,7 +90,7 @@ impl Handle {
         let healths = engine.probes.observe(app, &seen, release);
         let together = seen.into_iter().zip(healths);
         let instances = together.map(|((target, sighting, _), health)| Instance { sighting, target, health }).collect();
-        let (routes, _) = engine.routes.sight(app, epoch, &engine.epoch).await;
+        let (routes, _) = engine.routes.sight(app, &record.homes, epoch, &engine.epoch).await;
         let now = engine.now();
         Ok(Observed::sorted(now, engine.started_at, instances, routes))
     }

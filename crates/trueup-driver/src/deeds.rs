@@ -110,6 +110,7 @@ mod tests {
             place: Place::here(),
             phase: Phase::Starting,
             addresses: BTreeMap::new(),
+            checks: None,
             created: NOW,
             template: None,
         };

@@ -80,6 +80,7 @@ impl Driver {
         });
         engine.prune.lock().expect("no holder panics").approved(approved);
         let cell = |(app, record)| (AppName::clone(&app), Arc::new(engine.new_cell(&app, record, true)));
+        wanted::take_places(&engine, &memory.apps);
         let cells = memory.apps.into_iter().map(cell);
         *engine.cells.lock().expect("no holder panics") = cells.collect();
         Ok(Self { engine })
@@ -210,7 +211,11 @@ impl Driver {
             if let Some(nudges) = &parts.nudges {
                 nudges.listen(Arc::clone(sink));
             }
-            targets.insert(name.clone(), Arc::new(Target::new(spec.clone(), parts.runtime, parts.inspect)));
+            engine.routes.reaches(name, parts.ingress);
+            targets.insert(
+                name.clone(),
+                Arc::new(Target::new(spec.clone(), parts.runtime, parts.inspect, parts.nudges.is_some())),
+            );
         }
     }
 

@@ -25,7 +25,7 @@ use crate::heartbeat::Heartbeat;
 use crate::probe_book::ProbeBook;
 use crate::queue::{Ask, Priority, Queue};
 use crate::recorder::Recorder;
-use crate::route_book::RouteBook;
+use crate::routing::Routing;
 use crate::survey::{Epoch, Target};
 
 /// Decisions kept for `trueup why`.
@@ -41,6 +41,8 @@ pub struct RuntimeParts {
     pub inspect: Option<Arc<dyn Inspect>>,
     /// Its hints.
     pub nudges: Option<Arc<dyn Nudges>>,
+    /// Its own way of bringing requests to its instances; the house's where there is none.
+    pub ingress: Option<Arc<dyn Ingress>>,
 }
 
 /// Makes what reaches a target.
@@ -98,7 +100,7 @@ pub(crate) struct Engine {
     pub cells: Mutex<BTreeMap<AppName, Arc<Cell>>>,
     pub probes: ProbeBook,
     pub analyst: Analyst,
-    pub routes: RouteBook,
+    pub routes: Routing,
     pub events: Events,
     pub recorder: Recorder,
     pub daemon: Mutex<DaemonRecord>,
@@ -160,7 +162,7 @@ impl Engine {
         let now = parts.clock.now();
         let analyst = Analyst::new(Arc::clone(&changed));
         let probes = ProbeBook::new(Arc::clone(&parts.clock), parts.seed, changed);
-        let routes = RouteBook::new(parts.owner.clone(), parts.ingress.clone(), daemon.table);
+        let routes = Routing::new(parts.owner.clone(), parts.ingress.clone(), daemon.table);
         Self {
             parts,
             queue: Mutex::default(),

@@ -1,10 +1,11 @@
 //! The loop: queue, tick, execute, probe, publish.
 //!
 //! [`Driver`] takes who is due from the [`queue`] and runs a `tick` for each: what is `wanted`, what a shared
-//! [`survey`], the [`probe_book`] and the [`route_book`] see, what the planner decides, and what came of it. What
-//! happened goes to [`events`], how things stand to the status document (`publish`, [`conditions`], `status_writer`), and
-//! what a failed release left behind to `evidence`. Each decision is kept by the `recorder` for a while, [`mask`]ed when
-//! it leaves the daemon, and made again by [`replay`]. People reach it through `control`.
+//! [`survey`], the [`probe_book`] and the [`route_book`] of each ingress (`routing`) see, what the planner decides, and what
+//! came of it. What stands around an app goes when it does (`retire`). What happened goes to [`events`], how things stand to
+//! the status document (`publish`, [`conditions`], `status_writer`), and what a failed release left behind to `evidence`.
+//! Each decision is kept by the `recorder` for a while, [`mask`]ed when it leaves the daemon, and made again by [`replay`].
+//! People reach it through `control`.
 //!
 //! Knows the world only through the seams; knows no concrete adapter.
 
@@ -21,6 +22,7 @@ mod evidence;
 pub mod guard;
 mod heartbeat;
 mod jitter;
+mod kept;
 pub mod mask;
 mod notices;
 pub mod preview;
@@ -31,8 +33,10 @@ mod publish;
 pub mod queue;
 mod recorder;
 pub mod replay;
+mod retire;
 pub mod retry;
 pub mod route_book;
+mod routing;
 mod status_writer;
 pub mod survey;
 mod tick;

@@ -138,6 +138,11 @@ pub(crate) fn of_steps(engine: &Engine, app: &AppName, outcomes: &[StepResult]) 
                 );
             }
             StepOutcome::AlreadyTrue => {}
+            StepOutcome::Underway { said, .. } => {
+                for line in said {
+                    engine.note(EventKind::Normal, "Underway", Some(app), revision, line.clone());
+                }
+            }
             StepOutcome::Retry { why, .. } => {
                 let message = format!("{} {}: {why}", step.verb(), step.id());
                 engine.note(EventKind::Warning, "StepRetried", Some(app), revision, message);
@@ -160,7 +165,7 @@ fn routed(engine: &Engine, app: &AppName, result: &StepResult) {
             let message = format!("{} ({})", result.step.action, result.step.why);
             engine.note(EventKind::Normal, "Routed", Some(app), None, message);
         }
-        StepOutcome::AlreadyTrue => {}
+        StepOutcome::AlreadyTrue | StepOutcome::Underway { .. } => {}
         StepOutcome::Retry { why, .. } => {
             engine.note(EventKind::Warning, "StepRetried", Some(app), None, format!("route: {why}"));
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::conditions;
+use crate::{conditions, routing};
 use trueup_seams::{AppPreview, Change, ControlError, Ingress, Memory, Runtime};
 use trueup_types::desired::{DesiredApp, Permits, Wanted};
 use trueup_types::record::{AppRecord, Rollout};
@@ -48,9 +48,17 @@ pub fn of(
         restart: counts.get("start").copied().unwrap_or(0),
         remove: if after.is_none() { count_of(old) } else { leaving(&plan, rolls) },
         downtime: after.filter(|_| rolls && old > 0).and_then(downtime),
-        notes: notes(&plan),
+        notes: notes(&plan).into_iter().chain(after.filter(|_| rolls).and_then(by_count)).collect(),
         steps: plan.steps.iter().map(ToString::to_string).collect(),
     }
+}
+
+/// A target as one looks at it who does nothing: with its own ingress, where it has one.
+pub struct Looked {
+    /// What is there.
+    pub runtime: Arc<dyn Runtime>,
+    /// Who routes to it.
+    pub ingress: Option<Arc<dyn Ingress>>,
 }
 
 /// What would be done where no daemon runs: each target is looked at once, and nothing is judged by probes.
@@ -59,14 +67,14 @@ pub fn of(
 /// When a target cannot be seen.
 pub async fn alone(
     memory: &Memory,
-    targets: &BTreeMap<TargetName, Arc<dyn Runtime>>,
+    targets: &BTreeMap<TargetName, Looked>,
     ingress: Option<&dyn Ingress>,
     wanted: Vec<DesiredApp>,
     now: Timestamp,
 ) -> Result<Vec<AppPreview>, ControlError> {
     let mut seen: BTreeMap<AppName, Vec<Instance>> = BTreeMap::new();
-    for (target, runtime) in targets {
-        for (place, sight) in runtime.survey().await {
+    for (target, looked) in targets {
+        for (place, sight) in looked.runtime.survey().await {
             let sight = sight.map_err(|why| ControlError::Failed(format!("{target}, {place}: {why}")))?;
             for sighting in sight.instances {
                 let app = sighting.id.app.clone();
@@ -75,10 +83,17 @@ pub async fn alone(
             }
         }
     }
-    let table = match ingress {
-        Some(ingress) => ingress.observe().await.ok().map(|sight| sight.table),
-        None => None,
-    };
+    let mut routed: BTreeMap<AppName, RouteSight> = BTreeMap::new();
+    let own = targets.values().filter_map(|looked| looked.ingress.as_deref());
+    for ingress in ingress.into_iter().chain(own) {
+        let Ok(sight) = ingress.observe().await else { continue };
+        for share in sight.table.apps {
+            let (app, share) = (share.app.clone(), AppRoutes::clone(&share));
+            let seen = RouteSight::Seen(RouteSeen { share, in_flight: BTreeMap::new() });
+            let before = routed.remove(&app);
+            routed.insert(app, before.map_or(seen.clone(), |before| routing::together(before, seen)));
+        }
+    }
     let mut after: BTreeMap<_, _> = wanted.into_iter().map(|app| (app.name.clone(), app)).collect();
     let mut names: BTreeSet<_> = after.keys().chain(seen.keys()).chain(memory.apps.keys()).cloned().collect();
     let mut previews = Vec::new();
@@ -86,9 +101,8 @@ pub async fn alone(
         let instances = seen.remove(&name).unwrap_or_default();
         let record = memory.apps.get(&name).cloned();
         let record = record.unwrap_or_else(|| trueup_plan::adopt(&name, &instances, now));
-        let share = table.as_ref().and_then(|table| table.apps.iter().find(|share| share.app == name)).cloned();
-        let share = share.map_or_else(|| AppRoutes::none(&name), |share| AppRoutes::clone(&share));
-        let routes = RouteSight::Seen(RouteSeen { share, in_flight: BTreeMap::new() });
+        let none = || RouteSeen { share: AppRoutes::none(&name), in_flight: BTreeMap::new() };
+        let routes = routed.remove(&name).unwrap_or_else(|| RouteSight::Seen(none()));
         let observed = Observed::sorted(now, now, instances, routes);
         previews.push(of(&name, None, after.remove(&name).as_ref(), &observed, &record, now));
     }
@@ -140,6 +154,11 @@ pub fn downtime(after: &DesiredApp) -> Option<String> {
     }
     (after.policy.strategy == trueup_types::Strategy::Recreate)
         .then(|| "the strategy is recreate: the old ones stop before the new ones start".to_owned())
+}
+
+/// What a canary's steps come to where its ingress cannot weigh.
+fn by_count(after: &DesiredApp) -> Option<String> {
+    trueup_plan::by_count(&after.policy, after.replicas())
 }
 
 fn notes(plan: &Plan) -> Vec<String> {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use trueup_museum::{Bug, planted};
 use trueup_seams::Inspect;
 use trueup_types::observed::{Health, Incarnation, Phase, Sighting};
-use trueup_types::probe::Probe;
+use trueup_types::probe::{Check, Probe};
 use trueup_types::{AppName, InstanceId, Release, TargetName, Timestamp};
 
 use crate::clock::Clock;
@@ -98,14 +98,23 @@ impl ProbeBook {
                 healths.push(Health::Passing { since });
                 continue;
             }
+            let probes = asked(&release, sighting);
+            if let Some(checks) = sighting.checks.as_ref().filter(|_| probes.is_empty()) {
+                healths.push(checks.clone());
+                continue;
+            }
             let key = (target.clone(), sighting.id.clone());
             let of_this_life = |one: &Tracked| one.incarnation == sighting.incarnation;
             let same = ours.get(&key).is_some_and(|one| of_this_life(one) || planted(Bug::KeepsHealthOfLastLife));
             if !same {
-                let one = self.track(sighting, &release, inspect.clone(), since);
+                let one = self.track(sighting, probes, inspect.clone(), since);
                 ours.insert(key.clone(), one);
             }
-            healths.push(ours[&key].health.lock().expect("no holder panics").clone());
+            let health = ours[&key].health.lock().expect("no holder panics").clone();
+            healths.push(match &sighting.checks {
+                Some(checks) => together([checks, &health]),
+                None => health,
+            });
             keys.push(key);
         }
         ours.retain(|key, _| keys.contains(key));
@@ -118,7 +127,7 @@ impl ProbeBook {
     fn track(
         &self,
         sighting: &Sighting,
-        release: &Release,
+        probes: Vec<Probe>,
         inspect: Option<Arc<dyn Inspect>>,
         started: Timestamp,
     ) -> Tracked {
@@ -129,7 +138,7 @@ impl ProbeBook {
             inspect,
             http: self.http.clone(),
         };
-        let states = vec![ProbeState::default(); release.template.health.len()];
+        let states = vec![ProbeState::default(); probes.len()];
         let shared = Arc::new(Watch {
             subject,
             started,
@@ -140,7 +149,7 @@ impl ProbeBook {
             health: Arc::clone(&health),
         });
         let mut dice = jitter::stream(self.seed, &sighting.id.to_string());
-        let loops = release.template.health.iter().cloned().enumerate();
+        let loops = probes.into_iter().enumerate();
         let loops: Vec<_> =
             loops.map(|(index, probe)| Arc::clone(&shared).keep_asking(index, probe, dice.fork())).collect();
         let task = tokio::spawn(async move {
@@ -148,6 +157,13 @@ impl ProbeBook {
         });
         Tracked { incarnation: sighting.incarnation.clone(), health, task }
     }
+}
+
+/// The probes that are asked from here: of one that its platform checks, only those that run a command in it, for nothing
+/// of it need answer at an address that leads there from here.
+fn asked(release: &Release, sighting: &Sighting) -> Vec<Probe> {
+    let ours = |probe: &&Probe| sighting.checks.is_none() || matches!(probe.check, Check::Exec { .. });
+    release.template.health.iter().filter(ours).cloned().collect()
 }
 
 /// What the loops of one instance share.

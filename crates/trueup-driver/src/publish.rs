@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use trueup_seams::{Snapshot, StoreHealth};
+use trueup_types::fly::FlySpec;
 use trueup_types::observed::{Health, Phase};
 use trueup_types::policy::CanaryStep;
 use trueup_types::record::{AppRecord, HookRun, Rollout};
@@ -67,10 +68,10 @@ pub(crate) fn app(
             conditions: conditions::conditions(verdict, record, steps, error.as_deref(), before, now),
             word: conditions::word(verdict, record, steps, error.as_deref()),
             verdict: verdict.clone(),
-            target: desired.map_or_else(TargetName::local, |desired| desired.placement.target.clone()),
+            target: desired.map_or_else(|| last_home(record), |desired| desired.placement.target.clone()),
             replicas: verdict.counts,
             instances,
-            routes: routes(observed),
+            routes: routes(engine, app, record, observed),
             release: release(record, verdict, steps),
             last_good: record.current,
             rejected: rejected(record),
@@ -189,10 +190,16 @@ fn instance(one: &Instance, record: &AppRecord, observed: &Observed) -> Instance
     }
 }
 
-fn routes(observed: &Observed) -> Vec<RouteStatus> {
+fn routes(engine: &Engine, app: &AppName, record: &AppRecord, observed: &Observed) -> Vec<RouteStatus> {
     let RouteSight::Seen(seen) = &observed.routes else { return Vec::new() };
+    // Where a platform chose part of the name, only its adapter knows it.
+    let called = || record.homes.iter().find_map(|home| engine.target(home)?.runtime.called(app));
+    let host = |host: &str| match host.split_once(FlySpec::RANDOM).and_then(|_| called()) {
+        Some(called) => host.split_once('.').map_or(called.clone(), |(_, domain)| format!("{called}.{domain}")),
+        None => host.to_owned(),
+    };
     let entry = |entry: &trueup_types::RouteEntry| RouteStatus {
-        host: entry.host.clone(),
+        host: host(&entry.host),
         path: entry.path.clone(),
         backends: entry.backends.iter().map(|one| format!("{}={}", one.instance, one.weight)).collect(),
     };
@@ -346,6 +353,12 @@ fn daemon_conditions(engine: &Engine, snapshot: &Snapshot) -> Vec<Condition> {
     }
     engine.onsets.lock().expect("no holder panics").stamp(&mut all, now);
     all
+}
+
+/// Where an app was that is wanted nowhere any more.
+fn last_home(record: &AppRecord) -> TargetName {
+    let release = record.current_release().map(|release| release.target.clone());
+    release.or_else(|| record.homes.first().cloned()).unwrap_or_else(TargetName::local)
 }
 
 fn targets(engine: &Engine) -> Vec<TargetStatus> {

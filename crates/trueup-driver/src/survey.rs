@@ -45,6 +45,8 @@ pub struct Target {
     pub runtime: Arc<dyn Runtime>,
     /// How it is looked into.
     pub inspect: Option<Arc<dyn Inspect>>,
+    /// Whether it says by itself that something may have changed.
+    pub hints: bool,
     last: tokio::sync::Mutex<Option<Arc<TargetSight>>>,
     deeds: Mutex<Deeds>,
 }
@@ -67,8 +69,8 @@ pub struct TargetSight {
 impl Target {
     /// A target that nobody has looked at.
     #[must_use]
-    pub fn new(spec: TargetSpec, runtime: Arc<dyn Runtime>, inspect: Option<Arc<dyn Inspect>>) -> Self {
-        Self { spec, runtime, inspect, last: tokio::sync::Mutex::new(None), deeds: Mutex::default() }
+    pub fn new(spec: TargetSpec, runtime: Arc<dyn Runtime>, inspect: Option<Arc<dyn Inspect>>, hints: bool) -> Self {
+        Self { spec, runtime, inspect, hints, last: tokio::sync::Mutex::new(None), deeds: Mutex::default() }
     }
 
     /// A sight that began after `epoch`.

@@ -6,24 +6,29 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use trueup_museum::{Bug, planted};
-use trueup_seams::{Snapshot, StoreHealth};
+use trueup_seams::Snapshot;
 use trueup_types::desired::{Doubt, Permits, Wanted};
 use trueup_types::record::AppRecord;
 use trueup_types::status::EventKind;
 use trueup_types::step::{InstanceStep, Step, StepAction, StepOutcome, StepResult, TargetStep};
 use trueup_types::verdict::{Stall, State};
-use trueup_types::{AppName, Instance, Observed, Plan, RouteSight, Timestamp, Verdict, Violation, Wake};
+use trueup_types::{
+    AppName, Instance, InstanceId, Observed, Plan, RouteSight, TargetName, Timestamp, Verdict, Violation, Wake,
+};
 
 use crate::analyst::Room;
 use crate::engine::{AppMemory, Cell, Engine};
 use crate::queue::Ask;
-use crate::route_book::SeenShare;
-use crate::{evidence, notices, publish, recorder, replay, wanted};
+use crate::routing::SeenBooks;
+use crate::{evidence, kept, notices, publish, recorder, replay, retire, wanted};
 
 /// Longest one step may take; its outcome is unknown then.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
+/// From one look at a target that gives no hints to the next, while anything of an app moves there: soon enough for a
+/// deploy, and half of what the strictest platform allows.
+const GLANCE: Duration = Duration::from_secs(2);
 /// How soon a plan that broke a law is tried again: a bug does not go away by haste.
-const BUG_AGAIN: Duration = Duration::from_secs(10);
+pub(crate) const BUG_AGAIN: Duration = Duration::from_secs(10);
 
 /// Runs one tick.
 pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
@@ -32,7 +37,7 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     let snapshot = engine.snapshot();
     let needed = engine.needed(&cell, memory.acted, ask.priority);
     let wanted = wanted::wanted(engine, &snapshot, app, &memory.record);
-    let (observed, table_seen) = match look(engine, app, &wanted, &mut memory, needed).await {
+    let (observed, books) = match look(engine, app, &wanted, &mut memory, needed).await {
         Ok(seen) => seen,
         Err(why) => return dark(engine, app, &cell, &mut memory, &snapshot, why),
     };
@@ -42,7 +47,7 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     let now = engine.now();
     let plan = trueup_plan::plan(&wanted, &observed, &permits, &memory.record, now);
     let violations = trueup_plan::audit(&memory.record, &wanted, &observed, &permits, &plan);
-    let scene = Scene { app, wanted: &wanted, observed: &observed, permits: &permits, table_seen, now };
+    let scene = Scene { app, wanted: &wanted, observed: &observed, permits: &permits, books: &books, now };
     if let Some(violation) = violations.first() {
         let verdict = bug(&plan.verdict, &violation.to_string());
         remember(engine, &cell, &memory.record, &scene, ask, (plan, violations));
@@ -60,13 +65,41 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     // What runs on as an orphan is remembered as one: forgotten, it would be found again and taken for a leftover.
     let left_alone = verdict.state == State::Orphaned && observed.instances.is_empty();
     if verdict.state == State::Gone || left_alone {
-        let needs = memory.record.needs.clone();
+        let owed = if verdict.state == State::Gone { retire::everywhere(engine, app).await } else { Ok(()) };
+        if let Err(why) = owed {
+            let verdict = Verdict { state: State::Removing, message: why, ..verdict };
+            publish::app(engine, app, &cell, &snapshot, &memory.record, &verdict, &observed);
+            return engine.ask_at(app, engine.now().after(retire::AGAIN), "owed");
+        }
+        let record = memory.record.clone();
         drop(memory);
-        return forget(engine, app, &needs, &verdict).await;
+        return retire::forget(engine, app, &record, &verdict).await;
     }
     publish::app(engine, app, &cell, &snapshot, &memory.record, &verdict, &observed);
     if let Wake::At(at, _) = wake {
         engine.ask_at(app, at, "due");
+    }
+    look_by_oneself(engine, app, &memory.record.homes, &verdict.state);
+}
+
+/// Of a target that gives no hints nobody would hear how a rollout goes: it is looked at again and again, by all apps at
+/// the same moments, which share one survey.
+fn look_by_oneself(engine: &Engine, app: &AppName, homes: &BTreeSet<TargetName>, state: &State) {
+    let moves = match state {
+        State::Progressing | State::Baking | State::Reverting | State::Removing | State::Waiting(_) => true,
+        State::Ready
+        | State::Completed
+        | State::Stalled(_)
+        | State::Suspended
+        | State::Unknown(_)
+        | State::Gone
+        | State::Orphaned => false,
+    };
+    let silent = |home: &TargetName| engine.target(home).is_some_and(|target| !target.hints);
+    if moves && homes.iter().any(silent) {
+        let glance = u64::try_from(GLANCE.as_millis()).expect("it is short");
+        let next = (engine.now().as_millis() / glance + 1) * glance;
+        engine.ask_at(app, Timestamp::from_millis(next), "a glance");
     }
 }
 
@@ -98,8 +131,8 @@ pub(crate) struct Scene<'a> {
     pub wanted: &'a Wanted,
     pub observed: &'a Observed,
     pub permits: &'a Permits,
-    /// When the look at the table began, by the counter.
-    pub table_seen: u64,
+    /// What each ingress showed of the app, and when.
+    pub books: &'a SeenBooks,
     pub now: Timestamp,
 }
 
@@ -135,24 +168,26 @@ async fn carry_out(
         // Seldom, and large: every tick would have room for it.
         Box::pin(evidence::keep(engine, scene, &memory.record, &record)).await;
     }
+    let releases = memory.record.releases.keys().copied().collect();
+    let record = retire::left_homes(engine, scene.app, &memory.record, record).await;
     if planted(Bug::SavesAfterActing) {
         (memory.record, memory.saved) = (record, false);
     } else {
         save(engine, scene.app, memory, record).await;
     }
+    kept::tell_if_fewer(engine, scene.app, &releases, &memory.record).await;
     if steps.is_empty() {
         return (wake, verdict);
     }
-    if let RouteSight::Seen(seen) = &scene.observed.routes
-        && goes_unrouted(&steps)
-    {
-        engine.routes.withdraw(&seen.share);
+    if goes_unrouted(&steps) {
+        engine.routes.withdraw(scene.books);
     }
     let outcomes = execute(engine, scene, steps).await;
     memory.acted = engine.epoch.next();
     notices::of_steps(engine, scene.app, &outcomes);
     let next = trueup_plan::absorb(memory.record.clone(), &outcomes, engine.now());
     save(engine, scene.app, memory, next).await;
+    kept::tell(engine, scene.app, &memory.record, &outcomes).await;
     // What was done is looked at as soon as anything new can be seen.
     let wake = if outcomes.iter().any(|one| one.outcome == StepOutcome::Done) {
         wake.or(Wake::At(engine.now(), trueup_types::WakeReason::LookAgain))
@@ -180,16 +215,16 @@ fn newly_rejected(before: &AppRecord, after: &AppRecord) -> bool {
 
 /// Carries out the steps in order, up to the first whose outcome is not settled: the rest is hearsay.
 async fn execute(engine: &Engine, scene: &Scene<'_>, steps: Vec<Step>) -> Vec<StepResult> {
-    let share = match &scene.observed.routes {
-        RouteSight::Seen(seen) => Some(&seen.share),
-        RouteSight::Unknown(_) => None,
+    let app = scene.app;
+    let lives = |id: &InstanceId| {
+        let found = scene.observed.instances.iter().find(|one| one.sighting.id == *id);
+        found.map(|one| one.target.clone())
     };
-    let (app, seen) = (scene.app, SeenShare { share, epoch: scene.table_seen });
     let mut outcomes = Vec::with_capacity(steps.len());
     for step in steps {
         let doing = async {
             match &step.action {
-                StepAction::Route { share } => engine.routes.apply(share, seen, &engine.epoch).await,
+                StepAction::Route { share } => engine.routes.apply(share, scene.books, lives, &engine.epoch).await,
                 StepAction::Target { target, step } => match engine.target(target) {
                     Some(target) => target.runtime.apply(step).await,
                     None => StepOutcome::Unknown { why: Doubt::TargetDark(format!("there is no target {target}")) },
@@ -237,28 +272,32 @@ async fn look(
     wanted: &Wanted,
     memory: &mut AppMemory,
     needed: u64,
-) -> Result<(Observed, u64), Doubt> {
+) -> Result<(Observed, SeenBooks), Doubt> {
     let mut homes = memory.record.homes.clone();
     if let Some(cell) = engine.find(app) {
         homes.extend(cell.homes.lock().expect("no holder panics").iter().cloned());
     }
-    match wanted {
-        Wanted::Present(desired) => {
-            homes.insert(desired.placement.target.clone());
+    let meant = match wanted {
+        Wanted::Present(desired) => Some(&desired.placement.target),
+        Wanted::Gone { .. } | Wanted::Held { .. } => None,
+    };
+    match meant {
+        Some(target) => {
+            homes.insert(target.clone());
             // Who has forgotten where it was looks everywhere.
-            if memory.record == AppRecord::default() && may_be_forgotten(engine, app, needed).await {
+            if memory.record == AppRecord::default() && may_be_forgotten(engine, app, target, needed).await {
                 homes.extend(engine.targets.lock().expect("no holder panics").keys().cloned());
             }
         }
         // A stranger may be anywhere.
-        Wanted::Gone { .. } | Wanted::Held { .. } => {
+        None => {
             homes.extend(engine.targets.lock().expect("no holder panics").keys().cloned());
         }
     }
     let (mut at, mut since) = (engine.now(), Timestamp::ZERO);
     let mut seen = Vec::new();
-    for name in homes {
-        let Some(target) = engine.target(&name) else {
+    for name in &homes {
+        let Some(target) = engine.target(name) else {
             return Err(Doubt::TargetDark(format!("there is no target {name}")));
         };
         let sight = target.sight(needed, &engine.epoch, engine.parts.clock.as_ref()).await;
@@ -271,7 +310,8 @@ async fn look(
         let ours = apps.get(app).into_iter().flatten();
         seen.extend(ours.map(|one| (name.clone(), one.clone(), target.inspect.clone())));
     }
-    let (routes, table_seen) = engine.routes.sight(app, needed, &engine.epoch).await;
+    let homes = meant.into_iter().chain(&homes);
+    let (routes, books) = engine.routes.sight(app, homes, needed, &engine.epoch).await;
     let record = &memory.record;
     let release =
         |one: &trueup_types::Sighting| record.release(one.id.revision).cloned().or_else(|| one.template.clone());
@@ -283,16 +323,16 @@ async fn look(
     }
     // What a survey saw before the host slept is no sight of the time since.
     let since = since.max(engine.heartbeat.beat(engine.now()));
-    Ok((Observed::sorted(at, since, all, routes), table_seen))
+    Ok((Observed::sorted(at, since, all, routes), books))
 }
 
 /// Whether an app of which nothing is remembered may have been there before: memory was lost, or the live table names the
 /// app, or nobody sees the table. Its instances may be where its manifest no longer says.
-async fn may_be_forgotten(engine: &Engine, app: &AppName, needed: u64) -> bool {
+async fn may_be_forgotten(engine: &Engine, app: &AppName, meant: &TargetName, needed: u64) -> bool {
     if engine.rebuilt.lock().expect("no holder panics").is_some() {
         return true;
     }
-    match engine.routes.sight(app, needed, &engine.epoch).await.0 {
+    match engine.routes.sight(app, [meant, &TargetName::local()], needed, &engine.epoch).await.0 {
         RouteSight::Seen(seen) => !seen.share.entries.is_empty(),
         RouteSight::Unknown(_) => true,
     }
@@ -347,26 +387,6 @@ fn bug(verdict: &Verdict, violation: &str) -> Verdict {
         message: format!("a plan would break {violation}; nothing is done, please report it"),
         ..verdict.clone()
     }
-}
-
-/// Nothing of the app is left, or it is left alone: its record goes, unless the daemon is only down.
-async fn forget(engine: &Engine, app: &AppName, needs: &BTreeSet<AppName>, verdict: &Verdict) {
-    engine.dependents.learn(app, needs, &BTreeSet::new());
-    for need in needs {
-        engine.ask(need, crate::queue::Priority::Edit, "what depends on it is gone");
-    }
-    let down = engine.daemon.lock().expect("no holder panics").down.is_some();
-    if !down {
-        if let Err(error) = engine.parts.store.forget(app).await {
-            tracing::warn!(%app, %error, "record not forgotten");
-            let healthy = engine.parts.store.health() == StoreHealth::Good;
-            let wait = if healthy { BUG_AGAIN / 10 } else { BUG_AGAIN };
-            return engine.ask_at(app, engine.now().after(wait), "owed");
-        }
-        engine.note(EventKind::Normal, "Deleted", Some(app), None, verdict.message.clone());
-    }
-    engine.cells.lock().expect("no holder panics").remove(app);
-    engine.dirty.notify_one();
 }
 
 /// Makes a panic in a tick into a stalled app, and keeps the loop alive.

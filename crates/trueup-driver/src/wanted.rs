@@ -102,7 +102,8 @@ fn start_rollout(engine: &Engine, app: &AppName, record: &AppRecord, desired: &D
     }
     let idle = matches!(record.rollout, Rollout::Idle | Rollout::Reverting { .. });
     let Some(current) = record.current_release().filter(|_| idle) else { return Ok(()) };
-    let same = current.template == *desired.template && current.target == desired.placement.target;
+    let same = current.template == *desired.template && current.inputs.trees == desired.inputs.trees;
+    let same = same && current.target == desired.placement.target;
     // An edit ends a rollback, and is what rolls then.
     if same || record.pin.as_ref().is_some_and(|pin| pin.holds(desired.template_digest)) {
         return Ok(());
@@ -120,6 +121,16 @@ fn start_rollout(engine: &Engine, app: &AppName, record: &AppRecord, desired: &D
     }
     rolling.insert(app.clone());
     Ok(())
+}
+
+/// Gives those that were rolling when the daemon went their places again, before any other is asked.
+pub(crate) fn take_places(engine: &Engine, memory: &BTreeMap<AppName, AppRecord>) {
+    let rolls = |record: &AppRecord| {
+        let moves = matches!(record.rollout, Rollout::Underway { .. }) && record.suspended.is_none();
+        moves && record.current.is_some() && !planted(Bug::ForgetsRolloutPlaces)
+    };
+    let rolling = memory.iter().filter(|(_, record)| rolls(record)).map(|(app, _)| app.clone());
+    engine.rolling.lock().expect("no holder panics").extend(rolling);
 }
 
 /// Gives back the place of an app that does not roll, and wakes those that wait for one.

@@ -1,17 +1,23 @@
 //! Where things are done: on this host, and later over SSH.
 //!
 //! A runtime asks a [`Host`] to run a command or to move a small file and knows nothing of how. [`LocalHost`] does it
-//! here. SSH is not a runtime: it is another place for the same ones. Knows nothing of apps and plans.
+//! here. SSH is not a runtime: it is another place for the same ones. A [`tree::Tree`] is a folder that is shipped. Knows
+//! nothing of apps and plans.
 
+mod causes;
 pub mod files;
+pub mod ignore;
 mod local;
+pub mod tree;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
+pub use causes::spelled;
 pub use local::LocalHost;
+pub use tree::Tree;
 
 /// A future that a trait object returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -51,6 +57,8 @@ pub struct Command {
     pub env: Vec<(String, String)>,
     /// Where it runs.
     pub workdir: Option<PathBuf>,
+    /// What it reads on standard input; nothing at all where it is empty.
+    pub stdin: Vec<u8>,
     /// After this long its process group is killed.
     pub timeout: Duration,
     /// Most bytes kept of standard output and standard error together; the rest is read and dropped.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{BoxFuture, Command, Host, HostError, Output};
 
@@ -64,17 +64,24 @@ async fn run(command: &Command) -> Result<Output, HostError> {
     let failed = |why| HostError::CannotStart { program: command.program.clone(), why };
     let mut builder = tokio::process::Command::new(&command.program);
     builder.args(&command.args).env_clear().envs(command.env.iter().map(|(key, value)| (key, value)));
-    builder.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    let stdin = if command.stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
+    builder.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     if let Some(workdir) = &command.workdir {
         builder.current_dir(workdir);
     }
     let mut child = builder.spawn().map_err(failed)?;
     let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let mut group = Group(leader);
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let half = command.output_max / 2;
+    let tell = async {
+        if let Some(mut stdin) = stdin {
+            // One that reads nothing has ended, or will, and says so by its code.
+            let _ = stdin.write_all(&command.stdin).await;
+        }
+    };
     let whole = async {
-        let (out, err, status) = tokio::join!(keep(stdout, half), keep(stderr, half), child.wait());
+        let (out, err, (), status) = tokio::join!(keep(stdout, half), keep(stderr, half), tell, child.wait());
         status.map(|status| (out, err, status))
     };
     let ended = tokio::time::timeout(command.timeout, whole).await;
@@ -125,6 +132,7 @@ mod tests {
             args: vec!["-c".to_owned(), script.to_owned()],
             env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned()), ("GREETING".to_owned(), "hello".to_owned())],
             workdir: None,
+            stdin: Vec::new(),
             timeout: Duration::from_secs(10),
             output_max: 64 * 1024,
         }
@@ -136,6 +144,8 @@ mod tests {
         assert_eq!(output, Output { code: Some(3), stdout: b"hello\n".to_vec(), stderr: b"oh\n".to_vec() });
         let output = LocalHost.exec(&shell("kill -9 $$")).await.expect("sh is there");
         assert_eq!(output.code, Some(137));
+        let asked = Command { stdin: b"a word".to_vec(), ..shell("cat") };
+        assert_eq!(LocalHost.exec(&asked).await.expect("sh is there").stdout, b"a word");
     }
 
     #[tokio::test]

@@ -41,4 +41,5 @@ pub use resolve::{Profile, Resolution, ResolvedApp, resolve};
 pub use schema::{schema, schemas};
 pub use spec::manifest_of;
 pub use text::FileText;
+pub use units::size;
 pub use yaml::{to_json, to_yaml};

@@ -135,7 +135,8 @@ impl ParsedFile {
 
 /// Whether a word is a kind for sure, and not that of an app.
 fn is_another(kind: &str) -> bool {
-    [Kind::Target.as_str(), Kind::Profile.as_str()].contains(&kind) || LATER.contains(&kind)
+    let ours = Kind::ALL.into_iter().any(|one| one != Kind::App && one.as_str() == kind);
+    ours || LATER.contains(&kind)
 }
 
 fn document(file: &str, mut scanned: Scanned) -> (Option<Document>, Vec<Finding>) {

@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use trueup_types::desired::DesiredApp;
-use trueup_types::{AppName, TargetName, TargetSpec};
+use trueup_types::docker::RegistrySpec;
+use trueup_types::{AppName, TargetKind, TargetName, TargetSpec};
 
 use crate::diagnostic::{Finding, ManifestDiagnostic};
 use crate::graph::{Waits, circles};
-use crate::kind::{Kind, target};
+use crate::kind::{Kind, registry, target};
 use crate::lower::{self, Lowered, Setting};
 use crate::node::Node;
 use crate::parse::{Document, ParsedFile};
@@ -69,6 +70,7 @@ pub fn resolve(files: &BTreeMap<String, Arc<ParsedFile>>, holders: &BTreeMap<Str
         resolving.out.claims.insert(file.path().to_owned(), file.claims().to_vec());
     }
     resolving.targets(files);
+    resolving.registries(files);
     resolving.profiles(files);
     let mut apps = resolving.apps(files);
     resolving.dependencies(&mut apps);
@@ -146,6 +148,33 @@ impl Resolving {
                 }
             }
             findings.into_iter().for_each(|finding| self.say(file, finding));
+        }
+    }
+
+    /// Tells every target of containers who asks which registry. A `Registry` that is wrong makes no target wrong: what
+    /// runs needs none.
+    fn registries(&mut self, files: &Files) {
+        let mut all: Vec<RegistrySpec> = Vec::new();
+        for (_, places) in self.named(files, Kind::Registry) {
+            let mut findings = Vec::new();
+            let (file, document, at) = places[0];
+            let lowered = registry::lower(&document.root, &mut findings).filter(|_| places.len() == 1);
+            if let Some(spec) = lowered.filter(|_| !document.broken) {
+                match all.iter().find(|other| other.host == spec.host) {
+                    Some(other) => {
+                        let message = format!("the registry `{}` is told of {} as well", other.name, spec.host);
+                        let finding = Finding::error("manifest::registry::host", at, message);
+                        findings.push(finding.help("keep one of them: a registry is asked by one user"));
+                    }
+                    None => all.push(spec),
+                }
+            }
+            findings.into_iter().for_each(|finding| self.say(file, finding));
+        }
+        for target in self.out.targets.values_mut() {
+            if let TargetKind::Docker(settings) = &mut target.kind {
+                settings.registries.clone_from(&all);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use trueup_types::analysis::Expectation;
+use trueup_types::fly::FlySpec;
 use trueup_types::target::DockerSpec;
 use trueup_types::window;
 use trueup_types::{AppName, Label, TargetName};
@@ -36,6 +37,7 @@ pub(crate) const APP: &Rule = &rule("an app's name", "web", WORD_BYTES_MAX, name
 pub(crate) const TARGET: &Rule =
     &rule("a target's name", "local", WORD_BYTES_MAX, named::<TargetName>).pattern(LABEL_PATTERN);
 pub(crate) const LABEL: &Rule = &rule("a name", "ready", WORD_BYTES_MAX, named::<Label>).pattern(LABEL_PATTERN);
+pub(crate) const REGION: &Rule = &rule("a region", "iad", WORD_BYTES_MAX, named::<Label>).pattern(LABEL_PATTERN);
 pub(crate) const WAIT: &Rule =
     &rule("a duration", "30s", WORD_BYTES_MAX, |text| units::wait(text).map(drop)).pattern(DURATION_PATTERN);
 pub(crate) const TIMEOUT: &Rule =
@@ -54,6 +56,7 @@ pub(crate) const PROBE_PATH: &Rule = &rule("a path", "/health", PATH_BYTES_MAX, 
 pub(crate) const ROOTED: &Rule =
     &rule("a path that begins with `/`", "/data", PATH_BYTES_MAX, units::rooted).pattern("^/");
 pub(crate) const PATH: &Rule = &rule("a path", "config.toml", PATH_BYTES_MAX, not_empty);
+pub(crate) const WITHIN: &Rule = &rule("a path within a folder", "docker/web.Dockerfile", PATH_BYTES_MAX, within);
 pub(crate) const IMAGE: &Rule = &rule("an image", "registry.example.com/shop/api:1.4.2", WORD_BYTES_MAX * 2, one_word);
 pub(crate) const USER: &Rule = &rule("a user's name or number", "www-data", WORD_BYTES_MAX, one_word);
 pub(crate) const SIGNAL: &Rule = &rule("a signal", "SIGTERM", WORD_BYTES_MAX, signal).pattern("^SIG[A-Z0-9]+$");
@@ -74,7 +77,15 @@ pub(crate) const TIME_ZONE: &Rule = &rule("a time zone", "Europe/Berlin", WORD_B
 pub(crate) const ANY_TEXT: &Rule = &rule("text", "v1", WORD_BYTES_MAX, no_nul);
 
 pub(crate) const ENGINE: &Rule =
-    &rule("an engine's address", "unix:///var/run/docker.sock", PATH_BYTES_MAX, engine).pattern("^unix:///");
+    &rule("an engine's address", "unix:///var/run/docker.sock", PATH_BYTES_MAX, engine).pattern("^(unix:///|tcp://)");
+pub(crate) const REGISTRY: &Rule =
+    &rule("a registry's host", "registry.example.com:5000", WORD_BYTES_MAX, registry).pattern("^[A-Za-z0-9.:-]+$");
+pub(crate) const IP: &Rule = &rule("an address", "10.0.0.2", WORD_BYTES_MAX, ip);
+pub(crate) const GATEWAY: &Rule = &rule("an address", "10.0.0.2", WORD_BYTES_MAX, gateway);
+pub(crate) const FLY_APP_NAME: &Rule =
+    &rule("how apps are named", "ampel-{app}", WORD_BYTES_MAX, fly_app_name).pattern("^[a-z0-9{][a-z0-9{}-]*$");
+pub(crate) const BASE_URL: &Rule =
+    &rule("an address", "https://api.machines.dev", PATH_BYTES_MAX, units::base_url).pattern("^https?://");
 pub(crate) const CAPABILITY: &Rule = &rule("a capability", "NET_RAW", WORD_BYTES_MAX, capability).pattern("^[A-Z_]+$");
 
 fn named<T: FromStr<Err = trueup_types::NameError>>(text: &str) -> Result<(), String> {
@@ -101,6 +112,15 @@ fn not_empty(text: &str) -> Result<(), String> {
     no_nul(text)
 }
 
+/// A path that neither begins at the root nor climbs out, in its plainest spelling.
+fn within(text: &str) -> Result<(), String> {
+    not_empty(text)?;
+    if text.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err("does not stay within the folder, or is not in its plainest spelling".to_owned());
+    }
+    Ok(())
+}
+
 fn one_word(text: &str) -> Result<(), String> {
     not_empty(text)?;
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) { Err("holds a space".to_owned()) } else { Ok(()) }
@@ -120,13 +140,55 @@ fn signal(text: &str) -> Result<(), String> {
 
 fn engine(text: &str) -> Result<(), String> {
     one_word(text)?;
-    if text.starts_with("ssh://") || text.starts_with("tcp://") {
-        return Err("is not on this host; only a socket of this host is served".to_owned());
+    if text.starts_with("ssh://") {
+        return Err("is behind SSH, which is not served; forward its socket, and name that one".to_owned());
+    }
+    if let Some(host) = text.strip_prefix(DockerSpec::TCP) {
+        let port = host.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+        return match port {
+            Some((host, 1..)) if !host.is_empty() && !host.contains('/') => Ok(()),
+            Some(_) | None => Err(format!("is not `{}HOST:PORT`", DockerSpec::TCP)),
+        };
     }
     match text.strip_prefix(DockerSpec::SCHEME) {
         Some(path) => units::rooted(path),
         None => Err(format!("does not begin with `{}`", DockerSpec::SCHEME)),
     }
+}
+
+/// What stands before the first `/` of an image's name.
+fn registry(text: &str) -> Result<(), String> {
+    one_word(text)?;
+    if text.contains("//") || text.contains('/') {
+        return Err("is more than a host; write it as images name it, without `https://`".to_owned());
+    }
+    if !text.contains(['.', ':']) && text != "localhost" {
+        return Err("holds neither a dot nor a port, so that no image's name begins with it".to_owned());
+    }
+    Ok(())
+}
+
+fn ip(text: &str) -> Result<(), String> {
+    text.parse::<std::net::IpAddr>().map(drop).map_err(|_| "is not an IP address".to_owned())
+}
+
+fn gateway(text: &str) -> Result<(), String> {
+    if text == "host-gateway" { Ok(()) } else { ip(text) }
+}
+
+fn fly_app_name(text: &str) -> Result<(), String> {
+    if !text.contains(FlySpec::APP) {
+        return Err(format!("does not hold `{}`: all apps would have one name", FlySpec::APP));
+    }
+    let filled = [FlySpec::APP, FlySpec::ORGANIZATION, FlySpec::RANDOM].iter().fold(text.to_owned(), |text, part| {
+        // Each stands for letters.
+        text.replace(part, "x")
+    });
+    if filled.contains(['{', '}']) {
+        let known = [FlySpec::APP, FlySpec::ORGANIZATION, FlySpec::RANDOM].join(", ");
+        return Err(format!("has something else than {known} in braces"));
+    }
+    named::<Label>(&filled)
 }
 
 fn capability(text: &str) -> Result<(), String> {

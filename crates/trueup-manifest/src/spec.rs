@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 use trueup_types::Place;
 use trueup_types::desired::{DesiredApp, Prune};
+use trueup_types::fly::FlySpec;
 
 use crate::kind::API_VERSION;
 use crate::units::spell_size;
@@ -58,6 +59,12 @@ fn spec(app: &DesiredApp) -> Value {
         size(resources, "memoryBytes", "memory");
     }
     spec.extend(map(json_of(&app.exposure)));
+    each(spec.get_mut("routes"), |route| {
+        // What is chosen by a target when it makes the app is no host that a manifest can name.
+        if route.get("host").and_then(Value::as_str).is_some_and(|host| host.contains(FlySpec::RANDOM)) {
+            route.remove("host");
+        }
+    });
     let mut rollout = map(json_of(&app.policy));
     // Derived from ports and volumes, and told by `plan`.
     rollout.remove("stopFirst");

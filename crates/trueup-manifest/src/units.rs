@@ -74,13 +74,30 @@ pub(crate) fn url(text: &str) -> Result<(), String> {
     if clean { Ok(()) } else { Err("holds a character that an address cannot have".to_owned()) }
 }
 
+/// The base of an API: with or without TLS, no query.
+pub(crate) fn base_url(text: &str) -> Result<(), String> {
+    if text.contains(['?', '#']) {
+        return Err("holds a query".to_owned());
+    }
+    match text.strip_prefix("https://") {
+        Some(rest) => url(&format!("http://{rest}")),
+        None => url(text).map_err(|why| match text.starts_with("http://") {
+            true => why,
+            false => "does not begin with `https://`".to_owned(),
+        }),
+    }
+}
+
 /// A JSON pointer (RFC 6901).
 pub(crate) fn pointer(text: &str) -> Result<(), String> {
     if text.starts_with('/') { Ok(()) } else { Err("does not begin with `/`".to_owned()) }
 }
 
-/// A size in bytes.
-pub(crate) fn size(text: &str) -> Result<u64, String> {
+/// Reads a size as manifests spell it, such as `512Mi`, in bytes.
+///
+/// # Errors
+/// Why it is none, as the end of a sentence about the text.
+pub fn size(text: &str) -> Result<u64, String> {
     let unit = SIZE_UNITS.iter().find(|(suffix, _)| text.ends_with(suffix));
     let (suffix, factor) = unit.copied().unwrap_or(("", 1));
     let digits = text.strip_suffix(suffix).unwrap_or(text);

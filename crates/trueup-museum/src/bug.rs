@@ -142,6 +142,8 @@ exhibits! {
     IgnoresRolloutCap, "CrowdStrike, July 2024: one update to every host at once";
     /// The place of a rollout that has ended is not given back.
     LeaksRolloutPlace, "argo-workflows#4870";
+    /// A daemon that is started again does not know who rolls, and lets another begin beside them.
+    ForgetsRolloutPlaces, "argo-workflows#10286";
     /// The wall clock is read anew at each start: a step of it moves every deadline.
     TrustsWallClock, "Cloudflare's DNS at the leap second of 2017";
     /// Events are kept without a bound.

@@ -20,6 +20,12 @@ pub fn absorb(mut record: AppRecord, outcomes: &[StepResult], now: Timestamp) ->
         match &result.outcome {
             StepOutcome::Done => began(&mut record, result),
             StepOutcome::AlreadyTrue | StepOutcome::Unknown { .. } => {}
+            // What takes long is no failure: it is looked at again as soon as it asks to be.
+            StepOutcome::Underway { after, why, .. } => {
+                settled = false;
+                record.backoff.until = Some(now.after(*after));
+                record.backoff.why = Some(why.clone());
+            }
             StepOutcome::Retry { after, why } => {
                 settled = false;
                 let failures = record.backoff.failures.saturating_add(1);
@@ -36,7 +42,7 @@ pub fn absorb(mut record: AppRecord, outcomes: &[StepResult], now: Timestamp) ->
         }
     }
     let acted = outcomes.iter().any(|result| result.outcome == StepOutcome::Done);
-    if settled && acted && record.backoff.failures > 0 {
+    if settled && acted && (record.backoff.failures > 0 || record.backoff.why.is_some()) {
         record.backoff.failures = 0;
         record.backoff.until = None;
         record.backoff.why = None;
@@ -80,5 +86,44 @@ fn refuse(record: &mut AppRecord, result: &StepResult, why: &Refusal, now: Times
             record.backoff.until = Some(now.after(limits::doubled(limits::RETRY_FIRST, failures, limits::BACKOFF_MAX)));
             record.backoff.why = Some(format!("{} {}: {why}", step.verb(), step.id()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trueup_types::step::{Step, Why};
+    use trueup_types::{Incarnation, InstanceId};
+
+    use super::*;
+
+    fn after(record: AppRecord, outcome: StepOutcome) -> AppRecord {
+        let id: InstanceId = "web-r2-0".parse().expect("a name");
+        let step = InstanceStep::Start { id, ended: Incarnation("a-1".into()) };
+        let target = trueup_types::TargetName::local();
+        let action = StepAction::Target { target, step: TargetStep::Instance(step) };
+        absorb(
+            record,
+            &[StepResult { step: Step { action, why: Why::Rollout }, outcome }],
+            Timestamp::from_millis(1_000),
+        )
+    }
+
+    #[test]
+    fn what_takes_long_is_looked_at_again_soon_however_often_and_is_no_failure() {
+        let underway = |far: &str| StepOutcome::Underway {
+            after: Duration::from_secs(1),
+            why: format!("pulling web: {far}"),
+            said: Vec::new(),
+        };
+        let mut record = AppRecord::default();
+        for far in ["1 of 9", "2 of 9", "3 of 9"] {
+            record = after(record, underway(far));
+            assert_eq!((record.backoff.failures, record.backoff.until), (0, Some(Timestamp::from_millis(2_000))));
+            assert_eq!(record.backoff.why, Some(format!("pulling web: {far}")));
+        }
+        let failed = StepOutcome::Retry { after: Duration::ZERO, why: "no".to_owned() };
+        assert_eq!(after(record.clone(), failed).backoff.failures, 1);
+        let done = after(record, StepOutcome::Done);
+        assert_eq!((done.backoff.until, done.backoff.why), (None, None), "and is forgotten once it is done");
     }
 }

@@ -128,7 +128,7 @@ impl Scene<'_> {
             Wanted::Present(desired) => {
                 let (replicas, policy) = (desired.replicas(), &desired.policy);
                 let surge = policy.max_surge.of_rounded_up(replicas);
-                let in_place = replicas == 1 && surge == 0 && policy.max_unavailable.of_rounded_down(1) == 1;
+                let in_place = replicas == 1 && surge == 0 && policy.max_unavailable.of_rounded_down(1) >= 1;
                 replicas == 0 || in_place || policy.strategy == Strategy::Recreate || policy.stop_first.is_some()
             }
         }

@@ -8,12 +8,12 @@
 use trueup_types::analysis::{Analysis, Answer, Tally};
 use trueup_types::desired::DesiredApp;
 use trueup_types::number::Percent;
-use trueup_types::policy::{CanaryStep, Strategy};
+use trueup_types::policy::{CanaryStep, Policy, Strategy};
 use trueup_types::record::{AppRecord, CanaryAt, DeployPhase, Evidence, Rollout};
 use trueup_types::time::Stopwatch;
-use trueup_types::{AppRoutes, Label, Release, Revision, RouteSight, Timestamp};
+use trueup_types::{Backend, Label, Release, Revision, RouteEntry, RouteSight, Timestamp};
 
-use crate::census::{Census, Role};
+use crate::census::{Census, Member, Role};
 use crate::judge::{self, Bake};
 use crate::notes;
 use crate::rollout::Scene;
@@ -51,7 +51,7 @@ pub(crate) fn advance(
 ) -> Canary {
     let Some(step) = step(record, scene.desired, at) else { return Canary::Over };
     let census = Census::take(scene.observed, Some(release), good, scene.desired.policy.min_healthy, scene.now);
-    if at.shared.is_none() && shares_by(&scene.observed.routes, &census, step.weight) {
+    if at.shared.is_none() && shares_by(scene, &census, step.weight) {
         at.shared = Some(Stopwatch::started(scene.now));
     }
     let mut watch = at.shared.unwrap_or_else(|| Stopwatch::started(scene.now));
@@ -134,21 +134,34 @@ pub(crate) fn due(record: &AppRecord, desired: &DesiredApp, at: &CanaryAt) -> Op
 
 /// Whether the live table gives the fresh ones this share of the traffic, on every way in; or all of it, where no other
 /// passes that the rest could go to.
-fn shares_by(routes: &RouteSight, census: &Census<'_>, weight: Percent) -> bool {
-    let RouteSight::Seen(seen) = routes else { return false };
+fn shares_by(scene: &Scene<'_>, census: &Census<'_>, weight: Percent) -> bool {
+    let RouteSight::Seen(seen) = &scene.observed.routes else { return false };
     let alone = !census.members.iter().any(|member| member.role != Role::Fresh && member.vigour.passes());
     let weight = if alone { Percent::ALL } else { weight };
-    !seen.share.entries.is_empty()
-        && (0..seen.share.entries.len()).all(|entry| share_of(&seen.share, entry, census, weight))
+    let by_count = scene.desired.policy.by_count.is_some() && !alone;
+    let most = by_count.then(|| {
+        let passing = |fresh: bool| {
+            let of = |member: &&Member<'_>| (member.role == Role::Fresh) == fresh && member.vigour.passes();
+            u32::try_from(census.members.iter().filter(of).count()).unwrap_or(u32::MAX)
+        };
+        let wanted = scene.desired.replicas();
+        u64::from(numbers(weight, wanted, passing(true).min(wanted), passing(false).min(wanted)).0)
+    });
+    let shares = |entry: &RouteEntry| {
+        let (ours, all) = share_of(entry, census);
+        match most {
+            Some(most) => (1..=most).contains(&ours) && all > ours,
+            None => all > 0 && ours * 100 == all * u64::from(weight.get()),
+        }
+    };
+    !seen.share.entries.is_empty() && seen.share.entries.iter().all(shares)
 }
 
-fn share_of(share: &AppRoutes, entry: usize, census: &Census<'_>, weight: Percent) -> bool {
-    let Some(entry) = share.entries.get(entry) else { return false };
-    let fresh =
-        |backend: &&trueup_types::Backend| census.of(Role::Fresh).any(|member| *member.id() == backend.instance);
-    let all: u64 = entry.backends.iter().map(|backend| u64::from(backend.weight)).sum();
-    let ours: u64 = entry.backends.iter().filter(fresh).map(|backend| u64::from(backend.weight)).sum();
-    all > 0 && ours * 100 == all * u64::from(weight.get())
+/// What a way in sends to the fresh ones, and to all.
+fn share_of(entry: &RouteEntry, census: &Census<'_>) -> (u64, u64) {
+    let fresh = |backend: &&Backend| census.of(Role::Fresh).any(|member| *member.id() == backend.instance);
+    let all = entry.backends.iter().map(|backend| u64::from(backend.weight)).sum();
+    (entry.backends.iter().filter(fresh).map(|backend| u64::from(backend.weight)).sum(), all)
 }
 
 /// The weights of one fresh and of one other backend, so that all fresh ones together get `weight` percent.
@@ -161,6 +174,49 @@ pub(crate) fn weights(weight: Percent, fresh: u32, others: u32) -> (u32, u32) {
     (ours / common, theirs / common)
 }
 
+/// How many fresh ones and how many others serve where an ingress cannot weigh, of so many that can: the numbers whose share
+/// is nearest to `weight`.
+///
+/// One fresh one less would be at most its share; within that there are as many as are wanted, if there can be.
+pub(crate) fn numbers(weight: Percent, wanted: u32, fresh: u32, others: u32) -> (u32, u32) {
+    let share = u64::from(weight.get().min(99)).max(1);
+    let choices = (1..=u64::from(fresh)).flat_map(|ours| {
+        let exact = ours * (100 - share) / share;
+        let short = u64::from(wanted).saturating_sub(ours);
+        [exact, exact + 1, short].map(|theirs| (ours, theirs.clamp(1, u64::from(others).max(1))))
+    });
+    let best = choices.min_by(|one, other| {
+        let rank = |(ours, theirs): &(u64, u64)| {
+            let all = ours + theirs;
+            let exceeds = *ours > 1 && (ours - 1) * 100 > all * share;
+            (exceeds, u64::from(wanted).saturating_sub(all))
+        };
+        let off = |(ours, theirs): &(u64, u64)| ((ours * 100).abs_diff((ours + theirs) * share), ours + theirs);
+        let ((a, all_a), (b, all_b)) = (off(one), off(other));
+        rank(one).cmp(&rank(other)).then((a * all_b).cmp(&(b * all_a))).then(all_b.cmp(&all_a))
+    });
+    let (ours, theirs) = best.unwrap_or((0, u64::from(others)));
+    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    (count(ours), count(theirs))
+}
+
+/// What the steps of a canary come to where its ingress cannot weigh, in one line.
+#[must_use]
+pub fn by_count(policy: &Policy, replicas: u32) -> Option<String> {
+    let why = policy.by_count.as_ref().filter(|_| policy.strategy == Strategy::Canary && !policy.steps.is_empty())?;
+    let step = |step: &CanaryStep| {
+        let weight = step.weight;
+        let (ours, theirs) = match weight {
+            Percent::NONE => (0, replicas),
+            Percent::ALL => (replicas, 0),
+            _ => numbers(weight, replicas, replicas, replicas),
+        };
+        format!("{} % becomes {ours} of {} instances", weight.get(), ours + theirs)
+    };
+    let steps: Vec<_> = policy.steps.iter().map(step).collect();
+    Some(format!("{why}, so a canary's share is made of whole instances: {}", steps.join(", ")))
+}
+
 fn divisor(one: u32, other: u32) -> u32 {
     if other == 0 { one } else { divisor(other, one % other) }
 }
@@ -171,6 +227,29 @@ mod tests {
 
     fn percent(share: u8) -> Percent {
         Percent::new(share).expect("a share")
+    }
+
+    #[test]
+    fn whole_instances_come_as_near_as_they_can() {
+        let full = |share, wanted| numbers(percent(share), wanted, wanted, wanted);
+        assert_eq!(full(10, 10), (1, 9));
+        assert_eq!(full(50, 3), (3, 3));
+        assert_eq!(full(10, 1), (1, 1));
+        assert_eq!(full(10, 2), (1, 2));
+        assert_eq!(full(12, 10), (1, 9), "not fewer than are wanted");
+        assert_eq!(full(5, 10), (1, 10));
+        assert_eq!(full(99, 4), (4, 1));
+        for wanted in 1..12 {
+            for share in 1..100_u8 {
+                for others in 1..=wanted {
+                    let (ours, theirs) = numbers(percent(share), wanted, wanted, others);
+                    assert!(ours >= 1 && (1..=others).contains(&theirs), "{share} % of {wanted} beside {others}");
+                    let beyond = (ours - 1) * 100 > (ours + theirs) * u32::from(share);
+                    assert!(!beyond, "{share} % of {wanted} beside {others}: {ours} and {theirs}");
+                    assert!(others < wanted || ours + theirs >= wanted, "{share} % of {wanted}: {ours} and {theirs}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -56,8 +56,20 @@ pub(crate) fn leaving(
     leaving
 }
 
+/// How many of a rollout's new ones come before a good one that is down: those that are missing, while one of a superseded
+/// release passes and serves. A good one that is slow to come up would else keep them out for as long as they may take.
+pub(crate) fn ahead(desired: &DesiredApp, heading: &Heading, census: &Census<'_>) -> usize {
+    let superseded = || census.of(Role::Stale).any(|member| member.routed && member.vigour.passes());
+    if heading.mode != Mode::Rolling || !superseded() {
+        return 0;
+    }
+    let there = census.of(Role::Fresh).filter(|member| member.vigour.runs() || member.vigour == Vigour::Completed);
+    usize::try_from(desired.replicas()).unwrap_or(usize::MAX).saturating_sub(there.count())
+}
+
 /// The one that fails and does not serve, where what is to take its place finds no room beside it: others serve meanwhile,
-/// or two never run side by side, and none has passed for so long that there is nothing to lose.
+/// or two never run side by side, and none has passed for so long that there is nothing to lose. A good one that has not
+/// come up yet goes, too, where new ones come before it.
 fn in_place(
     desired: &DesiredApp,
     heading: &Heading,
@@ -74,8 +86,9 @@ fn in_place(
         return None;
     }
     let failing = || census.of(role).filter(|member| member.vigour == Vigour::Failing).map(key);
-    let idle = failing().find(|one| !serving.contains(one));
-    idle.or_else(|| failing().find(|_| nothing_to_lose))
+    let waiting = |member: &&Member<'_>| member.vigour == Vigour::Waiting && ahead(desired, heading, census) > 0;
+    let idle = || failing().chain(census.of(role).filter(waiting).map(key)).find(|one| !serving.contains(one));
+    idle().or_else(|| failing().find(|_| nothing_to_lose))
 }
 
 /// Whether what is to come up finds no room.

@@ -16,7 +16,7 @@ pub fn explain(
     plan: &Plan,
     now: Timestamp,
 ) -> Vec<String> {
-    let mut lines = vec![want(wanted), see(observed, now), remember(before)];
+    let mut lines = vec![want(wanted, before), see(observed, now), remember(before)];
     let held = [("create", &permits.create), ("destroy", &permits.destroy), ("roll", &permits.start_rollout)];
     lines.extend(
         held.iter().filter_map(|(what, permit)| permit.as_ref().err().map(|hold| format!("may not {what}: {hold}"))),
@@ -36,12 +36,12 @@ pub(crate) fn decided(plan: &Plan, now: Timestamp) -> Vec<String> {
     lines
 }
 
-fn want(wanted: &Wanted) -> String {
+fn want(wanted: &Wanted, before: &AppRecord) -> String {
     match wanted {
         Wanted::Present(desired) => format!(
             "wanted: {} × {} on {}, {}",
             desired.replicas(),
-            desired.template_digest.short(),
+            desired.release_digest(before.restarts).short(),
             desired.placement.target,
             desired.policy.strategy.as_str()
         ),

@@ -23,6 +23,7 @@ pub mod limits;
 mod notes;
 mod passage;
 mod pin;
+mod places;
 mod rollout;
 mod routes;
 mod steps;
@@ -40,7 +41,7 @@ use trueup_types::{AppRecord, Instance, Observed, Plan, Timestamp, Wake, WakeRea
 pub use absorb::absorb;
 pub use adopt::adopt;
 pub use audit::audit;
-pub use canary::{Standing, analyses, learn};
+pub use canary::{Standing, analyses, by_count, learn};
 pub use command::command;
 pub use explain::explain;
 pub use judge::sentence;
@@ -94,7 +95,7 @@ fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before:
     let leaving = drain::leaving(desired, &heading, &census, &serving, extra);
     // One that is replaced in place serves nobody any more.
     serving.retain(|key| !leaving.contains(key));
-    let share = routes::share(desired, &heading, &census, &serving, &leaving);
+    let share = routes::share(desired, &heading, &census, &serving, &leaving, &observed.routes);
     drain::mark(&mut record, &observed.routes, &census, &leaving, now);
     let gap = Gap { scene: &scene, heading: &heading, census: &census, leaving: &leaving, share, extra };
     let (mut steps, step_wake) = gap.close(&mut record);

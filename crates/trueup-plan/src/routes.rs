@@ -12,12 +12,12 @@ use trueup_types::desired::DesiredApp;
 use trueup_types::exposure::Exposure;
 use trueup_types::number::Percent;
 use trueup_types::route::{AppRoutes, Backend, RouteEntry};
-use trueup_types::{InstanceId, TargetName};
+use trueup_types::{InstanceId, RouteSight, TargetName};
 
-use crate::canary;
 use crate::census::{Census, Member, Role, Vigour};
 use crate::rollout::{Heading, Mode};
 use crate::surge::Surge;
+use crate::{canary, places};
 
 /// Names an instance over all targets.
 pub(crate) type Key = (TargetName, InstanceId);
@@ -35,7 +35,9 @@ pub(crate) fn serving(desired: &DesiredApp, heading: &Heading, census: &Census<'
     let room = if surge.alone() { surge.room(census, desired.replicas()) } else { 0 };
     let room = usize::try_from(room).unwrap_or(usize::MAX);
     let routed_app = !exposure(desired, heading, census).routes.is_empty();
-    let choice = Choice { census, wanted, room, routed_app };
+    let misplaced = places::misplaced(desired, census);
+    let by_count = desired.policy.by_count.is_some();
+    let choice = Choice { census, wanted, room, routed_app, misplaced, by_count };
     let chosen = match heading.mode {
         Mode::Empty | Mode::Fallen => choice.remaining(),
         Mode::Reverting if planted(Bug::RevertKillsFirst) => census.of(Role::Fresh).collect(),
@@ -57,6 +59,9 @@ struct Choice<'c, 'a> {
     wanted: usize,
     room: usize,
     routed_app: bool,
+    misplaced: BTreeSet<Key>,
+    /// Its ingress cannot weigh.
+    by_count: bool,
 }
 
 impl<'c, 'a> Choice<'c, 'a> {
@@ -79,8 +84,12 @@ impl<'c, 'a> Choice<'c, 'a> {
 
     fn prefer(&self, role: Role, eagerness: Eagerness) -> Vec<&'c Member<'a>> {
         let mut chosen: Vec<_> = self.census.of(role).filter(|member| self.eligible(member)).collect();
-        // Those that surely pass, and of these those that serve: they stay before any that would have to be brought in.
-        chosen.sort_by_key(|member| (!certain(member), !self.serves(member)));
+        // Those that surely pass, of these those that are where they are wanted, and of these those that serve: they stay
+        // before any that would have to be brought in.
+        chosen.sort_by_key(|member| {
+            let misplaced = !self.misplaced.is_empty() && self.misplaced.contains(&key(member));
+            (!certain(member), misplaced, !self.serves(member))
+        });
         // Nobody goes while it is not known who of them passes.
         if chosen.iter().filter(|member| certain(member)).count() >= self.wanted {
             chosen.truncate(self.wanted);
@@ -147,13 +156,30 @@ impl<'c, 'a> Choice<'c, 'a> {
             // One that has just come back is better than more than its share for what nobody has seen enough of.
             old.extend(self.way_back().take(self.wanted));
         }
-        let fresh = steady.iter().copied().take(self.wanted);
+        let mut fresh: Vec<_> = steady.iter().copied().take(self.wanted).collect();
+        if self.by_count && weight != Percent::NONE && weight != Percent::ALL {
+            self.whole(weight, &mut fresh, &mut old);
+        }
         let shared: Vec<_> = match weight {
             Percent::NONE => old,
-            Percent::ALL if !steady.is_empty() => fresh.collect(),
-            _ => fresh.chain(old).collect(),
+            Percent::ALL if !steady.is_empty() => fresh,
+            _ => fresh.into_iter().chain(old).collect(),
         };
         if shared.is_empty() { serving } else { shared }
+    }
+
+    /// Leaves so many of each that whole instances make the share.
+    fn whole(&self, weight: Percent, fresh: &mut Vec<&'c Member<'a>>, old: &mut Vec<&'c Member<'a>>) {
+        // Nobody goes while it is not known who of them passes, nor where there is nobody to share with.
+        if old.is_empty() || !fresh.iter().chain(old.iter()).all(|member| certain(member)) {
+            return;
+        }
+        let number = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
+        let (ours, theirs) = canary::numbers(weight, number(self.wanted), number(fresh.len()), number(old.len()));
+        // Those that serve already stay before any that would have to be brought in.
+        fresh.sort_by_key(|member| !self.serves(member));
+        fresh.truncate(usize::try_from(ours).unwrap_or(usize::MAX));
+        old.truncate(usize::try_from(theirs).unwrap_or(usize::MAX));
     }
 
     fn while_rolling(&self, desired: &DesiredApp, weight: Option<Percent>) -> Vec<&'c Member<'a>> {
@@ -303,11 +329,13 @@ pub(crate) fn share(
     census: &Census<'_>,
     serving: &BTreeSet<Key>,
     leaving: &BTreeSet<Key>,
+    routes: &RouteSight,
 ) -> AppRoutes {
     let serves = |member: &&Member<'_>| serving.contains(&key(member));
     let fresh = count(census.of(Role::Fresh).filter(serves));
     let others = count(census.members.iter().filter(serves)) - fresh;
-    let shared = heading.weight.filter(|_| fresh > 0 && others > 0);
+    let weighs = desired.policy.by_count.is_none();
+    let shared = heading.weight.filter(|_| fresh > 0 && others > 0 && weighs);
     let (ours, theirs) = shared.map_or((1, 1), |weight| canary::weights(weight, fresh, others));
     let in_doubt = Surge::of(desired).keeps_old && is_in_doubt(heading, census, serving);
     let weight = |member: &Member<'_>| match member.role {
@@ -329,5 +357,34 @@ pub(crate) fn share(
             })
             .collect(),
     });
-    AppRoutes { app: desired.name.clone(), entries: entries.collect() }
+    let entries: Vec<_> = entries.collect();
+    let kept = as_it_is(census, serving, &entries, routes).filter(|_| !entries.is_empty());
+    AppRoutes { app: desired.name.clone(), entries: kept.unwrap_or(entries) }
+}
+
+/// The ways in that there are, to those that serve on: where the routes in force lead to none that serves well and these
+/// do, as when the next release answers at a port that this one does not have.
+fn as_it_is(
+    census: &Census<'_>,
+    serving: &BTreeSet<Key>,
+    entries: &[RouteEntry],
+    routes: &RouteSight,
+) -> Option<Vec<RouteEntry>> {
+    let RouteSight::Seen(seen) = routes else { return None };
+    let find = |id: &InstanceId| census.members.iter().find(|one| one.id() == id && serving.contains(&key(one)));
+    let well = |entries: &[RouteEntry]| {
+        let routed = entries.iter().flat_map(|entry| &entry.backends).filter(|one| one.weight > 0);
+        routed.filter_map(|one| find(&one.instance)).any(certain)
+    };
+    // One that was started again since is where it is now.
+    let now = |backend: &Backend| {
+        let addresses = &find(&backend.instance)?.seen.sighting.addresses;
+        let stays = backend.address.is_none_or(|address| addresses.values().any(|one| *one == address));
+        let address = if stays { backend.address } else { addresses.values().next().copied() };
+        Some(Backend { address, ..backend.clone() })
+    };
+    let kept =
+        |entry: &RouteEntry| RouteEntry { backends: entry.backends.iter().filter_map(now).collect(), ..entry.clone() };
+    let kept: Vec<_> = seen.share.entries.iter().map(kept).collect();
+    (!well(entries) && well(&kept)).then_some(kept)
 }

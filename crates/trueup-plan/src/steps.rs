@@ -20,7 +20,7 @@ use crate::census::{Census, Member, Role, Vigour};
 use crate::rollout::{Heading, Mode, Scene};
 use crate::routes::{Key, key};
 use crate::surge::Surge;
-use crate::{drain, limits};
+use crate::{drain, limits, places};
 
 /// Whether the old ones stay, unrouted, until the bake is over.
 pub(crate) fn keeps_old_through_bake(desired: &DesiredApp) -> bool {
@@ -39,11 +39,15 @@ pub(crate) struct Gap<'s, 'a> {
 
 /// How many more than wanted are needed for a while: one, where one of a baked release has failed too long; be it that
 /// the app is on its way back to it. Where that one is there and passes, the failing one goes before the next is replaced;
-/// where it fails as long as the others, it has been tried, and makes room for the next try.
+/// where it fails as long as the others, it has been tried, and makes room for the next try. One more, too, where all pass
+/// and one is to be in another place.
 pub(crate) fn extra(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, serving: &BTreeSet<Key>) -> (u32, Wake) {
     let wanted = usize::try_from(scene.desired.replicas()).unwrap_or(usize::MAX);
     let well = census.of(Role::Fresh).filter(|member| member.vigour.passes() && serving.contains(&key(member))).count();
     let restoring = matches!(heading.mode, Mode::Steady | Mode::Reverting | Mode::Held);
+    if heading.mode == Mode::Steady && well >= wanted && places::one_moves(scene.desired, census, serving) {
+        return (1, Wake::OnChange);
+    }
     if !restoring || well >= wanted {
         return (0, Wake::OnChange);
     }
@@ -94,12 +98,16 @@ impl Gap<'_, '_> {
         let (mut steps, mut waiting) = (Vec::new(), 0);
         let free = Surge::of(self.scene.desired).free_to_replace(self.census, self.scene.desired.replicas());
         let free = usize::try_from(free).unwrap_or(usize::MAX);
+        let ahead = drain::ahead(self.scene.desired, self.heading, self.census);
         for member in self.census.members.iter().filter(|member| member.vigour == Vigour::Down) {
             if steps.len() >= free {
                 break;
             }
             let Some((_, at, why)) = member.exited() else { continue };
             if self.leaving.contains(&key(member)) || member.role == Role::Stale || self.never_again(member, why) {
+                continue;
+            }
+            if member.role == Role::Kept && steps.len() >= free.saturating_sub(ahead) {
                 continue;
             }
             let exits = record.exits.get(member.id()).map_or(0, |exits| exits.count);

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use trueup_types::analysis::Tally;
+use trueup_types::observed::Health;
 use trueup_types::record::{AppRecord, DeployPhase, Rollout};
 use trueup_types::verdict::{Counts, Stall, State};
 use trueup_types::{Revision, Timestamp, Verdict, Wake, WakeReason};
@@ -34,6 +35,10 @@ pub(crate) fn of(
     let newer = heading.release.as_ref().is_some_and(|release| !answers(record, scene.desired, release));
     if state == State::Baking && newer {
         message.push_str("; a newer release waits for the end of the bake, or for `promote`");
+    }
+    if state == State::Progressing && heading.mode == Mode::Rolling && heading.hook.is_none() {
+        let why = trouble(record, census).or_else(|| record.backoff.why.clone());
+        message.extend(why.map(|why| format!("; {why}")));
     }
     Verdict {
         state,
@@ -127,12 +132,33 @@ fn degraded(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, state: &S
     }
 }
 
+/// What keeps a new release from meeting its gate, as far as can be seen: one of its instances that failed.
+fn trouble(record: &AppRecord, census: &Census<'_>) -> Option<String> {
+    let failing = census.of(Role::Fresh).find_map(|member| match &member.seen.health {
+        Health::Failed { last, .. } if member.vigour == Vigour::Failing => {
+            Some(format!("{} fails its probes: {}", member.id(), last.detail))
+        }
+        Health::Failed { .. } | Health::Waiting | Health::Passing { .. } | Health::Unknown => None,
+    });
+    failing.or_else(|| {
+        let down = census.of(Role::Fresh).find(|member| member.vigour == Vigour::Down)?;
+        let exits = record.exits.get(down.id())?;
+        let code = exits.code.map_or_else(String::new, |code| format!(" with code {code}"));
+        let often = if exits.count > 1 { format!(", {} times", exits.count) } else { String::new() };
+        Some(format!("{} exited{code}{often}", down.id()))
+    })
+}
+
 /// How far a canary has come, and what it waits for.
 fn canary(record: &AppRecord, scene: &Scene<'_>, release: &str) -> String {
     let Rollout::Underway { canary: at, .. } = &record.rollout else { return release.to_owned() };
     let Some(step) = canary::step(record, scene.desired, at) else { return release.to_owned() };
     let (number, all) = (at.step.saturating_add(1), scene.desired.policy.steps.len());
-    let what = format!("{release} gets {} % of the traffic, step {number} of {all}", step.weight.get());
+    let what = match &scene.desired.policy.by_count {
+        Some(_) => format!("{release} gets whole instances for {} % of the traffic", step.weight.get()),
+        None => format!("{release} gets {} % of the traffic", step.weight.get()),
+    };
+    let what = format!("{what}, step {number} of {all}");
     let restless = step.analysis.iter().find(|one| !at.tallies.get(&one.name).is_some_and(Tally::content));
     if let Some(one) = restless {
         let last = at.tallies.get(&one.name).and_then(|tally| tally.last.clone());

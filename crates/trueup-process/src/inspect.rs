@@ -46,6 +46,7 @@ impl Inspect for ProcessRuntime {
                 args: words.into_iter().chain(command.iter().cloned()).collect(),
                 env: Vec::new(),
                 workdir: None,
+                stdin: Vec::new(),
                 timeout,
                 output_max: OUTPUT_BYTES_MAX,
             };

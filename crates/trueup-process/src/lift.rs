@@ -25,6 +25,7 @@ pub(crate) fn sighting(entry: &Entry) -> Sighting {
         place: spec.place.clone(),
         phase: phase(&entry.state),
         addresses: addresses.collect(),
+        checks: None,
         created: spec.created,
         template: Some(Arc::clone(&spec.release)),
     }

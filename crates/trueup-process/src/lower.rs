@@ -44,25 +44,13 @@ pub(crate) fn life(id: &InstanceId, release: &Release, incarnation: Incarnation,
     }
 }
 
-/// The base, then the ports, then the manifest's, which wins; our own names last, so that nobody can forge them.
+/// The base, and over it what every instance finds in its environment.
 fn environment(id: &InstanceId, release: &Release, around: &Surroundings<'_>) -> Vec<(String, String)> {
     let mut env: std::collections::BTreeMap<String, String> = around.base_env.iter().cloned().collect();
     if let Some(user) = &around.user {
         env.insert("HOME".to_owned(), user.home.clone());
     }
-    if let Some((_, port)) = around.ports.first() {
-        env.insert("PORT".to_owned(), port.to_string());
-    }
-    for (name, port) in &around.ports {
-        env.insert(format!("PORT_{}", name.as_str().to_uppercase().replace('-', "_")), port.to_string());
-    }
-    env.extend(release.template.env.clone());
-    env.insert("TRUEUP_APP".to_owned(), release.app.to_string());
-    env.insert("TRUEUP_INSTANCE".to_owned(), id.to_string());
-    env.insert("TRUEUP_REVISION".to_owned(), release.revision.0.to_string());
-    if let (Some(task), Some(hook)) = (id.task, release.hook(id)) {
-        env.insert("TRUEUP_HOOK".to_owned(), format!("{}/{}", task.as_str(), hook.name));
-    }
+    env.extend(release.environment(id, around.ports.iter().map(|(name, port)| (name, *port))));
     env.into_iter().collect()
 }
 

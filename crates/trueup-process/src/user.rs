@@ -37,6 +37,7 @@ async fn ask(host: &dyn Host, program: &str, args: &[&str]) -> Result<String, St
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         env: vec![("PATH".to_owned(), "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())],
         workdir: None,
+        stdin: Vec::new(),
         timeout: LOOKUP_TIMEOUT,
         output_max: 64 * 1024,
     };

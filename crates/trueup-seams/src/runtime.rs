@@ -7,7 +7,7 @@ use std::time::Duration;
 use trueup_types::observed::Sighting;
 use trueup_types::route::{RouteTable, TableSight};
 use trueup_types::step::{StepOutcome, TargetStep};
-use trueup_types::{AppName, InstanceId, Place, Timestamp};
+use trueup_types::{AppName, InstanceId, Place, Release, Timestamp};
 
 use crate::BoxFuture;
 
@@ -22,6 +22,30 @@ pub trait Runtime: Send + Sync {
     ///
     /// Does not wait for health, nor for a stop to end. A timeout is [`StepOutcome::Unknown`].
     fn apply<'a>(&'a self, step: &'a TargetStep) -> BoxFuture<'a, StepOutcome>;
+
+    /// Takes away what stands around an app here, once no instance of it is left and none is to come: what the platform
+    /// calls an app, its addresses, its certificates. Never its disks. Safe to repeat.
+    ///
+    /// Called until it is `Done` or `AlreadyTrue`; the app is remembered until then.
+    fn retire<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, StepOutcome> {
+        // Most targets have nothing around an app.
+        let _ = app;
+        Box::pin(async { StepOutcome::AlreadyTrue })
+    }
+
+    /// Says which releases of an app may be needed again: what was brought here for another one of it may go. A hint, told
+    /// when something of the app has been removed; does not wait.
+    fn keep<'a>(&'a self, app: &'a AppName, releases: &'a [Arc<Release>]) -> BoxFuture<'a, ()> {
+        // Most targets bring nothing that would stay behind.
+        let _ = (app, releases);
+        Box::pin(std::future::ready(()))
+    }
+
+    /// What an app is called here, where its platform has a name of its own for it and that name is known.
+    fn called(&self, app: &AppName) -> Option<String> {
+        let _ = app;
+        None
+    }
 }
 
 /// What a survey saw, place by place.

@@ -164,6 +164,7 @@ fn policy() -> Policy {
         drain: Duration::from_secs(30),
         revert: RevertMode::Auto,
         steps: Vec::new(),
+        by_count: None,
         windows: Vec::new(),
         depends_on: BTreeSet::new(),
         history: History { limit: 10, keep_for: Duration::from_secs(7 * 24 * 3600) },

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use trueup_driver::{Clock, Driver, DriverParts, Identity, RuntimeParts};
+pub use trueup_driver::RuntimeParts;
+use trueup_driver::{Clock, Driver, DriverParts, Identity};
 use trueup_seams::Control;
 use trueup_types::status::AppStatus;
+use trueup_types::target::TargetSpec;
 use trueup_types::{AppName, OwnerId, TargetName, Timestamp};
 
 use crate::tether::{Pace, Tether, Tethered};
@@ -34,8 +36,13 @@ pub struct House {
     pub rollouts_max: usize,
     /// How long answers take.
     pub pace: Pace,
+    /// What reaches a target that is not simulated here; asked first, with each start of a daemon.
+    pub guest: Option<Guest>,
     daemon: Option<Daemon>,
 }
+
+/// Makes what reaches a target, where it is a guest's.
+pub type Guest = Arc<dyn Fn(&TargetSpec) -> Option<RuntimeParts> + Send + Sync>;
 
 struct Daemon {
     driver: Arc<Driver>,
@@ -58,6 +65,7 @@ impl House {
             store: Arc::new(SimStore::new()),
             rollouts_max: 4,
             pace: Pace::default(),
+            guest: None,
             daemon: None,
         }
     }
@@ -76,17 +84,21 @@ impl House {
     }
 
     fn parts(&self, tether: &Arc<Tether>) -> DriverParts {
-        let (world, tied) = (self.world.clone(), Arc::clone(tether));
+        let (world, tied, guest) = (self.world.clone(), Arc::clone(tether), self.guest.clone());
         let ingress = Tethered::new(Arc::new(SimIngress::new(&self.world)), tether);
         DriverParts {
             source: Arc::clone(&self.source) as Arc<dyn trueup_seams::Source>,
             store: Arc::new(Tethered::new(Arc::clone(&self.store), tether)),
             runtimes: Box::new(move |spec| {
+                if let Some(parts) = guest.as_ref().and_then(|guest| guest(spec)) {
+                    return parts;
+                }
                 let runtime = Arc::new(Tethered::new(Arc::new(SimRuntime::new(&world, &spec.name)), &tied));
                 RuntimeParts {
                     runtime: Arc::clone(&runtime) as Arc<dyn trueup_seams::Runtime>,
                     inspect: Some(Arc::clone(&runtime) as Arc<dyn trueup_seams::Inspect>),
                     nudges: Some(runtime),
+                    ingress: None,
                 }
             }),
             ingress: Some(Arc::new(ingress)),

@@ -31,7 +31,7 @@ pub use behaviour::Behaviour;
 pub use clock::SimClock;
 pub use desired::AppSketch;
 pub use faults::{CallFault, Faults, SightFault};
-pub use house::House;
+pub use house::{Guest, House, RuntimeParts};
 pub use ingress::SimIngress;
 pub use runtime::SimRuntime;
 pub use source::SimSource;

@@ -312,6 +312,14 @@ impl<T: Runtime> Runtime for Tethered<T> {
         let what = || format!("{} {}", one.verb(), one.id());
         Box::pin(self.tether.call(CallKind::Step, what, self.inner.apply(step)))
     }
+
+    fn retire<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, StepOutcome> {
+        Box::pin(self.tether.ask(self.inner.retire(app)))
+    }
+
+    fn called(&self, app: &AppName) -> Option<String> {
+        self.inner.called(app)
+    }
 }
 
 impl<T: Inspect> Inspect for Tethered<T> {

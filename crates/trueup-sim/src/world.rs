@@ -195,6 +195,7 @@ impl SimInstance {
             place: self.place.clone(),
             phase: self.phase(now),
             addresses,
+            checks: None,
             created: self.created,
             template: Some(Arc::clone(&self.release)),
         }

@@ -33,6 +33,16 @@ pub(crate) enum Changed {
     All,
 }
 
+impl Changed {
+    /// With these apps as well.
+    pub(crate) fn and(self, more: BTreeSet<AppName>) -> Self {
+        match self {
+            Self::All => Self::All,
+            Self::Apps(apps) => Self::Apps(apps.into_iter().chain(more).collect()),
+        }
+    }
+}
+
 /// Whether absence is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pending {

@@ -2,7 +2,8 @@
 //!
 //! Any event (`watch`), or the passing of time, makes the directory be listed and read (`walk`); a listing counts once
 //! it has held still (`settle`); what counts is read by the [`Reader`] into apps, each file falling back on its last
-//! good version (`catalogue`), and two apps never holding one name or one route (`claims`). `life` turns the wheel.
+//! good version (`catalogue`), and two apps never holding one name or one route (`claims`). Folders that apps ship are read
+//! beside them (`trees`). `life` turns the wheel.
 //!
 //! Events are hints. What cannot be seen is never taken for absent: it freezes pruning, and is said.
 //! Knows nothing of YAML, of runtimes, nor of what becomes of an app that is gone.
@@ -14,6 +15,7 @@ mod life;
 mod once;
 mod reader;
 mod settle;
+mod trees;
 mod walk;
 mod watch;
 
@@ -28,6 +30,7 @@ use life::Life;
 
 pub use once::read_once;
 pub use reader::{FileOutcome, Reader, Resolved};
+pub use trees::{root_of, shipped};
 pub use walk::{DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX};
 
 /// How a directory is watched.

@@ -19,6 +19,7 @@ use crate::catalogue::{Catalogue, Changed, Pending};
 use crate::interest::Interest;
 use crate::reader::Reader;
 use crate::settle::{Settled, Settler};
+use crate::trees::Trees;
 use crate::walk::{self, Listing, Trust, Unseen};
 use crate::watch::{Watched, Watches};
 use crate::{Shared, SourceConfig};
@@ -39,6 +40,7 @@ pub(crate) struct Life {
     watches: Watches,
     settler: Settler,
     catalogue: Catalogue,
+    trees: Trees,
     /// The listing that counts.
     counts: Option<Listing>,
     /// Of the first root that was seen in this life.
@@ -62,6 +64,7 @@ impl Life {
             wake: Arc::clone(wake),
             settler: Settler::new(config.settle),
             catalogue: Catalogue::new(reader),
+            trees: Trees::default(),
             counts: None,
             device: None,
             read_at: None,
@@ -112,7 +115,7 @@ impl Life {
         let full = self.read_at.is_none_or(|at| now.saturating_duration_since(at) >= self.config.rescan);
         let trust = if full { Trust::Nothing } else { Trust::Stat };
         let before = self.settler.pending().or(self.counts.as_ref());
-        let listing = match walk::list(&self.config.root, before, trust, now) {
+        let mut listing = match walk::list(&self.config.root, before, trust, now) {
             Ok(listing) => listing,
             Err(Unseen::Moving) => return Turn { next: now + self.config.settle.max(MOVING_WAIT), news: None },
             Err(Unseen::Doubt(why)) => {
@@ -124,6 +127,7 @@ impl Life {
         if full {
             self.read_at = Some(now);
         }
+        self.trees.add_to(&mut listing.interest);
         let watched = self.watches.set(&listing.interest);
         if let Some(why) = self.suspicion(&listing) {
             return self.doubt(why, now);
@@ -140,7 +144,9 @@ impl Life {
         let same = self.counts.as_ref().is_some_and(|counts| counts.same(&listing));
         let changed = if same { self.catalogue.confirm() } else { self.catalogue.accept(&listing) };
         self.counts = Some(listing);
-        let soon = self.catalogue.pending() == Pending::SecondScan || watched == Watched::More;
+        let looked = self.trees.look(&self.config.root, self.catalogue.snapshot(), self.config.settle, now);
+        let changed = changed.and(looked.changed);
+        let soon = self.catalogue.pending() == Pending::SecondScan || watched == Watched::More || looked.restless;
         let next = if soon { now + self.config.settle } else { now + self.idle() };
         let next = self.settler.pending().map_or(next, |_| now + self.config.settle);
         Turn { next, news: Some((self.with_conditions(), changed)) }
@@ -184,8 +190,9 @@ impl Life {
         if self.watches.degraded().is_some() { POLL.min(self.config.rescan) } else { self.config.rescan }
     }
 
-    fn with_conditions(&self) -> Snapshot {
+    fn with_conditions(&mut self) -> Snapshot {
         let mut snapshot = self.catalogue.snapshot().clone();
+        self.trees.fill(&mut snapshot);
         let doubt = snapshot.doubt.as_ref().map(|doubt| ("SourceUnavailable", format!("{doubt}; nothing is deleted")));
         let degraded = self.watches.degraded();
         let degraded = degraded.map(|why| ("WatchDegraded", format!("{why}; changes are found by polling")));

@@ -34,8 +34,11 @@ pub(crate) type Writes = BTreeMap<String, Option<Vec<u8>>>;
 /// Memory for sled's page cache, in bytes: the daemon's idle memory counts, and records are read once a life.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Longest that sled may take to open, list or close, before it is given up. Opening takes 10 ms for a small store.
+/// Longest that sled may take to open or list, before it is given up. Opening takes 10 ms for a small store.
 const CALL_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// The same to close. What was acknowledged lies on the disk already, and until then nothing can be saved.
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// A collection that is begun and dropped where a write must be tried; empty, should it be left behind.
 const NUDGE: &str = "nudge";
@@ -208,10 +211,11 @@ impl Drop for Engine {
         }
         let db = self.db.take();
         // Closing may panic or never come back.
-        let closed = bounded("store-close", move || {
+        let close = move || {
             drop(db);
             Ok(())
-        });
+        };
+        let closed = within(CLOSE_WAIT_MAX, "store-close", close);
         if let Err(why) = closed {
             tracing::warn!(%why, "the store's engine did not close");
         }
@@ -278,9 +282,18 @@ fn bounded<T: Send + 'static>(
     name: &str,
     call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
 ) -> Result<T, EngineError> {
+    within(CALL_WAIT_MAX, name, call)
+}
+
+/// The same, up to `wait`.
+fn within<T: Send + 'static>(
+    wait: Duration,
+    name: &str,
+    call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, EngineError> {
     let (done, answer): (_, Receiver<Result<T, EngineError>>) = std::sync::mpsc::channel();
     Hand::new(name)?.ask(done, call);
-    answer.recv_timeout(CALL_WAIT_MAX).unwrap_or_else(|_| Err(silent()))
+    answer.recv_timeout(wait).unwrap_or_else(|_| Err(silent()))
 }
 
 #[cfg(test)]
@@ -362,7 +375,8 @@ mod tests {
         let before = std::fs::read(store.join("db")).expect("read");
         let leave = |number: u32| {
             let path = state.path().join(format!("store.aside-{number}"));
-            let file = File::create(path).expect("made");
+            std::fs::create_dir(&path).expect("put aside");
+            let file = File::create(path.join("db")).expect("made");
             rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("locked");
             file
         };

@@ -34,10 +34,12 @@ pub(crate) fn holds(path: &Path) -> io::Result<bool> {
 /// `Refused`, where there are as many as may be: what lies on the disk is left as it is.
 pub(crate) fn may_open(dir: &Path) -> Result<(), EngineError> {
     // As the kernel spells it, whatever links lead there. Stores that were put aside begin with the same name.
-    let ours = dir.canonicalize()?.display().to_string();
+    let ours = dir.canonicalize()?;
+    let aside = format!("{}.aside", ours.display());
     let there = std::fs::metadata(dir.join("db")).ok().map(|found| (found.dev(), found.ino()));
     let is_left = |(name, found): &(PathBuf, Metadata)| {
-        name.to_string_lossy().starts_with(&ours) && Some((found.dev(), found.ino())) != there
+        let folder = name.parent().unwrap_or(name);
+        (folder == ours || folder.to_string_lossy().starts_with(&aside)) && Some((found.dev(), found.ino())) != there
     };
     let count = locked().filter(is_left).count();
     if count < LEFTOVERS_MAX {
@@ -120,6 +122,11 @@ mod tests {
         assert!(matches!(&refused, Err(EngineError::Refused(why)) if why.contains("restart")), "{refused:?}");
         let another = tempfile::tempdir().expect("a directory");
         may_open(another.path()).expect("each store is counted by itself");
+        let second = state.path().join("store2");
+        std::fs::create_dir(&second).expect("a directory");
+        may_open(&second).expect("be it beside it");
+        let refused = may_open(&store);
+        assert!(refused.is_err(), "that of the first stays as it is");
         left.pop();
         may_open(&store).expect("one has ended");
     }

@@ -1,9 +1,10 @@
 //! The nouns of trueup, and how they are spelled.
 //!
 //! Everything else speaks in these words. Read in this order: [`name`] and [`number`] (what things are called),
-//! [`time`], [`desired`] with [`template`], [`policy`], [`window`], [`analysis`] and [`exposure`] (what is wanted), [`release`]
-//! (what one rollout carries), [`observed`] (what is there), [`record`] with [`history`] (what only memory knows), [`step`],
-//! [`verdict`] and [`decision`] (what is decided), [`route`] (what the ingress is told), and [`status`] (what people are shown).
+//! [`time`], [`desired`] with [`template`], [`policy`], [`window`], [`analysis`] and [`exposure`] (what is wanted), [`target`] with
+//! [`docker`] and [`fly`] (where), [`release`] (what one rollout carries), [`observed`] (what is there), [`record`] with
+//! [`history`] (what only memory knows), [`step`], [`verdict`] and [`decision`] (what is decided), [`route`] (what the ingress
+//! is told), and [`status`] (what people are shown).
 //!
 //! Knows nothing of async, files, YAML or HTTP.
 
@@ -11,8 +12,11 @@ pub mod analysis;
 pub mod decision;
 pub mod desired;
 pub mod digest;
+pub mod docker;
 pub mod exposure;
+pub mod fly;
 pub mod history;
+pub mod hook;
 pub mod name;
 pub mod number;
 pub mod observed;

@@ -65,9 +65,13 @@ pub struct Sighting {
     pub place: Place,
     /// How far it has come.
     pub phase: Phase,
-    /// Where its ports answer.
+    /// Where its ports answer, be it only to its own platform. What is not here is not routed.
     #[serde(default)]
     pub addresses: BTreeMap<PortName, SocketAddr>,
+    /// What its platform's checks say, where they stand for the probes that ask at an address: those are not asked from
+    /// here then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<Health>,
     /// When this name was created.
     pub created: Timestamp,
     /// The whole release, where the runtime can give it back.

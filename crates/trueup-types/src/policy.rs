@@ -44,6 +44,9 @@ pub struct Policy {
     /// The steps of a canary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<CanaryStep>,
+    /// Why a canary's share is made of whole instances, where it is: its ingress cannot weigh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_count: Option<String>,
     /// When rollouts may begin; always, where there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Window>,

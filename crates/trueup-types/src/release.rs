@@ -1,11 +1,13 @@
 //! A release: what one rollout carries, and what a revert goes back to.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::desired::Inputs;
 use crate::digest::{ReleaseDigest, TemplateDigest};
 use crate::exposure::Exposure;
-use crate::name::{AppName, InstanceId, TargetName, Task};
+use crate::name::{AppName, InstanceId, PortName, TargetName, Task};
 use crate::number::{Ordinal, Revision};
 use crate::template::{Hook, Template};
 
@@ -50,6 +52,29 @@ impl Release {
     pub fn hook(&self, id: &InstanceId) -> Option<&Hook> {
         let place = usize::try_from(id.ordinal.0).ok()?;
         self.template.hooks.of(id.task?).get(place)
+    }
+
+    /// What an instance finds in its environment, wherever it runs: its ports, the first of them as `PORT`, then the
+    /// manifest's, which wins; our own names last, so that nobody can forge them.
+    #[must_use]
+    pub fn environment<'p>(
+        &self,
+        id: &InstanceId,
+        ports: impl IntoIterator<Item = (&'p PortName, u16)>,
+    ) -> BTreeMap<String, String> {
+        let mut env = BTreeMap::new();
+        for (name, number) in ports {
+            env.entry("PORT".to_owned()).or_insert_with(|| number.to_string());
+            env.insert(format!("PORT_{}", name.as_str().to_uppercase().replace('-', "_")), number.to_string());
+        }
+        env.extend(self.template.env.clone());
+        env.insert("TRUEUP_APP".to_owned(), self.app.to_string());
+        env.insert("TRUEUP_INSTANCE".to_owned(), id.to_string());
+        env.insert("TRUEUP_REVISION".to_owned(), self.revision.0.to_string());
+        if let (Some(task), Some(hook)) = (id.task, self.hook(id)) {
+            env.insert("TRUEUP_HOOK".to_owned(), format!("{}/{}", task.as_str(), hook.name));
+        }
+        env
     }
 }
 

@@ -196,6 +196,15 @@ pub enum StepOutcome {
         /// One line.
         why: String,
     },
+    /// Not yet: it is being done, and takes its time. No failure.
+    Underway {
+        /// Look again after so long.
+        after: Duration,
+        /// How far it is, one line.
+        why: String,
+        /// What was said of it since the last look, line by line.
+        said: Vec<String>,
+    },
     /// Not like this, ever.
     Refused {
         /// Why.
@@ -214,7 +223,7 @@ impl StepOutcome {
     pub fn settled(&self) -> bool {
         match self {
             Self::Done | Self::AlreadyTrue => true,
-            Self::Retry { .. } | Self::Refused { .. } | Self::Unknown { .. } => false,
+            Self::Underway { .. } | Self::Retry { .. } | Self::Refused { .. } | Self::Unknown { .. } => false,
         }
     }
 }

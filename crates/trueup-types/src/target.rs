@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::desired::DesiredApp;
-use crate::name::{Label, TargetName};
+pub use crate::docker::DockerSpec;
+pub use crate::fly::FlySpec;
+use crate::name::TargetName;
 
 /// One runtime somewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,45 +37,8 @@ pub enum TargetKind {
     Process,
     /// Containers of a Docker engine.
     Docker(DockerSpec),
-}
-
-/// Where an engine is, and how containers are made on it, whatever the app.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct DockerSpec {
-    /// The engine's address, as `unix:///var/run/docker.sock`, which is also its default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    /// The network that all containers of the target are on; the engine's own where it is unset.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub network: Option<Label>,
-    /// A configuration file of Docker's with credentials of registries.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub registry_auth_from: Option<String>,
-    /// Whether the root of each container may only be read.
-    pub read_only: bool,
-    /// Folders of each container that are in memory.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tmpfs: Vec<String>,
-    /// Capabilities that containers do without; `ALL` for every one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub drop_capabilities: Vec<String>,
-    /// Whether programs in containers can never gain rights that they did not start with.
-    pub no_new_privileges: bool,
-}
-
-impl DockerSpec {
-    /// What an engine's address begins with.
-    pub const SCHEME: &str = "unix://";
-    /// The socket of an engine that nobody has named.
-    const SOCKET: &str = "/var/run/docker.sock";
-
-    /// The engine's socket.
-    #[must_use]
-    pub fn socket(&self) -> &str {
-        let host = self.host.as_deref().unwrap_or(Self::SOCKET);
-        host.strip_prefix(Self::SCHEME).unwrap_or(host)
-    }
+    /// Fly.io Machines.
+    Fly(FlySpec),
 }
 
 impl fmt::Display for TargetKind {
@@ -81,6 +46,7 @@ impl fmt::Display for TargetKind {
         match self {
             Self::Process => f.write_str("process"),
             Self::Docker(_) => f.write_str("docker"),
+            Self::Fly(_) => f.write_str("fly"),
         }
     }
 }
@@ -91,6 +57,8 @@ impl fmt::Display for TargetKind {
 pub enum IngressKind {
     /// The built-in edge proxy.
     Edge,
+    /// The platform itself.
+    Platform,
     /// Nobody: routes are an error.
     None,
 }
@@ -106,13 +74,26 @@ impl TargetKind {
         match self {
             Self::Docker(_) => {
                 let asked = [
-                    (template.build.is_some(), "build"),
                     (template.source.is_some(), "source"),
                     (!template.env_from.is_empty(), "envFrom"),
                     (template.resources.cpu_kind.is_some(), "resources.cpuKind"),
                     (template.concurrency.is_some(), "concurrency"),
                     (template.autostop.is_some(), "autostop"),
+                    (template.force_https.is_some(), "forceHttps"),
                     (elsewhere, "regions"),
+                ];
+                asked.into_iter().filter_map(|(there, path)| there.then_some(path)).collect()
+            }
+            Self::Fly(_) => {
+                let resources = &template.resources;
+                let asked = [
+                    (template.build.is_some(), "build"),
+                    (template.source.is_some(), "source"),
+                    (template.workdir.is_some(), "workdir"),
+                    (template.user.is_some(), "user"),
+                    (!template.env_from.is_empty(), "envFrom"),
+                    (resources.pids.is_some(), "resources.pids"),
+                    (resources.open_files.is_some(), "resources.openFiles"),
                 ];
                 asked.into_iter().filter_map(|(there, path)| there.then_some(path)).collect()
             }
@@ -126,6 +107,7 @@ impl TargetKind {
                     (template.resources.cpus.is_some(), "resources.cpus"),
                     (template.concurrency.is_some(), "concurrency"),
                     (template.autostop.is_some(), "autostop"),
+                    (template.force_https.is_some(), "forceHttps"),
                     (!template.volumes.is_empty(), "volumes"),
                     (elsewhere, "regions"),
                 ];

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{Label, PortName, Task};
+pub use crate::hook::{Hook, Hooks};
+use crate::name::{Label, PortName};
 pub use crate::probe::{Check, Probe};
 use crate::target::TargetKind;
 use crate::time::human;
@@ -59,6 +60,9 @@ pub struct Template {
     /// Whether idle instances sleep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autostop: Option<Autostop>,
+    /// Whether a platform that ends TLS answers plain HTTP with a redirect, where that is not its habit here: on Fly it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub force_https: Option<bool>,
     /// The probes that judge it; none: healthy when it has run unbroken for `minHealthy`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub health: Vec<Probe>,
@@ -88,6 +92,20 @@ pub struct Build {
     /// Build arguments.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub args: BTreeMap<String, String>,
+    /// The stage of the recipe that is wanted; its last where it is unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+impl Build {
+    /// The recipe that is meant where none is named.
+    pub const RECIPE: &str = "Dockerfile";
+
+    /// The recipe's path within the context.
+    #[must_use]
+    pub fn recipe(&self) -> &str {
+        self.dockerfile.as_deref().unwrap_or(Self::RECIPE)
+    }
 }
 
 /// Files shipped to a target.
@@ -309,50 +327,6 @@ pub struct Volume {
     pub size_bytes: Option<u64>,
 }
 
-/// Tasks run once for each release.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Hooks {
-    /// Before any instance is created.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub pre_deploy: Vec<Hook>,
-    /// After promotion.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub post_deploy: Vec<Hook>,
-    /// After a revert from it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub on_revert: Vec<Hook>,
-}
-
-impl Hooks {
-    /// Those of one kind, in the order in which they run.
-    #[must_use]
-    pub fn of(&self, task: Task) -> &[Hook] {
-        match task {
-            Task::PreDeploy => &self.pre_deploy,
-            Task::PostDeploy => &self.post_deploy,
-            Task::OnRevert => &self.on_revert,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        Task::ALL.into_iter().all(|task| self.of(task).is_empty())
-    }
-}
-
-/// A task run once for a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Hook {
-    /// Its name, unique among its kind.
-    pub name: Label,
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// Longest it may run.
-    #[serde(with = "human")]
-    pub timeout: Duration,
-}
-
 impl Template {
     /// The port of this name.
     #[must_use]
@@ -368,8 +342,8 @@ impl Template {
         }
         match kind {
             TargetKind::Process => self.ports.iter().find_map(|port| port.port).map(Exclusive::HostPort),
-            // Each container has all ports to itself.
-            TargetKind::Docker(_) => None,
+            // Each container and each machine has all ports to itself.
+            TargetKind::Docker(_) | TargetKind::Fly(_) => None,
         }
     }
 }

@@ -64,10 +64,12 @@ pub(crate) static SPEC: &[Field] = &[
         list(&Shape::Object(ROUTE), FEW),
         "Ways in through the target's ingress; host and path are unique over all apps.",
     ),
+    Field::new("forceHttps", Shape::Bool, "Whether plain HTTP is answered with a redirect to HTTPS, on Fly.")
+        .or("true on Fly"),
     Field::new("replicas", count(0, REPLICAS_MAX), "How many instances.").or("1"),
     Field::new(
         "regions",
-        Shape::Map { key: rule::LABEL, value: &count(0, REPLICAS_MAX), most: FEW },
+        Shape::Map { key: rule::REGION, value: &count(0, REPLICAS_MAX), most: FEW },
         "How many instances in each region; replaces `replicas`.",
     ),
     Field::new("resources", Shape::Object(RESOURCES), "Limits and sizes of one instance."),
@@ -93,9 +95,11 @@ pub(crate) static SPEC: &[Field] = &[
 ];
 
 const BUILD: &[Field] = &[
-    Field::new("context", Shape::Text(rule::PATH), "The folder sent to the builder.").required(),
-    Field::new("dockerfile", Shape::Text(rule::PATH), "The recipe within it.").or("Dockerfile"),
+    Field::new("context", Shape::Text(rule::PATH), "The folder sent to the builder, relative to the source root.")
+        .required(),
+    Field::new("dockerfile", Shape::Text(rule::WITHIN), "The recipe within it.").or("Dockerfile"),
     Field::new("args", TEXTS, "Build arguments."),
+    Field::new("target", Shape::Text(rule::USER), "The stage of the recipe that is wanted.").or("its last"),
 ];
 
 const SOURCE: &[Field] = &[
@@ -128,7 +132,8 @@ const PROTOCOL: &[Word] = &[
 ];
 
 const ROUTE: &[Field] = &[
-    Field::new("host", Shape::Text(rule::HOST), "The host name, without a port.").required(),
+    Field::new("host", Shape::Text(rule::HOST), "The host name, without a port; required but on Fly.")
+        .or("the app's own name under `fly.dev`"),
     Field::new("path", Shape::Text(rule::REQUEST_PATH), "The path prefix; the longest one wins.").or("/"),
     Field::new("port", LABEL, "The name of the port that answers.").or("the only http port"),
     Field::new("tls", Shape::Word(TLS), "Whether the way in is encrypted.").or("off"),

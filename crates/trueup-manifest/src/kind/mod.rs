@@ -3,7 +3,10 @@
 //! A new kind is a file beside this one, a line in [`Kind`], and what it is lowered to.
 
 pub(crate) mod app;
+mod docker;
+mod fly;
 pub(crate) mod profile;
+pub(crate) mod registry;
 pub(crate) mod target;
 
 use std::fmt;
@@ -24,14 +27,16 @@ pub enum Kind {
     Target,
     /// Named defaults of apps.
     Profile,
+    /// Credentials of a registry of images.
+    Registry,
 }
 
 /// Kinds that are known by name and come later.
-pub(crate) const LATER: [&str; 6] = ["Secret", "Notifier", "Registry", "ServiceRegistry", "AppSet", "ReleaseGroup"];
+pub(crate) const LATER: [&str; 5] = ["Secret", "Notifier", "ServiceRegistry", "AppSet", "ReleaseGroup"];
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::App, Self::Target, Self::Profile];
+    pub const ALL: [Self; 4] = [Self::App, Self::Target, Self::Profile, Self::Registry];
 
     /// The word in manifests.
     #[must_use]
@@ -40,6 +45,7 @@ impl Kind {
             Self::App => "App",
             Self::Target => "Target",
             Self::Profile => "Profile",
+            Self::Registry => "Registry",
         }
     }
 
@@ -49,6 +55,7 @@ impl Kind {
             Self::App => app::DOCUMENT,
             Self::Target => target::DOCUMENT,
             Self::Profile => profile::DOCUMENT,
+            Self::Registry => registry::DOCUMENT,
         }
     }
 
@@ -57,6 +64,7 @@ impl Kind {
         match self {
             Self::App => "An app that trueup keeps true.",
             Self::Target => "A runtime somewhere, and who routes to it.",
+            Self::Registry => "Credentials of a registry of images: every target of containers shows them to it.",
             Self::Profile => "Named defaults: a partial App spec, merged under the spec of each app that names it.",
         }
     }

@@ -1,10 +1,12 @@
 //! The exposure: who may reach the app.
 
-use trueup_types::PortName;
 use trueup_types::exposure::{Exposure, Route, Tls};
+use trueup_types::fly::FlySpec;
 use trueup_types::target::IngressKind;
 use trueup_types::template::{Port, Protocol};
+use trueup_types::{AppName, PortName, TargetKind, TargetSpec};
 
+use super::machine;
 use super::notes::Notes;
 use super::read::{Read, name, parsed, text, word};
 use crate::node::View;
@@ -15,22 +17,24 @@ use crate::units;
 /// The path of a route that names none: everything.
 const PATH: &str = "/";
 
+/// Whose routes they are.
+#[derive(Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub app: Option<&'a AppName>,
+    pub target: &'a TargetSpec,
+}
+
 /// The routes, and where each is written.
-pub(super) fn lower(
-    spec: View<'_>,
-    ports: &[Port],
-    ingress: IngressKind,
-    notes: &mut Notes<'_>,
-) -> (Exposure, Vec<Span>) {
+pub(super) fn lower(spec: View<'_>, ports: &[Port], of: Of<'_>, notes: &mut Notes<'_>) -> (Exposure, Vec<Span>) {
     let view = spec.get("routes");
     let mut exposure = Exposure::default();
     let mut places = Vec::new();
-    if ingress == IngressKind::None && view.items().next().is_some() {
+    if of.target.ingress == IngressKind::None && view.items().next().is_some() {
         let help = "remove the routes, or choose a target with `ingress: edge`";
         notes.error_at_key(view, "manifest::unserved", "`routes` are not served by targets with `ingress: none`", help);
     }
     for item in view.items() {
-        let Ok(Some(route)) = route(item, ports, notes) else { continue };
+        let Ok(Some(route)) = route(item, ports, of, notes) else { continue };
         if exposure.routes.iter().any(|other| other.key() == route.key()) {
             notes.error(
                 item,
@@ -40,17 +44,32 @@ pub(super) fn lower(
             );
             continue;
         }
+        if let TargetKind::Fly(spec) = &of.target.kind {
+            machine::route(item, &route, &exposure, of.app.map(|app| spec.app_name(app, FlySpec::RANDOM)), notes);
+        }
         exposure.routes.push(route);
         places.push(notes.place(item));
     }
     (exposure, places)
 }
 
-fn route(item: View<'_>, ports: &[Port], notes: &mut Notes<'_>) -> Read<Route> {
-    let Some(host) = parsed(item.get("host"), units::host)? else { return Ok(None) };
+fn route(item: View<'_>, ports: &[Port], of: Of<'_>, notes: &mut Notes<'_>) -> Read<Route> {
+    let host = match (parsed(item.get("host"), units::host)?, &of.target.kind) {
+        (Some(host), _) => host,
+        (None, TargetKind::Fly(spec)) => match of.app {
+            Some(app) => spec.own_host(app),
+            None => return Ok(None),
+        },
+        (None, TargetKind::Process | TargetKind::Docker(_)) => {
+            let message = "`host` is missing in a route";
+            notes.error(item, "manifest::key::missing", message, "write `host: api.example.com`");
+            return Ok(None);
+        }
+    };
     let path = text(item.get("path"))?.unwrap_or_else(|| PATH.to_owned());
     let tls = word(item.get("tls"), &[("off", Tls::Off), ("auto", Tls::Auto)])?.unwrap_or_default();
-    if tls == Tls::Auto {
+    // A platform that routes ends TLS, and asks for the certificate itself.
+    if tls == Tls::Auto && of.target.ingress != IngressKind::Platform {
         let message = "`tls: auto` is not served by the edge of this build: it has no certificates";
         notes.error_at_key(
             item.get("tls"),

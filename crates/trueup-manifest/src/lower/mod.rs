@@ -6,6 +6,7 @@
 mod analysis;
 mod exposure;
 mod health;
+mod machine;
 mod notes;
 mod placement;
 mod policy;
@@ -17,8 +18,9 @@ use std::sync::Arc;
 
 use trueup_types::desired::{DesiredApp, Inputs, Prune};
 use trueup_types::release::Origin;
+use trueup_types::target::IngressKind;
 use trueup_types::template::Exclusive;
-use trueup_types::{AppName, TargetSpec, TemplateDigest};
+use trueup_types::{AppName, TargetKind, TargetSpec, TemplateDigest};
 
 use crate::diagnostic::{Finding, ManifestDiagnostic};
 use crate::node::{Node, View};
@@ -88,19 +90,31 @@ fn lower(document: &Document, source: &Arc<Source>, setting: &Setting) -> Lowere
 
     let template = template::lower(spec, &setting.target, &mut notes);
     let exclusive = template.exclusive(&setting.target.kind).map(|why| spell(&why));
-    let (exposure, routes) = exposure::lower(spec, &template.ports, setting.target.ingress, &mut notes);
+    let name = document.name().and_then(|(name, _)| AppName::new(name).ok());
+    if let (Some(name), TargetKind::Fly(target)) = (&name, &setting.target.kind) {
+        machine::named(metadata.get("name"), name, target, &mut notes);
+    }
+    let of = exposure::Of { app: name.as_ref(), target: &setting.target };
+    let (exposure, routes) = exposure::lower(spec, &template.ports, of, &mut notes);
     let placement = placement::lower(spec, &setting.target, &mut notes);
     let replicas = placement.spread.values().sum();
     placement::sharing(spec, template.exclusive(&setting.target.kind), replicas, &mut notes);
-    let (policy, depends_on) = policy::lower(spec, &policy::Standing { exclusive, replicas }, &mut notes);
-    policy::restart_beside_routes(spec, &template.restart, &mut notes);
+    let platform = setting.target.ingress == IngressKind::Platform;
+    let unweighed = platform.then_some("its platform sends as much to each instance as to any other");
+    let (policy, depends_on) = policy::lower(spec, &policy::Standing { exclusive, unweighed, replicas }, &mut notes);
+    match &setting.target.kind {
+        TargetKind::Process | TargetKind::Docker(_) => {
+            policy::restart_beside_routes(spec, &template.restart, &mut notes);
+        }
+        // One that has ended there is woken by whoever asks next.
+        TargetKind::Fly(_) => {}
+    }
     let prune = prune(metadata, &mut notes);
     let labels = labels(metadata.get("labels"));
     if template.health.is_empty() && spec.get("health").items().next().is_none() {
         notes.warn_without_probes();
     }
 
-    let name = document.name().and_then(|(name, _)| AppName::new(name).ok());
     let desired = name.map(|name| {
         let template_digest = TemplateDigest::of(&template);
         let intent = DesiredApp::intent_of(template_digest, &policy, &exposure, &placement, prune);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trueup_types::desired::Placement;
 use trueup_types::template::Exclusive;
-use trueup_types::{Place, TargetSpec};
+use trueup_types::{Place, TargetKind, TargetSpec};
 
 use super::notes::Notes;
 use super::read::integer;
@@ -17,7 +17,11 @@ pub(super) fn lower(spec: View<'_>, target: &TargetSpec, notes: &mut Notes<'_>) 
     let (replicas, regions) = (spec.get("replicas"), spec.get("regions"));
     if regions.is_absent() {
         let count = integer(replicas).ok().flatten().unwrap_or(REPLICAS);
-        return Placement { target: target.name.clone(), spread: BTreeMap::from([(Place::here(), count)]) };
+        let place = match &target.kind {
+            TargetKind::Process | TargetKind::Docker(_) => Place::here(),
+            TargetKind::Fly(spec) => spec.primary_region.clone(),
+        };
+        return Placement { target: target.name.clone(), spread: BTreeMap::from([(place, count)]) };
     }
     if !replicas.is_absent() {
         let help = "keep one: `regions` says how many in each";

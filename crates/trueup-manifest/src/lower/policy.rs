@@ -45,6 +45,8 @@ const STRATEGIES: [(&str, Strategy); 4] = [
 pub(super) struct Standing {
     /// Why two instances cannot stand side by side.
     pub exclusive: Option<String>,
+    /// Why its ingress cannot weigh.
+    pub unweighed: Option<&'static str>,
     pub replicas: u32,
 }
 
@@ -75,6 +77,7 @@ pub(super) fn lower(spec: View<'_>, standing: &Standing, notes: &mut Notes<'_>) 
     let policy = Policy {
         strategy,
         stop_first,
+        by_count: standing.unweighed.filter(|_| strategy == Strategy::Canary).map(str::to_owned),
         max_surge: surge.unwrap_or(own_surge),
         max_unavailable: gap.unwrap_or(Quantity::Count(0)),
         min_healthy: min_healthy.unwrap_or(MIN_HEALTHY),

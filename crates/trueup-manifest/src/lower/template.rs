@@ -11,8 +11,9 @@ use trueup_types::template::{
 use trueup_types::{PortName, TargetKind, TargetSpec};
 
 use super::health;
+use super::machine;
 use super::notes::Notes;
-use super::read::{Broken, integer, name, parsed, spelled, text, text_map, texts, word};
+use super::read::{Broken, integer, name, parsed, spelled, text, text_map, texts, truth, word};
 use crate::node::{View, cut};
 use crate::units;
 
@@ -39,6 +40,7 @@ pub(super) fn lower(spec: View<'_>, target: &TargetSpec, notes: &mut Notes<'_>) 
         resources: resources(spec.get("resources")).unwrap_or_default(),
         concurrency: concurrency(spec.get("concurrency"), notes).unwrap_or_default(),
         autostop: autostop(spec.get("autostop")).unwrap_or_default(),
+        force_https: force_https(spec.get("forceHttps"), target),
         restart: restart(spec.get("restart")).unwrap_or_default(),
         stop: stop(spec.get("stop")).unwrap_or_default(),
         volumes: volumes(spec.get("volumes"), notes),
@@ -60,6 +62,7 @@ pub(super) fn lower(spec: View<'_>, target: &TargetSpec, notes: &mut Notes<'_>) 
             }
         }
         TargetKind::Docker(settings) => container(spec, settings, notes),
+        TargetKind::Fly(_) => machine::lower(spec, &template, notes),
     }
     template
 }
@@ -84,7 +87,8 @@ fn container(spec: View<'_>, settings: &DockerSpec, notes: &mut Notes<'_>) {
 
 fn build(view: View<'_>) -> Result<Option<Build>, Broken> {
     let Some(context) = text(view.get("context"))? else { return Ok(None) };
-    Ok(Some(Build { context, dockerfile: text(view.get("dockerfile"))?, args: text_map(view.get("args")) }))
+    let (dockerfile, target) = (text(view.get("dockerfile"))?, text(view.get("target"))?);
+    Ok(Some(Build { context, dockerfile, args: text_map(view.get("args")), target }))
 }
 
 fn source(view: View<'_>) -> Result<Option<SourceTree>, Broken> {
@@ -114,11 +118,11 @@ fn files(view: View<'_>, target: &TargetSpec, notes: &mut Notes<'_>) -> Vec<File
                 let help = "write it relative to the instance's own directory: old and new instances would share an absolute one";
                 notes.error(at, "manifest::files::path", message, help);
             }
-            TargetKind::Docker(_) if !path.starts_with('/') => {
+            TargetKind::Docker(_) | TargetKind::Fly(_) if !path.starts_with('/') => {
                 let message = format!("the file `{}` does not begin with `/`", cut(&path));
                 notes.error(at, "manifest::files::path", message, "write the whole path within the container");
             }
-            TargetKind::Process | TargetKind::Docker(_) => {}
+            TargetKind::Process | TargetKind::Docker(_) | TargetKind::Fly(_) => {}
         }
         if files.iter().any(|file| file.path == path) {
             notes.error(
@@ -187,6 +191,15 @@ fn autostop(view: View<'_>) -> Result<Option<Autostop>, Broken> {
     let modes = [("off", AutostopMode::Off), ("stop", AutostopMode::Stop), ("suspend", AutostopMode::Suspend)];
     let Some(mode) = word(view.get("mode"), &modes)? else { return Ok(None) };
     Ok(Some(Autostop { mode, min_running: integer(view.get("minRunning"))?.unwrap_or(0) }))
+}
+
+/// Elsewhere nothing is redirected: to say so changes nothing.
+fn force_https(view: View<'_>, target: &TargetSpec) -> Option<bool> {
+    let said = truth(view).ok().flatten();
+    match target.kind {
+        TargetKind::Fly(_) => said.filter(|force| !force),
+        TargetKind::Process | TargetKind::Docker(_) => said.filter(|force| *force),
+    }
 }
 
 fn restart(view: View<'_>) -> Result<Restart, Broken> {

@@ -134,7 +134,7 @@ fn what_yaml_allows_and_manifests_do_not_is_refused_with_a_remedy() {
         error manifest::word
           a.yaml:17:13: `trueup.dev/v2` is no apiVersion (did you mean `trueup.dev/v1`?)
         error manifest::target::kind
-          a.yaml:20:1: the target does not say what runs there (write `process: {}` or `docker: {}` below `spec`)
+          a.yaml:20:1: the target does not say what runs there (write `process: {}`, `docker: {}` or `fly: {…}` below `spec`)
         error manifest::yaml::syntax
           a.yaml:22:7: not YAML: unclosed bracket '[' (look for a missing `:` or quote, a bracket left open, or an indent that differs from the lines around it)
         warning manifest::health::none

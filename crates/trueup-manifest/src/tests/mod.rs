@@ -2,6 +2,7 @@
 
 mod corpus;
 mod digests;
+mod machines;
 mod mistakes;
 mod published;
 mod rivals;

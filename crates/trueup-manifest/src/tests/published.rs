@@ -16,7 +16,8 @@ fn the_published_schemas_are_fresh() {
     expect_file!["../../../../manifests/schema/app.json"].assert_eq(text("app.json"));
     expect_file!["../../../../manifests/schema/target.json"].assert_eq(text("target.json"));
     expect_file!["../../../../manifests/schema/profile.json"].assert_eq(text("profile.json"));
-    assert_eq!(files.len(), 3);
+    expect_file!["../../../../manifests/schema/registry.json"].assert_eq(text("registry.json"));
+    assert_eq!(files.len(), 4);
 }
 
 /// What a schema says against a value; the part of JSON Schema that ours use.

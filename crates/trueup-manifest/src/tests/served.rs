@@ -132,7 +132,7 @@ fn targets_of_other_kinds_are_refused_by_name() {
 apiVersion: trueup.dev/v1
 kind: Target
 metadata: {name: prod}
-spec: {fly: {organization: x}, ingress: npm}
+spec: {systemd: {host: x}, ingress: npm}
 ---
 apiVersion: trueup.dev/v1
 kind: Target
@@ -163,11 +163,11 @@ spec: {profile: web, target: quiet, command: [x]}
     expect![[r#"
         c from a.yaml
         error manifest::unserved
-          a.yaml:4:8: `fly` (Fly.io Machines) is not served by this build (served: process, docker, ingress)
+          a.yaml:4:8: `systemd` (Units of a host over SSH) is not served by this build (served: process, docker, fly, ingress)
         error manifest::unserved
-          a.yaml:4:41: `ingress: npm` (Nginx Proxy Manager) is not served by this build (one of: edge, none)
+          a.yaml:4:37: `ingress: npm` (Nginx Proxy Manager) is not served by this build (one of: edge, none)
         error manifest::target::kind
-          a.yaml:14:1: the target does not say what runs there (write `process: {}` or `docker: {}` below `spec`)
+          a.yaml:14:1: the target does not say what runs there (write `process: {}`, `docker: {}` or `fly: {…}` below `spec`)
         error manifest::reference
           a.yaml:19:16: the target `prod` has errors (mend the target first)
         error manifest::unserved
@@ -288,7 +288,36 @@ spec: {profile: web, target: containers, image: shop/web:1, resources: {cpus: 2}
     let target = &resolution.targets["containers"];
     expect![[r#"{"name":"containers","kind":{"docker":{"host":"unix:///run/engine.sock","network":"apps","registryAuthFrom":"/etc/registry.json","readOnly":true,"tmpfs":["/tmp"],"dropCapabilities":["ALL"],"noNewPrivileges":true}},"ingress":"edge"}"#]].assert_eq(&serde_json::to_string(target).expect("it is JSON"));
     let TargetKind::Docker(spec) = &target.kind else { panic!("{:?}", target.kind) };
-    assert_eq!((spec.socket(), DockerSpec::default().socket()), ("/run/engine.sock", "/var/run/docker.sock"));
+    let at = [spec, &DockerSpec::default()].map(|spec| spec.address().to_string());
+    assert_eq!(at, ["unix:///run/engine.sock", "unix:///var/run/docker.sock"]);
+}
+
+#[test]
+fn registries_are_told_to_every_target_of_containers() {
+    let of = |name: &str, spec: &str| {
+        format!("---\napiVersion: trueup.dev/v1\nkind: Registry\nmetadata: {{name: {name}}}\nspec: {spec}\n")
+    };
+    let ours = of("ours", "{host: \"r.example.com:5000\", username: ci, passwordFrom: {env: REGISTRY_TOKEN}}");
+    let hub = of("hub", "{host: docker.io, username: ci, passwordFrom: {exec: [pass, show, hub]}}");
+    let resolution = resolved(&[("a.yaml", &format!("{CONTAINERS}{ours}{hub}"))]);
+    expect![""].assert_eq(&report(&resolution));
+    let TargetKind::Docker(spec) = &resolution.targets["containers"].kind else { panic!("it is of containers") };
+    expect![[r#"[{"name":"hub","host":"docker.io","username":"ci","passwordFrom":{"exec":["pass","show","hub"]}},{"name":"ours","host":"r.example.com:5000","username":"ci","passwordFrom":{"env":"REGISTRY_TOKEN"}}]"#]].assert_eq(&serde_json::to_string(&spec.registries).expect("it is JSON"));
+    let twice = of("theirs", "{host: \"r.example.com:5000\", username: me, passwordFrom: {file: /run/token}}");
+    let wrong = of("wrong", "{host: \"https://r.example.com\", username: ci, passwordFrom: {env: A, file: /b}}");
+    let bare = of("bare", "{host: hub, username: ci}");
+    expect![[r#"
+        error manifest::registry::host
+          a.yaml:9:18: the registry `ours` is told of r.example.com:5000 as well (keep one of them: a registry is asked by one user)
+        error manifest::text
+          a.yaml:15:14: `https://r.example.com` is more than a host; write it as images name it, without `https://` (`host` takes a registry's host, like `registry.example.com:5000`)
+        error manifest::target::token
+          a.yaml:15:53: `passwordFrom` names 2 places (write one of `env`, `file` and `exec`)
+        error manifest::key::missing
+          a.yaml:20:8: `passwordFrom` is missing in `spec` (write `passwordFrom: {key: value}`: Where the password, or the token, is: one of `env`, `file` and `exec`; read at each pull.)
+        error manifest::text
+          a.yaml:20:14: `hub` holds neither a dot nor a port, so that no image's name begins with it (`host` takes a registry's host, like `registry.example.com:5000`)
+    "#]].assert_eq(&report(&resolved(&[("a.yaml", &format!("{ours}{twice}{wrong}{bare}"))])));
 }
 
 #[test]
@@ -304,7 +333,7 @@ spec: {profile: nitro, target: containers, source: {path: .}, envFrom: [{secret:
 apiVersion: trueup.dev/v1
 kind: App
 metadata: {name: b}
-spec: {profile: web, target: containers, build: {context: .}}
+spec: {profile: web, target: containers, build: {context: ../shop, dockerfile: ../Dockerfile, target: final}}
 ";
     let resolution = resolved(&[("a.yaml", &format!("{CONTAINERS}{app}"))]);
     expect![[r#"
@@ -328,8 +357,8 @@ spec: {profile: web, target: containers, build: {context: .}}
           a.yaml:12:8: `files` cannot be written where the target says `readOnly: true` (put them into the image, or choose a target without `readOnly`)
         error manifest::files::path
           a.yaml:12:23: the file `relative` does not begin with `/` (write the whole path within the container)
-        error manifest::unserved
-          a.yaml:17:42: `build` is not served by docker targets (remove it, or choose another target than `containers`)
+        error manifest::text
+          a.yaml:17:80: `../Dockerfile` does not stay within the folder, or is not in its plainest spelling (`dockerfile` takes a path within a folder, like `docker/web.Dockerfile`)
     "#]].assert_eq(&report(&resolution));
 }
 
@@ -356,13 +385,13 @@ spec: {docker: {host: /run/docker.sock}}
         error manifest::target::kind
           a.yaml:4:21: `process` and `docker` exclude each other (keep one of them: a target is of one kind)
         error manifest::text
-          a.yaml:9:23: `ssh://root@far` is not on this host; only a socket of this host is served (`host` takes an engine's address, like `unix:///var/run/docker.sock`)
+          a.yaml:9:23: `ssh://root@far` is behind SSH, which is not served; forward its socket, and name that one (`host` takes an engine's address, like `unix:///var/run/docker.sock`)
         error manifest::text
           a.yaml:9:49: `tmp` does not begin with `/` (`tmpfs` takes a path that begins with `/`, like `/data`)
         error manifest::text
           a.yaml:9:74: `net_raw` is not in capital letters (`dropCapabilities` takes a capability, like `NET_RAW`)
         error manifest::key::missing
-          a.yaml:9:102: `file` is missing in `registryAuthFrom` (write `file: /data`: A configuration file of Docker's, with `auths`; read at each pull.)
+          a.yaml:9:102: `file` is missing in `registryAuthFrom` (write `file: /data`: A configuration file of Docker's, with `auths`, `credHelpers` or `credsStore`; read at each pull.)
         error manifest::key::unknown
           a.yaml:9:106: unknown key `privileged` in `docker` (did you mean `noNewPrivileges`?)
         error manifest::text

@@ -1,5 +1,5 @@
-//! Law 14: a canary takes its steps one at a time, none is left out, and it is sent no more than its step's share while
-//! others can answer.
+//! Law 14: a canary takes its steps one at a time, none is left out, and it is sent its step's share, no more and no less,
+//! while others can answer.
 
 use trueup_types::desired::{DesiredApp, Wanted};
 use trueup_types::policy::Strategy;
@@ -63,13 +63,19 @@ impl Scene<'_> {
     }
 
     fn share_of(&self, to: Revision, percent: u64, found: &mut Vec<Violation>) {
+        let whole = matches!(self.wanted, Wanted::Present(desired) if desired.policy.by_count.is_some());
         let Some(share) = self.route_step().filter(|_| self.others_pass(to)) else { return };
         for entry in &share.entries {
             let (ours, all) = weights(entry, to);
             let (had, of) = self.seen(entry).map_or((0, 0), |seen| weights(seen, to));
             // Where nobody remembers its steps it keeps what it has.
             let more = of == 0 || ours * of > had * all;
-            if ours * 100 > all * percent && more {
+            // Less than its share is nothing, or what it has: weights add up to all that there is.
+            let shared = ours > 0 && self.permits.destroy.is_ok() && !whole;
+            let less = shared && ours * 100 < all * percent && (of == 0 || ours * of != had * all);
+            // Where only whole instances can be told, one of them less is at most the share.
+            let most = if whole { ours.saturating_sub(1) } else { ours };
+            if (most * 100 > all * percent && more) || less {
                 found.push(law(14, format!("{to} would get {ours} of {all} at a step of {percent} %")));
             }
         }

@@ -195,6 +195,7 @@ pub fn side_by_side() -> impl Strategy<Value = &'static str> {
     prop_oneof![
         Just("blueGreen"),
         Just("steps 20@3s,60@5s surge 100%"),
+        Just("steps 30@3s,60@5s surge 100% counted"),
         Just("rolling surge 1"),
         Just("rolling surge 100%")
     ]

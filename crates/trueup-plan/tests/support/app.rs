@@ -112,6 +112,7 @@ fn policy() -> Policy {
         drain: Duration::from_secs(30),
         revert: RevertMode::Auto,
         steps: Vec::new(),
+        by_count: None,
         windows: Vec::new(),
         depends_on: BTreeSet::new(),
         history: History { limit: 10, keep_for: Duration::from_secs(7 * 24 * 3600) },
@@ -148,6 +149,7 @@ impl Sketch {
             "never" => self.restart = RestartPolicy::Never,
             "on-failure" => self.restart = RestartPolicy::OnFailure,
             "suspend" => self.policy.suspend = true,
+            "counted" => self.policy.by_count = Some("its platform cannot weigh".to_owned()),
             _ => return false,
         }
         true

@@ -150,6 +150,7 @@ impl Model {
             place: being.place.clone(),
             phase,
             addresses: ports.map(|port| (port.name.clone(), address(id, being.life))).collect(),
+            checks: None,
             created: being.born,
             template: Some(Arc::clone(&being.release)),
         }

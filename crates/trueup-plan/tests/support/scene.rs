@@ -109,7 +109,8 @@ impl Scene {
     /// A text with the version in place of its digest.
     pub fn in_words(&self, text: &str) -> String {
         let Some(desired) = self.desired() else { return text.to_owned() };
-        text.replace(&desired.template_digest.short(), &desired.template.env["VERSION"])
+        let digest = desired.release_digest(self.record.restarts).short();
+        text.replace(&digest, &desired.template.env["VERSION"])
     }
 }
 
@@ -291,6 +292,7 @@ impl Reader {
             place: Place::here(),
             phase,
             addresses,
+            checks: None,
             created: ago(Duration::from_secs(3600)),
             template: (!words.contains(&"bare")).then(|| Arc::clone(release)),
         };

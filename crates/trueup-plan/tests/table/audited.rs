@@ -70,6 +70,18 @@ fn a_canary_that_gets_more_than_its_share_is_refused() {
 }
 
 #[test]
+fn a_canary_that_gets_less_than_its_share_is_refused() {
+    let model = canary();
+    let falls = broken(&model, |plan| {
+        let mut share = model.share.clone();
+        let backends = share.entries.iter_mut().flat_map(|entry| &mut entry.backends);
+        backends.filter(|one| one.instance.revision.0 == 1).for_each(|one| one.weight += 1);
+        plan.steps.push(Step { action: StepAction::Route { share }, why: Why::Rollout });
+    });
+    assert_eq!(falls, ["law 14: r2 would get 1 of 11 at a step of 10 %"]);
+}
+
+#[test]
 fn what_is_watched_without_routes_is_unrouted_though_the_next_has_some() {
     let mut model = Model::new(Sketch::default());
     while !matches!(model.record.rollout, Rollout::Baking { .. }) {

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use crate::support::{ordered, story};
+use crate::support::{check, ordered, story};
 
 const UP: &str = "want 2×v1 steps 10@30s,50@60s\nsettle\nwant 2×v2\n";
 
@@ -201,5 +201,55 @@ fn a_canary_beside_one_that_fails_is_watched_at_all_of_the_traffic() {
               100.000 Baking: r2 is promoted and watched
               160.000 stop web-r1-0 (stale); Ready: r2 serves
               160.200 remove web-r1-0 (stale)"#]],
+    );
+}
+
+#[test]
+fn where_an_ingress_cannot_weigh_whole_instances_make_the_share() {
+    story(
+        "given 4×v1 counted steps 25@30s,50@30s\nwant 4×v2\nsettle",
+        expect![[r#"
+        > given 4×v1 counted steps 25@30s,50@30s
+        > want 4×v2
+           65.000 create web-r2-0 (rollout); create web-r2-1 (rollout); create web-r2-2 (rollout); create web-r2-3 (rollout); Progressing: r2 is rolled out, 0 of 4 updated
+           65.000 Progressing: r2 is rolled out, 4 of 4 updated
+           70.000 route web to [web-r1-0=1 web-r1-1=1 web-r1-2=1 web-r2-0=1] (rollout); Progressing: r2 gets whole instances for 25 % of the traffic, step 1 of 2, watched for 30s
+          100.000 route web to [web-r1-0=1 web-r1-1=1 web-r1-2=1 web-r1-3=1 web-r2-0=1 web-r2-1=1 web-r2-2=1 web-r2-3=1] (rollout); Progressing: r2 gets whole instances for 50 % of the traffic, step 2 of 2, watched for 30s
+          130.000 route web to [web-r2-0=1 web-r2-1=1 web-r2-2=1 web-r2-3=1] (rollout); Progressing: r2 is rolled out, 4 of 4 updated
+          130.000 route web to [web-r2-0=1 web-r2-1=1 web-r2-2=1 web-r2-3=1 web-r1-0=0 web-r1-1=0 web-r1-2=0 web-r1-3=0] (rollout); Baking: r2 is promoted and watched
+          190.000 route web to [web-r2-0=1 web-r2-1=1 web-r2-2=1 web-r2-3=1] (reroute); Ready: r2 serves
+          190.000 stop web-r1-0 (stale); stop web-r1-1 (stale); stop web-r1-2 (stale); stop web-r1-3 (stale)
+          190.200 remove web-r1-0 (stale); remove web-r1-1 (stale); remove web-r1-2 (stale); remove web-r1-3 (stale)"#]],
+    );
+}
+
+#[test]
+fn whole_instances_go_back_as_any_canary() {
+    story(
+        "given 4×v1 counted steps 25@30s,50@30s\nv2 sick 20s\nwant 4×v2\nsettle",
+        expect![[r#"
+        > given 4×v1 counted steps 25@30s,50@30s
+        > v2 sick 20s
+        > want 4×v2
+           65.000 create web-r2-0 (rollout); create web-r2-1 (rollout); create web-r2-2 (rollout); create web-r2-3 (rollout); Progressing: r2 is rolled out, 0 of 4 updated
+           65.000 Progressing: r2 is rolled out, 4 of 4 updated
+           70.000 route web to [web-r1-0=1 web-r1-1=1 web-r1-2=1 web-r2-0=1] (rollout); Progressing: r2 gets whole instances for 25 % of the traffic, step 1 of 2, watched for 30s
+           85.000 route web to [web-r1-0=1 web-r1-1=1 web-r1-2=1 web-r1-3=1] (revert); stop web-r2-1 (revert); stop web-r2-2 (revert); stop web-r2-3 (revert); Reverting: r2 failed: web-r2-0 failed within its bake: probe ready: status 503; going back to r1
+           85.000 stop web-r2-0 (revert)
+           85.200 remove web-r2-0 (revert); remove web-r2-1 (revert); remove web-r2-2 (revert); remove web-r2-3 (revert)
+           85.200 Ready: r2 failed: web-r2-0 failed within its bake: probe ready: status 503; r1 serves"#]],
+    );
+}
+
+#[test]
+fn of_whole_instances_none_goes_while_nobody_knows_who_passes() {
+    check(
+        "want 2×v2 counted steps 50@30s | good r1 | rolling r2 1m | r1: 0 unknown 1h, 1 unknown 1h | r2: 0 unknown 1m routed, 1 unknown 1m routed",
+        expect![[r#"
+            wanted: 2 × v2 on local, canary
+            seen: web-r1-0 of unknown health, web-r1-1 of unknown health, web-r2-0 of unknown health routed, web-r2-1 of unknown health routed
+            remembered: r1 is good, rolling to r2
+            progressing: r2 is rolled out, 2 of 2 updated
+            look again in 300000 ms (deadline)"#]],
     );
 }

@@ -16,7 +16,7 @@ fn one_that_waits_to_be_started_again_holds_its_place_in_the_surge() {
             wanted: 3 × v2 on local, rolling
             seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 passing for 3600000 ms routed, web-r1-2 passing for 3600000 ms routed, web-r2-0 exited 1
             remembered: r1 is good, rolling to r2
-            progressing: r2 is rolled out, 0 of 3 updated
+            progressing: r2 is rolled out, 0 of 3 updated; web-r2-0 exited with code 1, 3 times
             look again in 20 ms (back-off)"#]],
     );
 }

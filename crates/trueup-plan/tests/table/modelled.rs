@@ -45,12 +45,12 @@ fn a_rollback_tries_again_what_was_good_once_and_rejected_since() {
             > want 1×v1
               130.200 create web-r3-0 (rollout); Progressing: r3 is rolled out, 0 of 1 updated
               130.200 Progressing: r3 is rolled out, 1 of 1 updated
-              131.200 start web-r3-0 (restart); Progressing: r3 is rolled out, 0 of 1 updated
+              131.200 start web-r3-0 (restart); Progressing: r3 is rolled out, 0 of 1 updated; web-r3-0 exited with code 1
               131.200 Progressing: r3 is rolled out, 1 of 1 updated
-              132.200 Progressing: r3 is rolled out, 0 of 1 updated
+              132.200 Progressing: r3 is rolled out, 0 of 1 updated; web-r3-0 exited with code 1, 2 times
               132.210 start web-r3-0 (restart)
               132.210 Progressing: r3 is rolled out, 1 of 1 updated
-              133.210 Progressing: r3 is rolled out, 0 of 1 updated
+              133.210 Progressing: r3 is rolled out, 0 of 1 updated; web-r3-0 exited with code 1, 3 times
               133.230 start web-r3-0 (restart)
               133.230 Progressing: r3 is rolled out, 1 of 1 updated
               134.230 remove web-r3-0 (revert); Reverting: r3 failed: its instances exited 4 times, last web-r3-0 with code 1; going back to r2
@@ -188,6 +188,7 @@ fn a_canary_that_fails_like_all_the_others_keeps_the_traffic_that_nobody_else_ca
             > sicken web-r1-0
                75.000 route web to [web-r2-0=1] (rollout)
             > sicken web-r2-0
+               80.000 Progressing: r2 gets 20 % of the traffic, step 1 of 2, watched for 30s; web-r2-0 fails its probes: status 503
             > heal web-r1-0
                85.000 route web to [web-r1-0=1] (revert); Reverting: r2 failed: web-r2-0 failed within its bake: probe ready: status 503; going back to r1
                85.000 stop web-r2-0 (revert)

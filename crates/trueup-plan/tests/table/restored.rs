@@ -116,3 +116,45 @@ fn where_all_of_the_old_ones_fail_none_is_started_again_in_place_of_another() {
             look again in 250 ms (look again)"#]],
     );
 }
+
+#[test]
+fn a_good_one_that_is_slow_does_not_keep_out_what_comes_after_a_superseded_one() {
+    check(
+        "want 1×v3 | good r1 | rolling r3 1m | r1: 0 waiting 1m | r2: 0 passing 1h routed",
+        expect![[r#"
+            wanted: 1 × v3 on local, blueGreen
+            seen: web-r1-0 waiting, web-r2-0 passing for 3600000 ms routed
+            remembered: r1 is good, rolling to r3
+            stop web-r1-0 (stale)
+            progressing: r3 is rolled out, 0 of 1 updated
+            look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn a_good_one_that_is_down_stays_so_until_what_comes_after_a_superseded_one_has_its_place() {
+    check(
+        "want 1×v3 | good r1 | rolling r3 1m | r1: 0 exited 1m | r2: 0 passing 1h routed",
+        expect![[r#"
+            wanted: 1 × v3 on local, blueGreen
+            seen: web-r1-0 exited, web-r2-0 passing for 3600000 ms routed
+            remembered: r1 is good, rolling to r3
+            create web-r3-0 (rollout)
+            progressing: r3 is rolled out, 0 of 1 updated
+            look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn a_good_one_that_is_down_is_started_when_what_comes_after_a_superseded_one_has_its_place() {
+    check(
+        "want 2×v3 | good r1 | rolling r3 1m | r1: 0 exited 1m | r2: 0 passing 1h routed | r3: 0 waiting 1m, 1 waiting 1m",
+        expect![[r#"
+            wanted: 2 × v3 on local, blueGreen
+            seen: web-r1-0 exited, web-r2-0 passing for 3600000 ms routed, web-r3-0 waiting, web-r3-1 waiting
+            remembered: r1 is good, rolling to r3
+            start web-r1-0 (restart)
+            progressing: r3 is rolled out, 2 of 2 updated
+            look again in 250 ms (look again)"#]],
+    );
+}

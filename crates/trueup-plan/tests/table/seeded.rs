@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use crate::support::check;
+use crate::support::{check, story};
 
 #[test]
 fn one_too_many_stays_while_nobody_knows_who_of_them_passes() {
@@ -155,5 +155,36 @@ fn what_a_rollout_that_was_left_has_brought_in_stays_while_nobody_knows_how_the_
             remembered: r1 is good, rolling to r3
             progressing: r3 is rolled out, 0 of 2 updated
             look again in 600000 ms (deadline)"#]],
+    );
+}
+
+#[test]
+fn what_serves_keeps_its_own_routes_while_those_of_the_next_lead_nowhere() {
+    check(
+        "knows r1 | want 1×v2+admin port admin | rolling r2=v2+admin 10s | r1: 0 passing 1h routed",
+        expect![[r#"
+            wanted: 1 × v2+admin on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms routed
+            remembered: no good release, rolling to r2
+            create web-r2-0 (rollout)
+            progressing: r2 is rolled out, 0 of 1 updated
+            look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn the_only_one_makes_room_where_more_than_there_are_may_be_missing() {
+    story(
+        "given 1×v1 rolling surge 0 unavailable 2\nwant 1×v2\nsettle",
+        expect![[r#"
+        > given 1×v1 rolling surge 0 unavailable 2
+        > want 1×v2
+           65.000 route web to [] (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+           65.000 stop web-r1-0 (stale)
+           65.200 create web-r2-0 (rollout); remove web-r1-0 (stale)
+           65.200 Progressing: r2 is rolled out, 1 of 1 updated
+           70.200 route web to [web-r2-0=1] (rollout)
+           70.200 Baking: r2 is promoted and watched
+          130.200 Ready: r2 serves"#]],
     );
 }

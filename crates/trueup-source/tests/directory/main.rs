@@ -4,6 +4,7 @@
 mod bed;
 mod claims;
 mod toy;
+mod trees;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -10,9 +10,10 @@ use trueup_types::desired::{DesiredApp, Inputs, Placement, Prune};
 use trueup_types::exposure::{Exposure, Route, Tls};
 use trueup_types::policy::{History, Policy, RevertMode, Strategy};
 use trueup_types::release::Origin;
+use trueup_types::template::Build;
 use trueup_types::{AppName, IntentDigest, Percent, Place, PortName, Quantity, TargetName, Template, TemplateDigest};
 
-/// Reads lines: `app NAME COMMAND [HOST/PATH]`, `profile NAME`, `uses PROFILE`, and `only THING`, which is an error of
+/// Reads lines: `app NAME COMMAND [HOST/PATH]`, `built NAME FOLDER`, `profile NAME`, `uses PROFILE`, and `only THING`, which is an error of
 /// every file that holds it when two do; anything else is an error.
 #[derive(Default)]
 pub struct Toy {
@@ -35,6 +36,7 @@ impl Reader for Toy {
                 match line.split(' ').collect::<Vec<_>>()[..] {
                     ["app", name, command] => outcome.apps.push(desired(name, command, None)),
                     ["app", name, command, route] => outcome.apps.push(desired(name, command, Some(route))),
+                    ["built", name, context] => outcome.apps.push(built(name, context)),
                     ["profile", _] => {}
                     ["only", _]
                         if files.values().filter(|text| text.lines().any(|other| other == line)).count() > 1 =>
@@ -52,6 +54,16 @@ impl Reader for Toy {
         }
         resolved
     }
+}
+
+/// An app whose image is built of a folder.
+fn built(app: &str, context: &str) -> Arc<DesiredApp> {
+    let mut made = DesiredApp::clone(&desired(app, context, None));
+    let build = Build { context: context.to_owned(), dockerfile: None, args: BTreeMap::new(), target: None };
+    let template = Template { build: Some(build), ..Template::default() };
+    made.template_digest = TemplateDigest::of(&template);
+    made.template = Arc::new(template);
+    Arc::new(made)
 }
 
 pub fn desired(app: &str, command: &str, route: Option<&str>) -> Arc<DesiredApp> {
@@ -75,6 +87,7 @@ pub fn desired(app: &str, command: &str, route: Option<&str>) -> Arc<DesiredApp>
         drain: wait,
         revert: RevertMode::Auto,
         steps: Vec::new(),
+        by_count: None,
         windows: Vec::new(),
         depends_on: BTreeSet::new(),
         history: History { limit: 10, keep_for: wait },
