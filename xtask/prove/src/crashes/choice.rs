@@ -1,7 +1,7 @@
-//! Which boundaries every CI run takes: of each kind of boundary of each variant every second, by number.
+//! Which boundaries every CI run takes: of each kind of boundary of each variant every third, by number.
 //!
-//! Neighbours are mostly alike, and where one variant takes the even ones the next takes the odd ones. Nothing is drawn:
-//! each run takes the same.
+//! Neighbours are mostly alike, and the next variant takes the neighbours of those that this one takes. Nothing is drawn: each
+//! run takes the same.
 
 use trueup_sim::{CallKind, Moment};
 
@@ -17,5 +17,5 @@ pub fn class(death: &Death) -> u64 {
 
 /// Whether a death of the variant of this number is among those that every CI run takes.
 pub fn is_taken(variant: u64, death: &Death) -> bool {
-    (u64::from(death.cut.number) + variant + class(death)).is_multiple_of(2)
+    (u64::from(death.cut.number) + variant + class(death)).is_multiple_of(3)
 }

@@ -36,7 +36,7 @@ pub fn script(v: &Variant, codes: &Codes) -> Script {
         on_revert: hooks(&[("restore", 0)]),
     };
     let acts = vec![Act::Commit(vec![next], Vec::new())];
-    Script { before: vec![app], acts, races: false, keeps_bad: false }
+    Script::of(vec![app], acts)
 }
 
 fn hooks(codes: &[(&str, i32)]) -> Vec<Hook> {

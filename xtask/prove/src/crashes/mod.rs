@@ -12,6 +12,7 @@ pub mod choice;
 mod ending;
 mod hooked;
 mod nature;
+mod paced;
 mod person;
 pub mod play;
 pub mod rule;
@@ -120,7 +121,7 @@ fn deaths_of(life: &Outcome) -> Vec<Death> {
 }
 
 /// Variants that between them go through most of what a daemon does.
-const SAMPLE: [&str; 8] = [
+const SAMPLE: [&str; 9] = [
     "update-bluegreen-2-quick",
     "update-rolling-3-quick",
     "bad-sickens-bluegreen-2-quick",
@@ -129,6 +130,7 @@ const SAMPLE: [&str; 8] = [
     "moved-rolling-2-quick",
     "suspend-bluegreen-2-quick",
     "fix-forward-rolling-2-quick",
+    "capped-bluegreen-2-quick",
 ];
 /// Boundaries of each that are tried in a sample.
 const SAMPLE_EACH: usize = 24;

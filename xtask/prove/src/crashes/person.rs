@@ -146,8 +146,8 @@ fn heard(record: &AppRecord, order: &Order) -> bool {
             Rollout::Underway { canary, .. } => canary.promoted || canary.step > 0,
             Rollout::Idle | Rollout::Baking { .. } | Rollout::Reverting { .. } => true,
         },
-        Order::Rollback { .. } | Order::Retry | Order::Resume | Order::Suspend | Order::Abort | Order::Reconcile => {
-            false
-        }
+        // What failed once is forgotten, or tried under another number.
+        Order::Retry => record.rejected.is_empty() || record.highest.0 >= 3,
+        Order::Rollback { .. } | Order::Resume | Order::Suspend | Order::Abort | Order::Reconcile => false,
     }
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use trueup_sim::world::SimInstance;
 use trueup_sim::{Call, CallKind, Cut, House, Tether};
+use trueup_types::record::Rollout;
 use trueup_types::target::{IngressKind, TargetKind, TargetSpec};
+use trueup_types::window::may_begin;
 use trueup_types::{AppName, TargetName};
 
 use super::ending::Ending;
@@ -136,6 +138,7 @@ impl<'a> Play<'a> {
     fn new(variant: &Variant, script: Script, trouble: &'a Trouble<'a>, keep: Keep) -> Self {
         let mut house = House::new();
         house.pace = variant.slow.pace();
+        house.rollouts_max = script.rollouts_max;
         let there = TargetName::new("there").expect("a literal name");
         let spec = TargetSpec { name: there, kind: TargetKind::Process, ingress: IngressKind::Edge };
         house.source.target(spec, true);
@@ -205,6 +208,7 @@ impl<'a> Play<'a> {
                 continue;
             }
             self.act().await;
+            self.count_rollouts();
             let now = Instant::now();
             let journal = self.house.world.lock().journal.len();
             if journal != length || !self.acts.is_empty() || !self.settled() {
@@ -219,6 +223,33 @@ impl<'a> Play<'a> {
                 return self.wrong.push(format!("law 11: more than {CALLS_MAX} calls in one life"));
             }
             wait(&tether, if self.acts.is_empty() { WATCH } else { GLANCE }).await;
+        }
+    }
+
+    /// Counts what is rolled out at this moment.
+    fn count_rollouts(&mut self) {
+        let memory = self.house.store.copy();
+        let rolls = |record: &&trueup_types::AppRecord| {
+            matches!(record.rollout, Rollout::Underway { .. }) && record.current.is_some()
+        };
+        let (count, most) = (memory.apps.values().filter(rolls).count(), self.house.rollouts_max);
+        let told = format!("{count} rollouts are under way where {most} may be");
+        if count > most && !self.wrong.contains(&told) {
+            self.wrong.push(told);
+        }
+    }
+
+    /// Whether each rollout began in a window, where an app has some; of what was remembered all along.
+    fn judge_windows(&mut self) {
+        let snapshot = trueup_seams::Source::snapshot(self.house.source.as_ref());
+        let memory = self.house.store.copy();
+        for (app, found) in snapshot.apps.iter().filter(|_| !self.rebuilt) {
+            let notes = memory.apps.get(app).into_iter().flat_map(|record| &record.history);
+            for note in notes.filter(|note| note.revision.0 > 1) {
+                if may_begin(&found.desired.policy.windows, note.started).is_err() {
+                    self.wrong.push(format!("{} of {app} began while its windows were shut", note.revision));
+                }
+            }
         }
     }
 
@@ -309,6 +340,7 @@ impl<'a> Play<'a> {
 
     fn end(mut self) -> Outcome {
         self.take_down_words();
+        self.judge_windows();
         let tether = self.house.tether();
         let counts = CallKind::ALL.map(|kind| tether.count(kind));
         let violations = self.house.world.lock().violations.clone();

@@ -36,6 +36,18 @@ pub struct Script {
     pub races: bool,
     /// Whether failed instances stay for a person to look at, however many there happen to be.
     pub keeps_bad: bool,
+    /// Rollouts that may be under way at once.
+    pub rollouts_max: usize,
+}
+
+/// As many as the daemon's own default.
+const ROLLOUTS_MAX: usize = 4;
+
+impl Script {
+    /// What has converged before, and what is done then.
+    pub fn of(before: Vec<AppSketch>, acts: Vec<Act>) -> Self {
+        Self { before, acts, races: false, keeps_bad: false, rollouts_max: ROLLOUTS_MAX }
+    }
 }
 
 /// How an app gives way.
@@ -55,6 +67,8 @@ pub enum Shape {
     Worker,
     /// All new ones beside the old, by weight, in two steps.
     Canary,
+    /// The same, by whole instances.
+    Counted,
 }
 
 impl Shape {
@@ -67,6 +81,7 @@ impl Shape {
             Self::StopFirst => "stopfirst",
             Self::Worker => "worker",
             Self::Canary => "canary",
+            Self::Counted => "counted",
         }
     }
 }
@@ -195,7 +210,8 @@ impl Variant {
             }
             Shape::Rolling | Shape::Worker => {}
             Shape::GiveWay => (policy.max_surge, policy.max_unavailable) = (Quantity::Count(0), Quantity::Count(1)),
-            Shape::Canary => {
+            Shape::Canary | Shape::Counted => {
+                policy.by_count = (self.shape == Shape::Counted).then(|| "its platform cannot weigh".to_owned());
                 policy.strategy = Strategy::Canary;
                 policy.max_surge = Quantity::Share(Percent::ALL);
                 policy.steps = CANARY.map(step).to_vec();

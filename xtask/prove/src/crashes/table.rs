@@ -10,12 +10,14 @@ use trueup_types::policy::RevertMode;
 use trueup_types::record::{AppRecord, Rollout};
 use trueup_types::{EnvOf, Label, Revision, TargetName};
 
-use super::hooked;
 use super::scenario::{Act, LONG_BAKE, Scenario, Script, Shape, TURNS_BAD_MS, Variant, live_at};
+use super::{hooked, paced};
 
-use Shape::{BlueGreen, Canary, GiveWay, Recreate, Rolling, StopFirst, Worker};
+use Shape::{BlueGreen, Canary, Counted, GiveWay, Recreate, Rolling, StopFirst, Worker};
 
 const EVERY: &[Shape] = &[BlueGreen, Rolling, GiveWay, Recreate, StopFirst, Worker, Canary];
+/// All of them, and a canary by whole instances.
+const MORE: &[Shape] = &[BlueGreen, Rolling, GiveWay, Recreate, StopFirst, Worker, Canary, Counted];
 const MAIN: &[Shape] = &[BlueGreen, Rolling, Recreate, Worker];
 const ROUTED: &[Shape] = &[BlueGreen, Rolling, Recreate];
 const SIDE_BY_SIDE: &[Shape] = &[BlueGreen, Rolling, Worker];
@@ -23,10 +25,10 @@ const SIDE_BY_SIDE: &[Shape] = &[BlueGreen, Rolling, Worker];
 /// All of them.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "create", shapes: EVERY, script: create },
-    Scenario { name: "update", shapes: EVERY, script: |v| edit(v, |app| app.env("VERSION", "v2")) },
+    Scenario { name: "update", shapes: MORE, script: |v| edit(v, |app| app.env("VERSION", "v2")) },
     Scenario { name: "bad-exits", shapes: EVERY, script: |v| bad(v, EXIT_AFTER_MS, "0") },
     Scenario { name: "bad-never", shapes: EVERY, script: |v| bad(v, NEVER_HEALTHY, "1") },
-    Scenario { name: "bad-sickens", shapes: EVERY, script: |v| bad(v, SICK_AFTER_MS, TURNS_BAD_MS) },
+    Scenario { name: "bad-sickens", shapes: MORE, script: |v| bad(v, SICK_AFTER_MS, TURNS_BAD_MS) },
     Scenario { name: "bad-dies", shapes: EVERY, script: |v| bad(v, EXIT_AFTER_MS, TURNS_BAD_MS) },
     Scenario { name: "bad-start", shapes: EVERY, script: |v| bad(v, CANNOT_START, "1") },
     Scenario { name: "bad-held", shapes: MAIN, script: held },
@@ -66,12 +68,13 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "migrated", shapes: MAIN, script: |v| hooked::script(v, &hooked::GOOD) },
     Scenario { name: "migration-fails", shapes: SIDE_BY_SIDE, script: |v| hooked::script(v, &hooked::FAILING) },
     Scenario { name: "smoke-fails", shapes: ROUTED, script: |v| hooked::script(v, &hooked::SMOKING) },
+    Scenario { name: "capped", shapes: &[BlueGreen, Rolling], script: paced::capped },
+    Scenario { name: "windowed", shapes: &[BlueGreen, Rolling], script: paced::windowed },
+    Scenario { name: "windowed-bad", shapes: &[BlueGreen], script: paced::windowed_bad },
+    Scenario { name: "retried", shapes: &[BlueGreen, Worker], script: paced::retried },
+    Scenario { name: "resumed", shapes: &[BlueGreen, Worker], script: paced::resumed },
     Scenario { name: "condemned", shapes: &[Canary], script: |v| analysed(v, |app| app.env(ANALYSED_BAD, "1")) },
 ];
-
-fn script(before: Vec<AppSketch>, acts: Vec<Act>) -> Script {
-    Script { before, acts, races: false, keeps_bad: false }
-}
 
 fn put(app: AppSketch) -> Act {
     Act::Commit(vec![app], Vec::new())
@@ -79,12 +82,12 @@ fn put(app: AppSketch) -> Act {
 
 fn edit(v: &Variant, change: impl FnOnce(AppSketch) -> AppSketch) -> Script {
     let app = v.app("web");
-    script(vec![app.clone()], vec![put(change(app))])
+    Script::of(vec![app.clone()], vec![put(change(app))])
 }
 
 fn bad(v: &Variant, key: &str, value: &str) -> Script {
     let app = baked_long(v);
-    script(vec![app.clone()], vec![put(app.env("VERSION", "v2").env(key, value))])
+    Script::of(vec![app.clone()], vec![put(app.env("VERSION", "v2").env(key, value))])
 }
 
 /// An app whose bake is long enough for its next release to turn bad in it.
@@ -98,39 +101,39 @@ fn held(v: &Variant) -> Script {
     let mut app = baked_long(v);
     app.policy.revert = RevertMode::Hold;
     let next = app.clone().env("VERSION", "v2").env(SICK_AFTER_MS, TURNS_BAD_MS);
-    Script { keeps_bad: true, ..script(vec![app], vec![put(next)]) }
+    Script { keeps_bad: true, ..Script::of(vec![app], vec![put(next)]) }
 }
 
 fn create(v: &Variant) -> Script {
-    script(Vec::new(), vec![put(v.app("web"))])
+    Script::of(Vec::new(), vec![put(v.app("web"))])
 }
 
 fn bad_first(v: &Variant) -> Script {
     let app = v.app("web");
     let fallen: fn(&AppRecord) -> bool = |record| !record.rejected.is_empty();
     let bad = app.clone().env("VERSION", "v0").env(EXIT_AFTER_MS, "0");
-    script(Vec::new(), vec![put(bad), Act::Until("web", fallen), put(app)])
+    Script::of(Vec::new(), vec![put(bad), Act::Until("web", fallen), put(app)])
 }
 
 fn scale_down(v: &Variant) -> Script {
     let app = v.app("web");
-    script(vec![app.clone().replicas(v.replicas + 2)], vec![put(app)])
+    Script::of(vec![app.clone().replicas(v.replicas + 2)], vec![put(app)])
 }
 
 fn rename(v: &Variant) -> Script {
     let mut next = v.app("site");
     next.exposure.clone_from(&v.app("web").exposure);
-    script(vec![v.app("web")], vec![Act::Commit(vec![next], vec!["web"])])
+    Script::of(vec![v.app("web")], vec![Act::Commit(vec![next], vec!["web"])])
 }
 
 fn delete(v: &Variant) -> Script {
-    script(vec![v.app("web"), v.app("other")], vec![Act::Commit(Vec::new(), vec!["web"])])
+    Script::of(vec![v.app("web"), v.app("other")], vec![Act::Commit(Vec::new(), vec!["web"])])
 }
 
 /// An app and the one that depends on it, which goes first.
 fn delete_both(v: &Variant) -> Script {
     let (db, api) = (v.app("db"), v.app("api").depends_on("db"));
-    script(vec![db, api, v.app("other")], vec![Act::Commit(Vec::new(), vec!["db", "api"])])
+    Script::of(vec![db, api, v.app("other")], vec![Act::Commit(Vec::new(), vec!["db", "api"])])
 }
 
 /// Deleted, and wanted again while it goes.
@@ -138,7 +141,7 @@ fn reborn(v: &Variant) -> Script {
     let gone = Act::Commit(Vec::new(), vec!["web"]);
     let again = put(v.app("web").env("VERSION", "v2"));
     let acts = vec![gone, Act::Rest(Duration::from_millis(90)), again];
-    Script { races: true, ..script(vec![v.app("web"), v.app("other")], acts) }
+    Script { races: true, ..Script::of(vec![v.app("web"), v.app("other")], acts) }
 }
 
 /// An edit, and the edit taken back.
@@ -146,7 +149,7 @@ fn revert(v: &Variant) -> Script {
     let app = v.app("web");
     let acts =
         vec![put(app.clone().env("VERSION", "v2")), Act::Until("web", |record| live_at(record, 2)), put(app.clone())];
-    script(vec![app], acts)
+    Script::of(vec![app], acts)
 }
 
 fn fix_forward(v: &Variant) -> Script {
@@ -158,7 +161,7 @@ fn fix_forward(v: &Variant) -> Script {
         Act::Until("web", reverting),
         put(app.clone().env("VERSION", "v3")),
     ];
-    Script { races: true, ..script(vec![app], acts) }
+    Script { races: true, ..Script::of(vec![app], acts) }
 }
 
 /// An edit that is overtaken by the next before it is through.
@@ -169,7 +172,7 @@ fn overtaken(v: &Variant) -> Script {
         Act::Rest(Duration::from_millis(4_200)),
         put(app.clone().env("VERSION", "v3")),
     ];
-    Script { races: true, ..script(vec![app], acts) }
+    Script { races: true, ..Script::of(vec![app], acts) }
 }
 
 fn suspend(v: &Variant) -> Script {
@@ -180,14 +183,14 @@ fn suspend(v: &Variant) -> Script {
         Act::Rest(Duration::from_secs(20)),
         Act::Say("web", Order::Resume),
     ];
-    script(vec![app], acts)
+    Script::of(vec![app], acts)
 }
 
 /// Two apps at once, one of which waits for the other.
 fn depends(v: &Variant) -> Script {
     let (db, api) = (v.app("db"), v.app("api").depends_on("db"));
     let next = vec![db.clone().env("VERSION", "v2"), api.clone().env("VERSION", "v2"), v.app("new").depends_on("api")];
-    script(vec![db, api], vec![Act::Commit(next, Vec::new())])
+    Script::of(vec![db, api], vec![Act::Commit(next, Vec::new())])
 }
 
 fn moved(v: &Variant) -> Script {
@@ -206,11 +209,11 @@ fn rollback(v: &Variant, env: EnvOf) -> Script {
         Act::Until("web", |record| live_at(record, 2)),
         Act::Say("web", Order::Rollback { to: Some(Revision(1)), env }),
     ];
-    script(vec![app], acts)
+    Script::of(vec![app], acts)
 }
 
 fn restart(v: &Variant) -> Script {
-    script(vec![v.app("web")], vec![Act::Say("web", Order::Restart)])
+    Script::of(vec![v.app("web")], vec![Act::Say("web", Order::Restart)])
 }
 
 fn abort(v: &Variant) -> Script {
@@ -222,7 +225,7 @@ fn abort(v: &Variant) -> Script {
         Act::Rest(Duration::from_millis(1_300)),
         Act::Say("web", Order::Abort),
     ];
-    Script { races: true, ..script(vec![app], acts) }
+    Script { races: true, ..Script::of(vec![app], acts) }
 }
 
 fn reroute(v: &Variant) -> Script {
@@ -237,7 +240,7 @@ fn exchange(v: &Variant) -> Script {
     let (a, b) = (v.app("a"), v.app("b"));
     let (mut next_a, mut next_b) = (a.clone(), b.clone());
     std::mem::swap(&mut next_a.exposure, &mut next_b.exposure);
-    script(vec![a, b], vec![Act::Commit(vec![next_a, next_b], Vec::new())])
+    Script::of(vec![a, b], vec![Act::Commit(vec![next_a, next_b], Vec::new())])
 }
 
 /// A canary whose first step waits for a person, who says something of it.
@@ -247,7 +250,7 @@ fn at_a_step(v: &Variant, word: Order) -> Script {
     let shared: fn(&AppRecord) -> bool =
         |record| matches!(&record.rollout, Rollout::Underway { canary, .. } if canary.begun());
     let acts = vec![put(app.clone().env("VERSION", "v2")), Act::Until("web", shared), Act::Say("web", word)];
-    script(vec![app], acts)
+    Script::of(vec![app], acts)
 }
 
 /// A canary that is analysed at each step.
@@ -261,5 +264,5 @@ fn analysed(v: &Variant, change: impl FnOnce(AppSketch) -> AppSketch) -> Script 
         failures: 2,
     };
     app.policy.steps.iter_mut().for_each(|step| step.analysis = vec![analysis.clone()]);
-    script(vec![app.clone()], vec![put(change(app.env("VERSION", "v2")))])
+    Script::of(vec![app.clone()], vec![put(change(app.env("VERSION", "v2")))])
 }

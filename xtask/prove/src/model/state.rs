@@ -214,6 +214,7 @@ impl Being {
             place: Place::here(),
             phase: self.phase(),
             addresses: ports.map(|port| (port.name.clone(), self.address())).collect(),
+            checks: None,
             created: self.since,
             template: Some(Arc::clone(&self.release)),
         }

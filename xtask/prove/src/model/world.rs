@@ -263,6 +263,7 @@ fn policy(shape: &Shape) -> Policy {
         revert: shape.revert,
         windows: Vec::new(),
         steps: shape.steps.iter().map(step).collect(),
+        by_count: None,
         depends_on: BTreeSet::new(),
         history: History { limit: 10, keep_for: Duration::from_secs(7 * 24 * 3_600) },
         suspend: false,

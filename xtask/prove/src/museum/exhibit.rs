@@ -72,6 +72,7 @@ hang! {
     RestartsTableNumbers: memory::tables_go_on_from_the_live_number;
     IgnoresRolloutCap: rollouts::no_more_rollouts_than_may_be_at_once;
     LeaksRolloutPlace: rollouts::a_place_is_given_back;
+    ForgetsRolloutPlaces: rollouts::a_place_is_kept_over_a_restart;
     TrustsWallClock: parts::a_step_of_the_wall_clock_moves_nothing;
     KeepsAllEvents: parts::events_are_bounded;
     ReadsHalfWritten: sources::half_a_file_is_not_a_file;

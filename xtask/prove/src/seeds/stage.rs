@@ -80,6 +80,7 @@ impl Stage {
                     runtime: Arc::clone(&runtime) as Arc<dyn Runtime>,
                     inspect: Some(Arc::clone(&runtime) as Arc<dyn Inspect>),
                     nudges: Some(runtime as Arc<dyn Nudges>),
+                    ingress: None,
                 }
             }),
             ingress: Some(Arc::new(ingress) as Arc<dyn Ingress>),

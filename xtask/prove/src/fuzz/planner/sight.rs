@@ -138,6 +138,7 @@ fn sighting(id: InstanceId, release: &Arc<Release>, phase: Phase, since: Timesta
         place: Place::here(),
         phase,
         addresses: release.template.ports.iter().map(|port| (port.name.clone(), address)).collect(),
+        checks: None,
         created: since,
         template: Some(Arc::clone(release)),
     }

@@ -61,7 +61,7 @@ impl Clock for Still {
 }
 
 pub fn half_a_target_is_not_a_target() -> Told {
-    let target = Target::new(TargetSpec::local(), Arc::new(Halved), None);
+    let target = Target::new(TargetSpec::local(), Arc::new(Halved), None, true);
     let sight = real(target.sight(0, &Epoch::default(), &Still));
     sure(sight.apps.is_err(), "a listing without one of its places is taken for the whole")
 }

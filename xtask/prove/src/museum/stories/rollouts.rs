@@ -160,6 +160,24 @@ pub fn a_place_is_given_back() -> Told {
     })
 }
 
+pub fn a_place_is_kept_over_a_restart() -> Told {
+    in_a_house(async |stage| {
+        stage.house.rollouts_max = 1;
+        let (a, b) = (AppSketch::web("a"), AppSketch::web("b"));
+        stage.put(&a);
+        stage.begin(&b).await?;
+        stage.live("a", 1).await?;
+        stage.put(&version(&b, "v2").env(HEALTHY_AFTER_MS, "60000"));
+        let begun = |stage: &super::stage::Stage| stage.running("b").len() > 1;
+        stage.until("the one has begun", PATIENCE, begun).await?;
+        stage.put(&version(&a, "v2"));
+        stage.house.kill().await;
+        stage.start().await;
+        stage.all_the_while("the other waits", Duration::from_secs(50), |stage| stage.running("a").len() == 1).await?;
+        stage.live("a", 2).await
+    })
+}
+
 pub fn a_platform_is_asked_when_it_says() -> Told {
     in_a_house(async |stage| {
         let wait = Duration::from_secs(120);
