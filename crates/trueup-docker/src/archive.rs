@@ -1,5 +1,12 @@
-//! The manifest's files as the archive that an engine unpacks into a container: one file of ours knows the format.
+//! What an engine is sent to unpack: the manifest's files, and the folder that an image is built of. One file of ours knows
+//! the format.
 
+use std::fs::File;
+use std::io::{BufWriter, Read as _, Write as _};
+use std::path::Path;
+
+use trueup_host::Tree;
+use trueup_host::tree::EntryKind;
 use trueup_types::Template;
 
 /// The archive, to be unpacked at `/`; `None` where there is nothing to write.
@@ -19,6 +26,32 @@ pub(crate) fn of(template: &Template) -> std::io::Result<Option<Vec<u8>>> {
         archive.append_data(&mut header, file.path.trim_start_matches('/'), file.content.as_bytes())?;
     }
     archive.into_inner().map(Some)
+}
+
+/// Packs a folder into a file, as a builder wants it: everything belongs to root, and has the time that it has.
+///
+/// # Errors
+/// When something cannot be read, or has become longer or shorter since it was looked at.
+pub(crate) fn pack(root: &Path, tree: &Tree, into: &Path) -> std::io::Result<()> {
+    let mut archive = tar::Builder::new(BufWriter::new(File::create(into)?));
+    archive.follow_symlinks(false);
+    for (path, entry) in tree.entries() {
+        let (from, mut header) = (root.join(path), tar::Header::new_gnu());
+        header.set_metadata_in_mode(&std::fs::symlink_metadata(&from)?, tar::HeaderMode::Complete);
+        header.set_mode(entry.mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        match &entry.kind {
+            EntryKind::Folder => archive.append_data(&mut header, format!("{path}/"), std::io::empty())?,
+            EntryKind::Link(to) => archive.append_link(&mut header, path, to)?,
+            // What is longer by now is found out afterwards.
+            EntryKind::File(_) => {
+                let bytes = header.size()?;
+                archive.append_data(&mut header, path, File::open(&from)?.take(bytes))?;
+            }
+        }
+    }
+    archive.into_inner()?.flush()
 }
 
 /// Whose the files are: the user that the manifest names by number. A name is known only within the image, so that

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, Docker};
+use trueup_host::spelled;
 use trueup_seams::ObserveError;
 use trueup_types::Doubt;
+use trueup_types::docker::{Address, DockerSpec};
 use trueup_types::step::{Refusal, StepOutcome};
 
 /// Longest a call may take that only looks, or that writes a little. They take milliseconds; a loaded engine, seconds.
@@ -18,9 +20,10 @@ const CLIENT_SECONDS: u64 = 24 * 60 * 60;
 /// When something that an engine could not do is tried again.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// An engine behind a Unix socket.
+/// An engine behind a socket or a port.
 pub(crate) struct Engine {
-    socket: String,
+    /// As manifests spell it.
+    address: String,
     /// Connected and agreed on a version; forgotten when a connection breaks, as another engine may come up.
     client: Mutex<Option<Docker>>,
 }
@@ -39,8 +42,8 @@ pub(crate) enum Fault {
 }
 
 impl Engine {
-    pub(crate) fn new(socket: &str) -> Self {
-        Self { socket: socket.to_owned(), client: Mutex::new(None) }
+    pub(crate) fn new(address: Address<'_>) -> Self {
+        Self { address: address.to_string(), client: Mutex::new(None) }
     }
 
     /// A client that has agreed on a version with the engine.
@@ -48,11 +51,16 @@ impl Engine {
         if let Some(client) = self.client.lock().expect("no holder panics").clone() {
             return Ok(client);
         }
-        let unreachable = |error: Error| Fault::Unreachable(format!("{}: {}", self.socket, spelled(&error)));
-        let client =
-            Docker::connect_with_unix(&self.socket, CLIENT_SECONDS, API_DEFAULT_VERSION).map_err(unreachable)?;
+        let shown = self.address.trim_start_matches(DockerSpec::SCHEME);
+        let unreachable = |error: Error| Fault::Unreachable(format!("{shown}: {}", spelled(&error)));
+        let client = if self.address.starts_with(DockerSpec::TCP) {
+            Docker::connect_with_http(&self.address, CLIENT_SECONDS, API_DEFAULT_VERSION)
+        } else {
+            Docker::connect_with_unix(&self.address, CLIENT_SECONDS, API_DEFAULT_VERSION)
+        };
+        let client = client.map_err(unreachable)?;
         let agreed = tokio::time::timeout(QUICK, client.negotiate_version()).await;
-        let client = agreed.map_err(|_| Fault::Unreachable(format!("{} does not answer", self.socket)))?;
+        let client = agreed.map_err(|_| Fault::Unreachable(format!("{shown} does not answer")))?;
         let client = client.map_err(unreachable)?;
         *self.client.lock().expect("no holder panics") = Some(client.clone());
         Ok(client)
@@ -113,6 +121,12 @@ impl Fault {
         self.has_status(404)
     }
 
+    /// Whether the engine spoke of a state that it only passes through: podman calls a container `stopped` from its end
+    /// until it has been cleaned up, which is no word of the API.
+    pub(crate) fn is_of_passage(&self) -> bool {
+        matches!(self, Self::Broken(why) if why.contains("unknown variant `stopped`"))
+    }
+
     pub(crate) fn has_status(&self, wanted: u16) -> bool {
         matches!(self, Self::Answer { status, .. } if *status == wanted)
     }
@@ -149,18 +163,4 @@ impl From<Fault> for ObserveError {
     fn from(fault: Fault) -> Self {
         Self { detail: fault.to_string() }
     }
-}
-
-/// An error with all of its causes, on one line.
-fn spelled(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = inner.source();
-    }
-    text.replace('\n', " ")
 }

@@ -1,38 +1,57 @@
 //! Which image a release is made of: looked up once, and then the same for all of its instances, wherever its tag goes.
 //!
-//! An image that the engine has is taken as it is; another one is fetched. What was found is kept in a small file, so that
+//! An image that the engine has is taken as it is; another one is fetched, or built. What was found is kept in a small file, so that
 //! a revert, or one instance more, gets the very image that the release was judged by.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use bollard::query_parameters::RemoveImageOptionsBuilder;
 use serde::{Deserialize, Serialize};
-use trueup_types::step::{Refusal, StepOutcome};
-use trueup_types::{Release, ReleaseDigest};
-
-use crate::engine::{Fault, QUICK};
-use crate::runtime::Inner;
 use trueup_host::files::{self, Durability};
+use trueup_types::docker::OldImages;
+use trueup_types::step::{Refusal, StepOutcome};
+use trueup_types::{AppName, Release, ReleaseDigest};
+
+use crate::build::Recipe;
+use crate::engine::{Fault, QUICK, RETRY_AFTER};
+use crate::runtime::Inner;
 
 /// Most releases that are remembered; the longest untouched go first.
 const PINS_MAX: usize = 2_000;
+/// Longest that the removal of an image may take: its layers are folders full of files.
+const REMOVAL: Duration = Duration::from_secs(60);
 
 /// The image of one release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Pin {
     release: ReleaseDigest,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    app: Option<AppName>,
+    /// What it was called then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     /// The image's id on this engine.
     id: String,
     /// What fetches the same again, where it came from a registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<String>,
+    /// Whether it is here because of us.
+    #[serde(default)]
+    ours: bool,
 }
 
 /// All of them, the newest last.
 pub(crate) struct Pins {
     path: PathBuf,
     all: Mutex<Vec<Pin>>,
+    /// The names of images that were not here when we began to bring them; a step ends before they have come. A daemon that
+    /// begins anew takes what came meanwhile for somebody else's, and leaves it.
+    begun: Mutex<BTreeSet<String>>,
 }
 
 impl Pins {
@@ -43,7 +62,7 @@ impl Pins {
             tracing::warn!(%error, "the images of earlier releases cannot be read");
             None
         });
-        Ok(Self { path, all: Mutex::new(all.unwrap_or_default()) })
+        Ok(Self { path, all: Mutex::new(all.unwrap_or_default()), begun: Mutex::default() })
     }
 
     fn of(&self, release: ReleaseDigest) -> Option<Pin> {
@@ -57,8 +76,51 @@ impl Pins {
         all.push(pin);
         let surplus = all.len().saturating_sub(PINS_MAX);
         all.drain(..surplus);
+        self.write(&all)
+    }
+
+    /// Whether an image of this id is here because of us.
+    fn brought(&self, id: Option<&str>) -> bool {
+        let all = self.all.lock().expect("no holder panics");
+        all.iter().any(|pin| pin.ours && Some(pin.id.as_str()) == id)
+    }
+
+    /// Notes that an image of this name is brought by us.
+    fn begin(&self, name: &str) {
+        let mut begun = self.begun.lock().expect("no holder panics");
+        if begun.len() >= PINS_MAX {
+            begun.pop_first();
+        }
+        begun.insert(name.to_owned());
+    }
+
+    /// Whether an image of this name was brought by us, which is asked once.
+    fn ended(&self, name: &str) -> bool {
+        self.begun.lock().expect("no holder panics").remove(name)
+    }
+
+    /// Whether another release has the same image.
+    fn needed_by_another(&self, this: &Pin) -> bool {
+        let all = self.all.lock().expect("no holder panics");
+        all.iter().any(|pin| pin.id == this.id && pin.release != this.release)
+    }
+
+    /// The releases of an app but these.
+    fn all_but(&self, app: &AppName, kept: &[ReleaseDigest]) -> Vec<Pin> {
+        let all = self.all.lock().expect("no holder panics");
+        let goes = |pin: &&Pin| pin.app.as_ref() == Some(app) && !kept.contains(&pin.release);
+        all.iter().filter(goes).cloned().collect()
+    }
+
+    fn forget(&self, gone: &Pin) -> std::io::Result<()> {
+        let mut all = self.all.lock().expect("no holder panics");
+        all.retain(|pin| pin != gone);
+        self.write(&all)
+    }
+
+    fn write(&self, all: &Vec<Pin>) -> std::io::Result<()> {
         self.path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        files::write(&self.path, &*all, Durability::Synced)
+        files::write(&self.path, all, Durability::Synced)
     }
 }
 
@@ -68,46 +130,103 @@ struct Local {
     source: Option<String>,
 }
 
+/// Where the image of a release comes from.
+enum Origin {
+    /// It is what a name means.
+    Named(String),
+    /// It is built.
+    Built(Recipe),
+}
+
+impl Origin {
+    fn of(owner: &str, release: &Release) -> Result<Self, StepOutcome> {
+        if let Some(recipe) = Recipe::of(owner, release) {
+            return recipe.map(Self::Built).map_err(refused);
+        }
+        let image = release.template.image.clone();
+        image.map(Self::Named).ok_or_else(|| refused("the release names no image".to_owned()))
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Named(image) => image,
+            Self::Built(recipe) => &recipe.image,
+        }
+    }
+}
+
+fn refused(why: String) -> StepOutcome {
+    StepOutcome::Refused { why: Refusal::Invalid(why) }
+}
+
 impl Inner {
     /// The image to make an instance of a release from, once the engine has it.
     pub(crate) async fn image(self: &Arc<Self>, release: &Release) -> Result<String, StepOutcome> {
-        let Some(image) = &release.template.image else {
-            return Err(StepOutcome::Refused { why: Refusal::Invalid("the release names no image".to_owned()) });
-        };
+        let origin = Origin::of(self.mine.owner.as_str(), release)?;
         match self.pins.of(release.digest) {
-            Some(pin) => self.pinned(image, &pin).await,
+            Some(pin) => self.pinned(&origin, release, &pin).await,
             None => {
-                if self.local(image).await?.is_none() {
-                    self.pull(image).await?;
+                let there = self.local(origin.name()).await?;
+                let known = self.pins.brought(there.as_ref().map(|there| there.id.as_str()));
+                if there.is_none() {
+                    self.pins.begin(origin.name());
+                    self.bring(&origin, release).await?;
                 }
-                let Some(found) = self.local(image).await? else {
-                    let why = format!("the image {image} was pulled, and is gone again");
-                    return Err(StepOutcome::Retry { after: crate::engine::RETRY_AFTER, why });
+                let Some(found) = self.local(origin.name()).await? else {
+                    let why = format!("the image {} was there a moment ago, and is gone again", origin.name());
+                    return Err(StepOutcome::Retry { after: RETRY_AFTER, why });
                 };
-                let pin = Pin { release: release.digest, id: found.id, source: found.source };
-                self.pins.keep(pin).map_err(|why| {
-                    let why = format!("the image of {} cannot be kept in mind: {why}", release.app);
-                    StepOutcome::Retry { after: crate::engine::RETRY_AFTER, why }
-                })?;
-                Ok(image.clone())
+                let ours = self.pins.ended(origin.name()) || known;
+                self.keep_pin(&origin, release, found, ours)?;
+                Ok(origin.name().to_owned())
             }
         }
     }
 
+    fn keep_pin(&self, origin: &Origin, release: &Release, found: Local, ours: bool) -> Result<(), StepOutcome> {
+        let pin = Pin {
+            release: release.digest,
+            app: Some(release.app.clone()),
+            name: Some(origin.name().to_owned()),
+            id: found.id,
+            source: found.source,
+            ours,
+        };
+        self.pins.keep(pin).map_err(|why| {
+            let why = format!("the image of {} cannot be kept in mind: {why}", release.app);
+            StepOutcome::Retry { after: RETRY_AFTER, why }
+        })
+    }
+
+    async fn bring(self: &Arc<Self>, origin: &Origin, release: &Release) -> Result<(), StepOutcome> {
+        match origin {
+            Origin::Named(image) => self.pull(image, &release.app).await,
+            Origin::Built(recipe) => self.built(recipe, release).await,
+        }
+    }
+
     /// The name of the image that a release began with: its tag where that still says the same, else its id.
-    async fn pinned(self: &Arc<Self>, image: &str, pin: &Pin) -> Result<String, StepOutcome> {
-        if self.local(image).await?.is_some_and(|there| there.id == pin.id) {
-            return Ok(image.to_owned());
+    async fn pinned(self: &Arc<Self>, origin: &Origin, release: &Release, pin: &Pin) -> Result<String, StepOutcome> {
+        if self.local(origin.name()).await?.is_some_and(|there| there.id == pin.id) {
+            return Ok(origin.name().to_owned());
         }
         if self.local(&pin.id).await?.is_some() {
             return Ok(pin.id.clone());
         }
-        let Some(source) = &pin.source else {
+        if let Some(source) = &pin.source {
+            self.pull(source, &release.app).await?;
+            return Ok(source.clone());
+        }
+        let Origin::Built(recipe) = origin else {
             let why = format!("the image that the release began with ({}) is gone, and came from no registry", pin.id);
-            return Err(StepOutcome::Refused { why: Refusal::Invalid(why) });
+            return Err(refused(why));
         };
-        self.pull(source).await?;
-        Ok(source.clone())
+        // Built of the same it is the same, though its id be another.
+        self.built(recipe, release).await?;
+        if let Some(found) = self.local(&recipe.image).await? {
+            self.keep_pin(origin, release, found, true)?;
+        }
+        Ok(recipe.image.clone())
     }
 
     async fn local(&self, image: &str) -> Result<Option<Local>, StepOutcome> {
@@ -126,8 +245,47 @@ impl Inner {
             // Looking changes nothing: whatever went wrong, it can be tried again.
             Err(fault) => {
                 let why = format!("the image {image}: {fault}");
-                Err(StepOutcome::Retry { after: crate::engine::RETRY_AFTER, why })
+                Err(StepOutcome::Retry { after: RETRY_AFTER, why })
             }
         }
+    }
+
+    /// Forgets the images of releases of an app that are not kept, and removes those that nobody needs any more.
+    pub(crate) async fn prune(&self, app: &AppName, kept: &[ReleaseDigest]) {
+        if self.settings.old_images == OldImages::Keep {
+            return;
+        }
+        for pin in self.pins.all_but(app, kept) {
+            if pin.ours
+                && !self.pins.needed_by_another(&pin)
+                && let Err(fault) = self.remove_image(&pin).await
+            {
+                // A container is still made of it: it is tried again when that has gone.
+                tracing::info!(image = pin.name, %fault, "an old image stays");
+                continue;
+            }
+            if let Err(why) = self.pins.forget(&pin) {
+                tracing::warn!(%app, %why, "the image of an earlier release cannot be forgotten");
+            }
+        }
+    }
+
+    /// Removes an image that we brought, if nobody has given it another name. An engine keeps what containers are made of.
+    async fn remove_image(&self, pin: &Pin) -> Result<(), Fault> {
+        let client = self.engine.client().await?;
+        let there = match self.engine.look(client.inspect_image(&pin.id)).await {
+            Ok(there) => there,
+            Err(fault) if fault.is_absence() => return Ok(()),
+            Err(fault) => return Err(fault),
+        };
+        let tags = there.repo_tags.unwrap_or_default();
+        let name = pin.name.as_deref().map(crate::pull::tagged);
+        if tags.iter().any(|tag| Some(tag) != name.as_ref()) {
+            return Ok(());
+        }
+        let options = RemoveImageOptionsBuilder::default().build();
+        let removed = self.engine.within(REMOVAL, client.remove_image(&pin.id, Some(options), None)).await?;
+        tracing::info!(image = pin.name, layers = removed.len(), "an old image was removed");
+        Ok(())
     }
 }

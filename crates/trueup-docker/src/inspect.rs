@@ -15,7 +15,7 @@ use crate::engine::{Fault, QUICK};
 use crate::labels::INSTANCE;
 use crate::lift;
 use crate::moment::{WallMillis, nanos};
-use crate::runtime::{DockerRuntime, Inner, the_one};
+use crate::runtime::{DockerRuntime, Inner};
 
 /// Most output kept of a command.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
@@ -50,7 +50,7 @@ impl Inner {
         let mut labels = self.mine.filter();
         labels.push(format!("{INSTANCE}={instance}"));
         let listed = self.list(labels).await?;
-        let found = the_one(listed, &self.mine.container(instance)).and_then(|entry| entry.id);
+        let found = self.the_one(listed, instance).and_then(|entry| entry.id);
         found.ok_or_else(|| ObserveError { detail: format!("{instance} is not on this engine") })
     }
 

@@ -34,6 +34,17 @@ impl Mine {
         format!("{}-{id}", self.owner)
     }
 
+    /// The same where another target of ours has that name on the same engine.
+    pub(crate) fn container_apart(&self, id: &InstanceId) -> String {
+        format!("{}-{}-{id}", self.owner, self.target)
+    }
+
+    /// Whether labels say that something is ours, of another target.
+    pub(crate) fn is_of_another_target(&self, labels: &HashMap<String, String>) -> bool {
+        let owner = labels.get(OWNER).is_some_and(|owner| owner == self.owner.as_str());
+        owner && labels.get(TARGET).is_some_and(|target| target != self.target.as_str())
+    }
+
     /// The labels of what belongs to no single instance.
     pub(crate) fn common(&self) -> HashMap<String, String> {
         HashMap::from([

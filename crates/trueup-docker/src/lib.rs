@@ -6,13 +6,14 @@
 //!
 //! Read in this order: [`labels`] (what is written on a container), [`lower`] (a release becomes a container), [`lift`]
 //! (what the engine says becomes a sighting), [`engine`] (one call, its deadline, its faults), [`images`] (how an image
-//! comes to the engine), [`runtime`] and [`steps`].
+//! comes to the engine: [`pull`], [`build`], each a [`work`] that takes long), [`runtime`] and [`steps`].
 //!
 //! Knows nothing of plans, gates or routes, and touches nothing that does not carry our owner's label.
 
 mod archive;
 mod asked;
 mod bell;
+mod build;
 mod credentials;
 mod engine;
 mod images;
@@ -25,5 +26,7 @@ mod network;
 mod pull;
 mod runtime;
 mod steps;
+mod work;
 
+pub use credentials::Env;
 pub use runtime::{DockerConfig, DockerRuntime};

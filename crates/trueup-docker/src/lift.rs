@@ -22,6 +22,8 @@ pub(crate) struct Around {
     pub booted: Option<WallMillis>,
     /// When the engine could last not be reached: from, to.
     pub dark: Option<(WallMillis, WallMillis)>,
+    /// When the engine came up, where it can be told.
+    pub engine_up: Option<WallMillis>,
     /// What its first process said of a program that it could not start.
     pub not_started: Option<String>,
 }
@@ -44,6 +46,11 @@ pub(crate) fn up(container: &ContainerInspectResponse) -> bool {
         Some(Status::RUNNING | Status::PAUSED | Status::RESTARTING | Status::STOPPING) => true,
         Some(Status::CREATED | Status::REMOVING | Status::EXITED | Status::DEAD | Status::EMPTY) | None => false,
     }
+}
+
+/// Whether it has ended, and is no more than what is left of a life.
+pub(crate) fn ended(container: &ContainerInspectResponse) -> bool {
+    !up(container) && !unstarted(container)
 }
 
 /// Whether it was made and never started.
@@ -74,6 +81,7 @@ pub(crate) fn sighting(
         place: Place::here(),
         phase: phase(&state, created, around, clocks),
         addresses: addresses(container, written),
+        checks: None,
         created,
         template: written.release.clone(),
     }
@@ -85,13 +93,13 @@ fn phase(state: &ContainerState, created: Timestamp, around: &Around, clocks: &C
     let since = at(&state.started_at).unwrap_or(created);
     match state.status {
         Some(Status::RUNNING | Status::PAUSED) => Phase::Running { since },
-        Some(Status::RESTARTING) => Phase::Starting,
         Some(Status::REMOVING | Status::STOPPING) => Phase::Vanishing { since },
         Some(Status::CREATED) => match refusal(state) {
             Some(detail) => Phase::Exited { code: None, at: created, why: ExitWhy::CannotStart { detail } },
             None => Phase::Created,
         },
-        Some(Status::EXITED | Status::DEAD | Status::EMPTY) | None => Phase::Exited {
+        // What the engine is about to start again has ended as well: it counts, and nobody else starts it.
+        Some(Status::RESTARTING | Status::EXITED | Status::DEAD | Status::EMPTY) | None => Phase::Exited {
             code: state.exit_code.and_then(|code| i32::try_from(code).ok()),
             at: at(&state.finished_at).unwrap_or(since),
             why: why(state, around),
@@ -109,8 +117,9 @@ fn why(state: &ContainerState, around: &Around) -> ExitWhy {
     let before_boot = started.zip(around.booted).is_some_and(|(started, booted)| started < booted);
     let with_the_engine =
         finished.zip(around.dark).is_some_and(|(finished, (from, to))| (from..=to).contains(&finished));
+    let before_engine = finished.zip(around.engine_up).is_some_and(|(finished, up)| finished < up);
     // A host that goes down takes its containers with it, and so does an engine: that is no fault of theirs.
-    if before_boot || with_the_engine { ExitWhy::HostLost } else { ExitWhy::ByItself }
+    if before_boot || with_the_engine || before_engine { ExitWhy::HostLost } else { ExitWhy::ByItself }
 }
 
 /// Why it can never be started as it is, where the engine has said so.
@@ -191,7 +200,7 @@ mod tests {
         let state = |words: &str| told(&format!("{{{words}, {started}}}"), &around);
         assert_eq!(state(r#""Status": "running""#), "running");
         assert_eq!(state(r#""Status": "paused""#), "running");
-        assert_eq!(state(r#""Status": "restarting""#), "starting");
+        assert_eq!(state(r#""Status": "restarting", "ExitCode": 3"#), "exited Some(3) ByItself");
         assert_eq!(state(r#""Status": "removing""#), "vanishing");
         assert_eq!(state(r#""Status": "exited", "ExitCode": 137, "OOMKilled": true"#), "exited Some(137) ByItself");
         assert_eq!(told(r#"{"Status": "created"}"#, &around), "created");
@@ -234,6 +243,13 @@ mod tests {
         let dark = |from, to| Around { dark: at(from).zip(at(to)), ..Around::default() };
         assert_eq!(told(exited, &dark("2026-11-01T00:00:50Z", "2026-11-01T00:01:10Z")), "exited Some(255) HostLost");
         assert_eq!(told(exited, &dark("2026-11-01T00:01:05Z", "2026-11-01T00:01:10Z")), "exited Some(255) ByItself");
+        let up = |text| Around { engine_up: at(text), ..Around::default() };
+        assert_eq!(
+            told(exited, &up("2026-11-01T00:01:01Z")),
+            "exited Some(255) HostLost",
+            "another life of the engine"
+        );
+        assert_eq!(told(exited, &up("2026-11-01T00:00:59Z")), "exited Some(255) ByItself");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! A release becomes a container: pure, and snapshot-tested.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
     MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
-use trueup_types::target::DockerSpec;
-use trueup_types::template::{Protocol, Resources};
+use trueup_types::docker::{DockerSpec, LogDriver, RestartBy};
+use trueup_types::template::{Protocol, Resources, RestartPolicy as Restarts};
 use trueup_types::{InstanceId, PortName, Release, Template};
 
 use crate::labels::Mine;
@@ -18,8 +18,6 @@ const PORT_FIRST: u16 = 8_080;
 const HOSTNAME_BYTES_MAX: usize = 63;
 /// Most bytes of one file of a log; the engine keeps two, then forgets the older.
 const LOG_SIZE: &str = "10m";
-/// The address that ports are published on: the edge is on this host, and nobody else is let in.
-const LOOPBACK: &str = "127.0.0.1";
 
 /// One port of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,38 +106,26 @@ fn words(id: &InstanceId, release: &Release) -> (Option<Vec<String>>, Option<Vec
     (some(&release.template.command), some(&release.template.args))
 }
 
-/// The ports, then the manifest's, which wins; our own names last, so that nobody can forge them. The image's own stay
-/// beneath.
+/// What the instance finds in its environment; the image's own stays beneath.
 fn environment(id: &InstanceId, release: &Release, ports: &[Inside]) -> Vec<String> {
-    let mut env = BTreeMap::new();
-    if let Some(port) = ports.first() {
-        env.insert("PORT".to_owned(), port.number.to_string());
-    }
-    for port in ports {
-        env.insert(format!("PORT_{}", port.name.as_str().to_uppercase().replace('-', "_")), port.number.to_string());
-    }
-    env.extend(release.template.env.clone());
-    env.insert("TRUEUP_APP".to_owned(), release.app.to_string());
-    env.insert("TRUEUP_INSTANCE".to_owned(), id.to_string());
-    env.insert("TRUEUP_REVISION".to_owned(), release.revision.0.to_string());
-    if let (Some(task), Some(hook)) = (id.task, release.hook(id)) {
-        env.insert("TRUEUP_HOOK".to_owned(), format!("{}/{}", task.as_str(), hook.name));
-    }
+    let env = release.environment(id, ports.iter().map(|port| (&port.name, port.number)));
     env.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 fn host(mine: &Mine, settings: &DockerSpec, id: &InstanceId, template: &Template, ports: &[Inside]) -> HostConfig {
-    let binding = || PortBinding { host_ip: Some(LOOPBACK.to_owned()), host_port: Some("0".to_owned()) };
-    let log = [("max-size".to_owned(), LOG_SIZE.to_owned()), ("max-file".to_owned(), "2".to_owned())];
+    // By default the edge is on this host, and nobody else is let in.
+    let published = settings.published().to_string();
+    let binding = || PortBinding { host_ip: Some(published.clone()), host_port: Some("0".to_owned()) };
+    let hosts: Vec<_> = settings.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect();
     let limits = limits(&template.resources);
     let some = |words: &[String]| Some(words.to_vec()).filter(|words| !words.is_empty());
     HostConfig {
         // Signals reach a program that is not written to be the first process, and its orphans are waited for.
         init: Some(true),
-        // The planner starts again what is to be started again.
-        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
+        restart_policy: Some(RestartPolicy { name: Some(restart(settings, id, template)), maximum_retry_count: None }),
         port_bindings: Some(ports.iter().map(|port| (port.key(), Some(vec![binding()]))).collect()),
-        log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(log.into()) }),
+        log_config: Some(log(settings)),
+        extra_hosts: some(&hosts),
         network_mode: settings.network.as_ref().map(ToString::to_string),
         readonly_rootfs: settings.read_only.then_some(true),
         tmpfs: Some(settings.tmpfs.iter().map(|path| (path.clone(), String::new())).collect())
@@ -149,6 +135,29 @@ fn host(mine: &Mine, settings: &DockerSpec, id: &InstanceId, template: &Template
         mounts: Some(volumes(mine, id, template)).filter(|mounts| !mounts.is_empty()),
         ..limits
     }
+}
+
+/// Who starts it again: the planner, but where the engine is told to. What runs a hook runs once.
+fn restart(settings: &DockerSpec, id: &InstanceId, template: &Template) -> RestartPolicyNameEnum {
+    match (settings.restart, template.restart.policy) {
+        (RestartBy::Engine, _) if id.task.is_some() => RestartPolicyNameEnum::NO,
+        (RestartBy::Trueup, _) | (RestartBy::Engine, Restarts::Never) => RestartPolicyNameEnum::NO,
+        (RestartBy::Engine, Restarts::OnFailure) => RestartPolicyNameEnum::ON_FAILURE,
+        (RestartBy::Engine, Restarts::Always) => RestartPolicyNameEnum::UNLESS_STOPPED,
+    }
+}
+
+/// Where the target says nothing, a log is kept within bounds.
+fn log(settings: &DockerSpec) -> HostConfigLogConfig {
+    let driver = settings.log.as_ref().map_or(LogDriver::JsonFile, |log| log.driver);
+    let mut options: HashMap<_, _> = match driver {
+        LogDriver::JsonFile | LogDriver::Local => {
+            [("max-size".to_owned(), LOG_SIZE.to_owned()), ("max-file".to_owned(), "2".to_owned())].into()
+        }
+        LogDriver::Journald => HashMap::new(),
+    };
+    options.extend(settings.log.iter().flat_map(|log| log.options.clone()));
+    HostConfigLogConfig { typ: Some(driver.as_str().to_owned()), config: Some(options) }
 }
 
 fn limits(resources: &Resources) -> HostConfig {

@@ -1,21 +1,21 @@
-//! Pulls, each in a task of its own: a step waits for one a little, then looks again later.
+//! Pulls: what comes from a registry, how far it is, and what is said of what does not come.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::auth::DockerCredentials;
+use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
-use tokio::sync::watch;
+use trueup_types::AppName;
 use trueup_types::step::{Refusal, StepOutcome};
 
 use crate::credentials;
 use crate::engine::Fault;
 use crate::runtime::Inner;
+use crate::work::Work;
 
-/// Longest a step waits for a pull: within the driver's patience with a step, and rarely enough that the looks in
-/// between cost nothing.
-const WAIT: Duration = Duration::from_secs(20);
 /// Longest that a pull may go without a word: layers are reported each second or so.
 const SILENCE: Duration = Duration::from_secs(60);
 /// When a registry that could not be reached is asked again.
@@ -51,7 +51,7 @@ impl PullFault {
     }
 
     /// What comes of a step that needed the image.
-    fn outcome(&self, image: &str, with: &str) -> StepOutcome {
+    pub(crate) fn outcome(&self, image: &str, with: &str) -> StepOutcome {
         let refused = |why| StepOutcome::Refused { why: Refusal::Invalid(why) };
         match self {
             Self::Missing(why) => refused(format!("the image {image} is not there: {why}")),
@@ -66,100 +66,90 @@ impl PullFault {
     }
 }
 
-/// How far a pull is.
-#[derive(Debug, Clone)]
-enum Progress {
-    Underway { done: usize, layers: usize },
-    Ended(Result<(), PullFault>),
+/// What a pull has said of each of its layers.
+#[derive(Default)]
+struct Layers(BTreeMap<String, Layer>);
+
+#[derive(Default)]
+struct Layer {
+    done: bool,
+    loaded: u64,
+    bytes: u64,
 }
 
-/// The pulls that are under way, by image.
-#[derive(Default)]
-pub(crate) struct Pulls(Mutex<BTreeMap<String, watch::Receiver<Progress>>>);
+impl Layers {
+    fn take(&mut self, word: CreateImageInfo) {
+        let (Some(layer), Some(status)) = (word.id, word.status) else { return };
+        // The first word of all is about the tag.
+        if status.starts_with("Pulling from") {
+            return;
+        }
+        let layer = self.0.entry(layer).or_default();
+        layer.done = status == "Pull complete" || status == "Already exists";
+        // What is unpacked afterwards is counted from nothing again.
+        if status == "Downloading" {
+            let detail = word.progress_detail.unwrap_or_default();
+            let bytes = |bytes: Option<i64>| bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+            (layer.loaded, layer.bytes) = (bytes(detail.current), bytes(detail.total));
+        } else if layer.done || status == "Download complete" {
+            layer.loaded = layer.bytes;
+        }
+    }
+
+    fn done(&self) -> usize {
+        self.0.values().filter(|layer| layer.done).count()
+    }
+
+    /// How far it is: layers, and megabytes where they are known.
+    fn told(&self, image: &str) -> String {
+        let sum = |of: fn(&Layer) -> u64| self.0.values().map(of).sum::<u64>();
+        let (loaded, bytes) = (sum(|layer| layer.loaded), sum(|layer| layer.bytes));
+        let megabytes = |bytes: u64| format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10);
+        let bytes = match bytes {
+            0 => String::new(),
+            bytes => format!(", {} of {} MB", megabytes(loaded), megabytes(bytes)),
+        };
+        format!("pulling {image}: {} of {} layers{bytes}", self.done(), self.0.len())
+    }
+}
 
 impl Inner {
-    /// Has an image pulled; `Ok` once it is there.
-    pub(crate) async fn pull(self: &Arc<Self>, image: &str) -> Result<(), StepOutcome> {
-        let with = self.with_whom(image)?;
-        let mut progress = self.pull_underway(image);
-        let ended = tokio::time::timeout(WAIT, progress.wait_for(|now| matches!(now, Progress::Ended(_)))).await;
-        // A task that went without a word has died with its runtime.
-        let broke_off = matches!(ended, Ok(Err(_)));
-        drop(ended);
-        let now = match broke_off {
-            true => Progress::Ended(Err(PullFault::Later("the pull broke off".to_owned()))),
-            false => progress.borrow().clone(),
-        };
-        match now {
-            Progress::Ended(result) => {
-                // The next step that needs it asks anew.
-                self.pulls.0.lock().expect("no holder panics").remove(image);
-                result.map_err(|fault| fault.outcome(image, &with))
-            }
-            Progress::Underway { done, layers } => {
-                let why = format!("pulling {image}: {done} of {layers} layers");
-                Err(StepOutcome::Retry { after: Duration::ZERO, why })
-            }
-        }
+    /// Has an image pulled for an app; `Ok` once it is there.
+    pub(crate) async fn pull(self: &Arc<Self>, image: &str, app: &AppName) -> Result<(), StepOutcome> {
+        let (inner, name) = (Arc::clone(self), image.to_owned());
+        self.see_through(&format!("pulling {image}"), app, |work| async move {
+            let credentials = |why| StepOutcome::Retry { after: AGAIN, why: format!("credentials: {why}") };
+            let asker = credentials::asker(&inner.settings, &inner.env, credentials::registry(&name));
+            let asker = asker.await.map_err(credentials)?;
+            let fetched = inner.fetch(&name, asker.credentials, &work).await;
+            fetched.map_err(|fault| fault.outcome(&name, &asker.told))
+        })
+        .await
     }
 
-    /// Who asks the registry, for people.
-    fn with_whom(&self, image: &str) -> Result<String, StepOutcome> {
-        let Some(file) = &self.settings.registry_auth_from else {
-            return Ok("who shows no credentials (the target names no `registryAuthFrom`)".to_owned());
-        };
-        match credentials::read(std::path::Path::new(file), image) {
-            Ok(Some(found)) => Ok(format!("`{}` of {file}", found.username.unwrap_or_default())),
-            Ok(None) => Ok(format!("who shows no credentials ({file} has none for it)")),
-            Err(why) => Err(StepOutcome::Retry { after: AGAIN, why: format!("credentials: {why}") }),
-        }
-    }
-
-    fn pull_underway(self: &Arc<Self>, image: &str) -> watch::Receiver<Progress> {
-        let mut pulls = self.pulls.0.lock().expect("no holder panics");
-        if let Some(progress) = pulls.get(image) {
-            return progress.clone();
-        }
-        let (sender, receiver) = watch::channel(Progress::Underway { done: 0, layers: 0 });
-        pulls.insert(image.to_owned(), receiver.clone());
-        let (inner, image) = (Arc::clone(self), image.to_owned());
-        self.handle.spawn(async move {
-            let result = inner.fetch(&image, &sender).await;
-            if let Err(fault) = &result {
-                tracing::info!(image, ?fault, "an image was not pulled");
-            }
-            sender.send_replace(Progress::Ended(result));
-        });
-        receiver
-    }
-
-    async fn fetch(&self, image: &str, progress: &watch::Sender<Progress>) -> Result<(), PullFault> {
-        let file = self.settings.registry_auth_from.as_deref();
-        let found = file.map(|file| credentials::read(std::path::Path::new(file), image)).transpose();
-        let credentials = found.map_err(PullFault::Later)?.flatten();
+    async fn fetch(&self, image: &str, credentials: Option<DockerCredentials>, work: &Work) -> Result<(), PullFault> {
+        work.is_at(format!("pulling {image}"));
         let client = self.engine.client().await.map_err(|fault| PullFault::of(&fault))?;
         let options = CreateImageOptionsBuilder::default().from_image(&tagged(image)).build();
         let mut words = std::pin::pin!(client.create_image(Some(options), None, credentials));
-        let mut layers: BTreeMap<String, bool> = BTreeMap::new();
+        let (mut layers, mut told) = (Layers::default(), 0);
         loop {
             let word = tokio::time::timeout(SILENCE, words.next()).await;
             let word = word.map_err(|_| PullFault::Later(format!("no word in {} s", SILENCE.as_secs())))?;
             let Some(word) = word else { return Ok(()) };
-            let word = word.map_err(|error| PullFault::of(&Fault::of(&error)))?;
-            if let (Some(layer), Some(status)) = (word.id, word.status) {
-                // The first word of all is about the tag.
-                if !status.starts_with("Pulling from") {
-                    layers.insert(layer, status == "Pull complete" || status == "Already exists");
-                }
+            layers.take(word.map_err(|error| PullFault::of(&Fault::of(&error)))?);
+            work.is_at(layers.told(image));
+            // The bytes are for whoever looks; the events are told of each layer.
+            if layers.done() > told {
+                told = layers.done();
+                work.say(&format!("pulling {image}: {told} of {} layers", layers.0.len()));
             }
-            let done = layers.values().filter(|done| **done).count();
-            progress.send_replace(Progress::Underway { done, layers: layers.len() });
         }
     }
 }
 
 /// A name without a tag or digest would fetch all tags there are.
-fn tagged(image: &str) -> String {
+pub(crate) fn tagged(image: &str) -> String {
     let last = image.rsplit('/').next().unwrap_or(image);
     if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
 }
@@ -199,6 +189,24 @@ mod tests {
             assert_eq!(class(status, message), expected, "{status} {message}");
         }
         assert!(matches!(PullFault::of(&Fault::Broken("eof".to_owned())), PullFault::Later(_)));
+    }
+
+    #[test]
+    fn how_far_a_pull_is_is_counted_in_layers_and_in_bytes() {
+        let mut layers = Layers::default();
+        let mut take = |id: &str, status: &str, detail: &str| {
+            let text = format!(r#"{{"id": "{id}", "status": "{status}", "progressDetail": {detail}}}"#);
+            layers.take(serde_json::from_str(&text).expect("it is JSON"));
+            layers.told("web:1")
+        };
+        assert_eq!(take("1", "Pulling from shop/web", "{}"), "pulling web:1: 0 of 0 layers");
+        assert_eq!(take("a", "Pulling fs layer", "{}"), "pulling web:1: 0 of 1 layers");
+        assert_eq!(take("b", "Already exists", "{}"), "pulling web:1: 1 of 2 layers");
+        let far = take("a", "Downloading", r#"{"current": 1500000, "total": 4000000}"#);
+        assert_eq!(far, "pulling web:1: 1 of 2 layers, 1.5 of 4.0 MB");
+        let far = take("a", "Extracting", r#"{"current": 100000, "total": 4000000}"#);
+        assert_eq!(far, "pulling web:1: 1 of 2 layers, 1.5 of 4.0 MB");
+        assert_eq!(take("a", "Pull complete", "{}"), "pulling web:1: 2 of 2 layers, 4.0 of 4.0 MB");
     }
 
     #[test]

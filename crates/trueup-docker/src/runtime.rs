@@ -4,27 +4,37 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use trueup_seams::{BoxFuture, NudgeSink, Nudges, ObserveError, Runtime, Sight, Survey};
+use trueup_types::docker::{Address, DockerSpec};
 use trueup_types::observed::{ExitWhy, Phase, Sighting};
 use trueup_types::step::{StepOutcome, TargetStep};
-use trueup_types::target::DockerSpec;
-use trueup_types::{OwnerId, Place, TargetName, Timestamp};
+use trueup_types::{AppName, InstanceId, OwnerId, Place, Release, TargetName, Timestamp};
 
 use crate::asked::AskedBook;
 use crate::bell;
+use crate::build::BUILDS_MAX;
+use crate::credentials::Env;
 use crate::engine::{Engine, Fault};
 use crate::images::Pins;
 use crate::labels::{INSTANCE, Mine, Written};
 use crate::lift::{self, Around};
 use crate::moment::{Clocks, WallMillis};
-use crate::pull::Pulls;
+use crate::work::Works;
 
+/// The network that an engine makes for itself.
+const ENGINE_NETWORK: &str = "bridge";
+/// Looks at a state that an engine passes through, and from one to the next: it lasts as long as the small program takes
+/// that podman starts at the end of a container.
+const PASSAGE_TRIES: u32 = 40;
+const PASSAGE_AGAIN: Duration = Duration::from_millis(50);
 /// Closer looks at a time: beyond that an engine only queues them.
 const LOOKS_MAX: usize = 8;
 
@@ -38,6 +48,10 @@ pub struct DockerConfig {
     pub target: TargetName,
     /// Where the engine is, and how containers are made there.
     pub settings: DockerSpec,
+    /// The folder that the contexts of builds are named from.
+    pub root: PathBuf,
+    /// The environment, for passwords that are in it and for programs that keep them.
+    pub env: Env,
     /// Steady time.
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -63,7 +77,14 @@ pub(crate) struct Inner {
     pub(crate) clocks: Clocks,
     pub(crate) asked: AskedBook,
     pub(crate) pins: Pins,
-    pub(crate) pulls: Pulls,
+    pub(crate) works: Works,
+    /// One at a time makes the network, or takes it away.
+    pub(crate) networking: tokio::sync::Mutex<()>,
+    /// Turns at building.
+    pub(crate) builds: Semaphore,
+    pub(crate) folder: PathBuf,
+    pub(crate) root: PathBuf,
+    pub(crate) env: Env,
     pub(crate) handle: Handle,
     pub(crate) sink: OnceLock<NudgeSink>,
     /// Containers that a task of ours is stopping.
@@ -105,13 +126,18 @@ impl DockerRuntime {
     /// When the folder is there and cannot be read.
     pub fn open(config: DockerConfig) -> std::io::Result<Self> {
         let inner = Inner {
-            engine: Engine::new(config.settings.socket()),
+            engine: Engine::new(config.settings.address()),
             mine: Mine { owner: config.owner, target: config.target },
             settings: config.settings,
             clocks: Clocks { now: config.now },
             asked: AskedBook::open(&config.folder)?,
             pins: Pins::open(&config.folder)?,
-            pulls: Pulls::default(),
+            works: Works::default(),
+            networking: tokio::sync::Mutex::default(),
+            builds: Semaphore::new(BUILDS_MAX),
+            folder: config.folder,
+            root: config.root,
+            env: config.env,
             handle: Handle::current(),
             sink: OnceLock::new(),
             stopping: Mutex::default(),
@@ -137,6 +163,21 @@ impl Runtime for DockerRuntime {
             outcome
         })
     }
+
+    fn keep<'a>(&'a self, app: &'a AppName, releases: &'a [Arc<Release>]) -> BoxFuture<'a, ()> {
+        let (inner, app) = (Arc::clone(&self.inner), app.clone());
+        let kept: Vec<_> = releases.iter().map(|release| release.digest).collect();
+        // An engine may take long over the layers of an image; nobody waits for that.
+        self.inner.handle.spawn(async move { inner.prune(&app, &kept).await });
+        Box::pin(std::future::ready(()))
+    }
+
+    fn retire<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, StepOutcome> {
+        Box::pin(async move {
+            self.keep(app, &[]).await;
+            StepOutcome::AlreadyTrue
+        })
+    }
 }
 
 impl Nudges for DockerRuntime {
@@ -156,7 +197,10 @@ impl Inner {
         let listed = self.list(self.mine.filter()).await;
         self.note_sight(listed.is_ok());
         let listed = listed?;
-        let around = Around { booted: Some(Clocks::booted()), dark: self.seen().dark, not_started: None };
+        // Of an engine elsewhere nobody here knows when its host came up.
+        let here = matches!(self.settings.address(), Address::Socket(_));
+        let booted = here.then(Clocks::booted);
+        let around = Around { booted, dark: self.seen().dark, ..Around::default() };
         let before = self.seen().known.clone();
         let looks: Vec<_> = listed.iter().map(|entry| self.look(entry, &before, &around)).collect();
         let looked: Vec<_> = futures_util::stream::iter(looks).buffered(LOOKS_MAX).collect().await;
@@ -178,8 +222,16 @@ impl Inner {
     pub(crate) async fn list(&self, labels: Vec<String>) -> Result<Vec<ContainerSummary>, Fault> {
         let filters = std::collections::HashMap::from([("label".to_owned(), labels)]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let client = self.engine.client().await?;
-        self.engine.look(client.list_containers(Some(options))).await
+        let mut tries = 1..PASSAGE_TRIES;
+        loop {
+            let client = self.engine.client().await?;
+            match self.engine.look(client.list_containers(Some(options.clone()))).await {
+                Err(fault) if fault.is_of_passage() && tries.next().is_some() => {
+                    tokio::time::sleep(PASSAGE_AGAIN).await
+                }
+                answer @ (Ok(_) | Err(_)) => return answer,
+            }
+        }
     }
 
     /// Whether any container of ours is left; an engine that does not say may have some.
@@ -222,6 +274,11 @@ impl Inner {
         if lift::may_not_have_started(&container) {
             around.not_started = self.not_started(&id).await;
         }
+        // What this daemon has seen end by itself stays so, though the engine goes down later.
+        let seen = earlier.is_some_and(|known| known.sighting.incarnation == lift::incarnation(&container));
+        if lift::ended(&container) && !seen {
+            around.engine_up = self.engine_up().await;
+        }
         let mut sighting = lift::sighting(&container, &written, &around, &self.clocks);
         // The two clocks drift apart by a little: what has not changed keeps its moments.
         if let Some(known) = earlier.filter(|known| known.sighting.incarnation == sighting.incarnation) {
@@ -233,13 +290,27 @@ impl Inner {
         Ok(Some((id, Known { mark, sighting })))
     }
 
+    /// When the engine came up: it makes its own network anew each time. One that goes on under its containers keeps it,
+    /// and they end by nobody's fault but their own.
+    async fn engine_up(&self) -> Option<WallMillis> {
+        let client = self.engine.client().await.ok()?;
+        let network = self.engine.look(client.inspect_network(ENGINE_NETWORK, None)).await.ok()?;
+        WallMillis::read(network.created.as_deref())
+    }
+
     /// A container as the engine describes it; nothing when it is gone.
     pub(crate) async fn inspected(&self, container: &str) -> Result<Option<ContainerInspectResponse>, Fault> {
-        let client = self.engine.client().await?;
-        match self.engine.look(client.inspect_container(container, None)).await {
-            Ok(there) => Ok(Some(there)),
-            Err(fault) if fault.is_absence() => Ok(None),
-            Err(fault) => Err(fault),
+        let mut tries = 1..PASSAGE_TRIES;
+        loop {
+            let client = self.engine.client().await?;
+            match self.engine.look(client.inspect_container(container, None)).await {
+                Ok(there) => return Ok(Some(there)),
+                Err(fault) if fault.is_absence() => return Ok(None),
+                Err(fault) if fault.is_of_passage() && tries.next().is_some() => {
+                    tokio::time::sleep(PASSAGE_AGAIN).await
+                }
+                Err(fault) => return Err(fault),
+            }
         }
     }
 
@@ -248,7 +319,7 @@ impl Inner {
         let mut shown: BTreeMap<_, (Rank, Sighting)> = BTreeMap::new();
         for entry in listed {
             let Some((id, one)) = entry.id.as_deref().and_then(|id| Some((id, known.get(id)?))) else { continue };
-            let rank = rank(entry, &self.mine.container(&one.sighting.id));
+            let rank = self.rank(entry, &one.sighting.id);
             if let Some((other, _)) = shown.get(&one.sighting.id) {
                 tracing::warn!(container = id, instance = %one.sighting.id, "another container carries our labels");
                 // Engines list the newest first, and tell ages only to the second.
@@ -284,24 +355,26 @@ impl Inner {
         sighting
     }
 
+    /// Which of several containers with the labels of one instance is the one, the least first: a copy of a container
+    /// carries its labels, too. The one with our name is ours; else, as somebody may have renamed it, the oldest.
+    fn rank(&self, entry: &ContainerSummary, id: &InstanceId) -> Rank {
+        let ours = [self.mine.container(id), self.mine.container_apart(id)];
+        let named =
+            entry.names.iter().flatten().any(|there| ours.iter().any(|name| name == there.trim_start_matches('/')));
+        Rank { renamed: !named, created: entry.created.unwrap_or(i64::MAX) }
+    }
+
+    /// The container of a listing that is the one.
+    pub(crate) fn the_one(&self, listed: Vec<ContainerSummary>, id: &InstanceId) -> Option<ContainerSummary> {
+        listed.into_iter().rev().min_by_key(|entry| self.rank(entry, id))
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().expect("no holder panics")
     }
 }
 
-/// Which of several containers with the labels of one instance is the one, the least first: a copy of a container carries
-/// its labels, too. The one with our name is ours; else, as somebody may have renamed it, the oldest.
-fn rank(entry: &ContainerSummary, name: &str) -> Rank {
-    let named = entry.names.iter().flatten().any(|there| there.trim_start_matches('/') == name);
-    Rank { renamed: !named, created: entry.created.unwrap_or(i64::MAX) }
-}
-
-/// The container of a listing that is the one.
-pub(crate) fn the_one(listed: Vec<ContainerSummary>, name: &str) -> Option<ContainerSummary> {
-    listed.into_iter().rev().min_by_key(|entry| rank(entry, name))
-}
-
-/// See [`rank`].
+/// See [`Inner::rank`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     renamed: bool,

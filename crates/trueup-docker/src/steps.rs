@@ -21,7 +21,7 @@ use crate::labels::{INSTANCE, Written};
 use crate::lift;
 use crate::lower;
 use crate::moment::Clocks;
-use crate::runtime::{Inner, the_one};
+use crate::runtime::Inner;
 
 /// Longest an engine may take for a stop beyond the grace that the manifest gives.
 const STOP_SLACK: Duration = Duration::from_secs(30);
@@ -59,7 +59,7 @@ impl Inner {
     async fn find(&self, id: &InstanceId) -> Result<Option<Found>, Fault> {
         let mut labels = self.mine.filter();
         labels.push(format!("{INSTANCE}={id}"));
-        let Some(entry) = the_one(self.list(labels).await?, &self.mine.container(id)) else { return Ok(None) };
+        let Some(entry) = self.the_one(self.list(labels).await?, id) else { return Ok(None) };
         let (Some(container), Some(labels)) = (entry.id, entry.labels) else { return Ok(None) };
         let written = Written::read(&labels).map_err(Fault::Unreachable)?;
         let inspected = self.inspected(&container).await?;
@@ -82,8 +82,16 @@ impl Inner {
         self.ensure_network().await?;
         let client = self.engine.client().await?;
         let body = lower::container(&self.mine, &self.settings, id, release, &image);
-        let options = CreateContainerOptionsBuilder::default().name(&self.mine.container(id)).build();
-        let made = self.engine.within(QUICK, client.create_container(Some(options), body)).await;
+        let make = async |name: &str| {
+            let options = CreateContainerOptionsBuilder::default().name(name).build();
+            self.engine.within(QUICK, client.create_container(Some(options), body.clone())).await
+        };
+        let made = match make(&self.mine.container(id)).await {
+            Err(fault) if fault.has_status(409) && self.held_by_another_target(id).await? => {
+                make(&self.mine.container_apart(id)).await
+            }
+            made @ (Ok(_) | Err(_)) => made,
+        };
         match made {
             Ok(made) => self.begin(&made.id, release, what).await,
             // The name is held. By what an earlier call of ours made, or by somebody else's.
@@ -97,6 +105,14 @@ impl Inner {
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Whether the name of an instance's container is held by one of another target of ours: an app that moves from one to
+    /// the other is on both for a while.
+    async fn held_by_another_target(&self, id: &InstanceId) -> Result<bool, Fault> {
+        let there = self.inspected(&self.mine.container(id)).await?;
+        let labels = there.and_then(|there| there.config).and_then(|config| config.labels);
+        Ok(labels.is_some_and(|labels| self.mine.is_of_another_target(&labels)))
     }
 
     async fn start(self: &Arc<Self>, id: &InstanceId, ended: &Incarnation, what: &str) -> Result<StepOutcome, Fault> {

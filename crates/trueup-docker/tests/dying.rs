@@ -55,4 +55,18 @@ async fn an_engine_that_dies_takes_nothing_with_it_and_what_ended_meanwhile_is_n
     let fell = other.until("it is down", |seen| matches!(seen.phase, Phase::Exited { .. })).await;
     assert_eq!(fell.incarnation, fell_before.incarnation);
     assert!(matches!(fell.phase, Phase::Exited { why: ExitWhy::HostLost, .. }), "{fell:?}");
+
+    // An engine that ends what ran under it, while no daemon looks.
+    let third = one.again();
+    let fourth = One::started(engine, "crashed", "exit 9").await;
+    let (code, why) = fourth.exited().await;
+    assert_eq!((code, why), (Some(9), ExitWhy::ByItself));
+    let _ = third.running().await;
+    engine.kill();
+    engine.start_afresh();
+    let third = third.again();
+    let ended = third.until("it went down with its engine", |seen| matches!(seen.phase, Phase::Exited { .. })).await;
+    assert!(matches!(ended.phase, Phase::Exited { why: ExitWhy::HostLost, .. }), "{ended:?}");
+    let still = fourth.exited().await;
+    assert_eq!(still, (Some(9), ExitWhy::ByItself), "what was seen to end by itself stays so");
 }

@@ -7,7 +7,8 @@ use trueup_types::step::{Refusal, StepOutcome};
 use trueup_types::target::DockerSpec;
 use trueup_types::{InstanceId, Release, ReleaseDigest};
 
-use crate::support::engine::{Engine, Registry, engine};
+use crate::support::engine::registry::Registry;
+use crate::support::engine::{Engine, engine};
 use crate::support::{One, PATIENCE};
 
 /// A port that nobody listens on.
@@ -43,10 +44,10 @@ async fn an_image_that_is_nowhere_is_refused_at_once_and_one_out_of_reach_is_not
     let registry = Registry::start(engine, "registry-missing", port(), false);
     let one = One::new(engine, "missing");
     let missing = format!("{}/web:nope", registry.address);
-    let why = refusal(one.create(of(&missing, &one, "")).await);
+    let why = refusal(one.create_in_time(&of(&missing, &one, "")).await.0);
     assert!(why.contains(&missing) && why.contains("manifest unknown"), "{why}");
     let away = format!("127.0.0.1:{}/web:v1", port());
-    let outcome = one.create(of(&away, &one, "")).await;
+    let outcome = one.create_in_time(&of(&away, &one, "")).await.0;
     assert!(matches!(&outcome, StepOutcome::Retry { why, .. } if why.contains("refused")), "{outcome:?}");
     let why = refusal(one.create(of("Not/An:Image:at-all", &one, "")).await);
     assert!(why.contains("reference"), "{why}");
@@ -60,7 +61,7 @@ async fn a_release_keeps_its_image_wherever_its_tag_goes() {
     let image = publish(engine, &registry, "web:stable", "first");
     let one = One::new(engine, "pins");
     let release = of(&image, &one, "r1");
-    assert_eq!(one.create(release.clone()).await, StepOutcome::Done);
+    assert_eq!(one.create_in_time(&release).await.0, StepOutcome::Done);
     one.said("first").await;
 
     // The tag moves on, in the registry and on the engine.
@@ -83,7 +84,7 @@ async fn a_release_keeps_its_image_wherever_its_tag_goes() {
         let _ = engine.ask("DELETE", &format!("/containers/pins-{id}?force=1"), "");
     }
     let _ = engine.api("DELETE", &format!("/images/{old}?force=1"), &[], b"");
-    assert_eq!(one.create(release).await, StepOutcome::Done);
+    assert_eq!(one.create_in_time(&release).await.0, StepOutcome::Done);
     assert_eq!(image_of(&one.id), old, "it is fetched by its digest");
 }
 
@@ -93,7 +94,7 @@ async fn a_registry_that_asks_for_a_password_is_told_the_one_of_the_file() {
     let registry = Registry::start(engine, "registry-guarded", port(), true);
     let image = publish(engine, &registry, "web:v1", "guarded");
     let bare = One::new(engine, "stranger");
-    let why = refusal(bare.create(of(&image, &bare, "")).await);
+    let why = refusal(bare.create_in_time(&of(&image, &bare, "")).await.0);
     assert!(why.contains(&registry.address) && why.contains("registryAuthFrom"), "{why}");
 
     let file = engine.path("docker-config.json");
@@ -105,11 +106,11 @@ async fn a_registry_that_asks_for_a_password_is_told_the_one_of_the_file() {
     };
     // app:wrong
     write("YXBwOndyb25n");
-    let why = refusal(one.create(of(&image, &one, "")).await);
+    let why = refusal(one.create_in_time(&of(&image, &one, "")).await.0);
     assert!(why.contains("`app`") && why.contains("docker-config.json") && !why.contains("wrong"), "{why}");
     // app:secret
     write("YXBwOnNlY3JldA==");
-    assert_eq!(one.create(of(&image, &one, "")).await, StepOutcome::Done);
+    assert_eq!(one.create_in_time(&of(&image, &one, "")).await.0, StepOutcome::Done);
     one.said("guarded").await;
 }
 
@@ -122,7 +123,7 @@ async fn a_registry_that_comes_back_is_asked_again() {
     drop(registry);
     let one = One::new(engine, "back");
     let release = of(&image, &one, "");
-    assert!(matches!(one.create(release.clone()).await, StepOutcome::Retry { .. }));
+    assert!(matches!(one.create_in_time(&release).await.0, StepOutcome::Retry { .. }));
     let _registry = Registry::start(engine, "registry-back", port, false);
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while one.create(release.clone()).await != StepOutcome::Done {

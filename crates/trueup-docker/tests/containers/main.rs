@@ -1,6 +1,8 @@
 //! Real containers keep the contract of a runtime, and outlive whoever started them.
 
+mod builds;
 mod images;
+mod networks;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -10,12 +12,12 @@ use std::time::Duration;
 
 use support::engine::engine;
 use support::{One, open, release};
-use trueup_seams::{Inspect as _, LogQuery, Nudge, Nudges as _};
+use trueup_seams::{Inspect as _, LogQuery, Nudge, Nudges as _, Runtime as _};
 use trueup_sim::contract::runtime::{RuntimeFixture, check};
+use trueup_types::docker::{DockerSpec, LogDriver, LogSpec, RestartBy};
 use trueup_types::observed::{ExitWhy, Phase};
 use trueup_types::step::{InstanceStep, Refusal, StepOutcome};
-use trueup_types::target::DockerSpec;
-use trueup_types::template::{FileSpec, Port, Protocol, Resources, Stop, Volume};
+use trueup_types::template::{FileSpec, Port, Protocol, Resources, Volume};
 use trueup_types::{InstanceId, Place};
 
 const FOREVER: &str = "exec sleep 600";
@@ -298,34 +300,56 @@ async fn an_exit_and_a_removal_are_noticed_within_a_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn apps_of_a_network_find_each_other_by_name_and_it_goes_with_the_last_of_them() {
+async fn two_targets_of_one_engine_may_have_instances_of_one_name() {
     let Some(engine) = engine() else { return };
-    let network = DockerSpec { network: Some("shared-net".parse().expect("a name")), ..DockerSpec::default() };
-    let one = One::with(engine, "networked", network);
+    let (one, folder) = (One::new(engine, "moves"), tempfile::tempdir().expect("a folder"));
     assert_eq!(one.create(one.release(FOREVER)).await, StepOutcome::Done);
-    let client: InstanceId = "client-r1-0".parse().expect("a name");
-    let script = "until nslookup web 127.0.0.11 | grep -q 198.19; do sleep 0.1; done; echo found; exec sleep 600";
-    let made = release(&client.app, client.revision, script);
-    assert_eq!(one.create_as(&client, made).await, StepOutcome::Done);
-    let query = LogQuery { instance: client.clone(), ..one.query() };
-    let deadline = tokio::time::Instant::now() + support::PATIENCE;
-    while one.runtime.logs(&query).await.expect("a log").iter().all(|line| line.text != "found") {
-        assert!(tokio::time::Instant::now() < deadline, "the other app is not found by its name");
+    let other = support::open_as(engine, folder.path(), "moves", "there", DockerSpec::default());
+    let step = InstanceStep::Create {
+        id: one.id.clone(),
+        place: Place::here(),
+        release: Arc::new(one.release("exec sleep 601")),
+    };
+    let step = trueup_types::step::TargetStep::Instance(step);
+    assert_eq!(other.apply(&step).await, StepOutcome::Done, "its name is taken, and it has another");
+    assert_eq!(other.apply(&step).await, StepOutcome::AlreadyTrue);
+    let seen = other.survey().await.remove(&Place::here()).expect("it is seen").expect("it is in sight").instances;
+    assert_eq!(seen.len(), 1);
+    assert_ne!(seen[0].incarnation, one.running().await.incarnation, "each sees its own");
+    assert_eq!(one.survey().await.expect("in sight").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_engine_starts_again_has_ended_once_each_time_and_nobody_else_starts_it() {
+    let Some(engine) = engine() else { return };
+    let settings = DockerSpec {
+        restart: RestartBy::Engine,
+        log: Some(LogSpec { driver: LogDriver::Local, options: [("max-file".to_owned(), "3".to_owned())].into() }),
+        extra_hosts: [("outside.test".to_owned(), "192.0.2.7".to_owned())].into(),
+        ..DockerSpec::default()
+    };
+    let one = One::with(engine, "by-engine", settings);
+    assert_eq!(one.create(one.release("grep outside /etc/hosts; sleep 0.3; exit 3")).await, StepOutcome::Done);
+    let first = one.running().await.incarnation;
+    let ended = one.until("it has ended", |seen| matches!(seen.phase, Phase::Exited { .. })).await;
+    let Phase::Exited { code, why, .. } = &ended.phase else { unreachable!("waited for") };
+    assert_eq!((code, why), (&Some(3), &ExitWhy::ByItself), "{ended:?}");
+    let start = InstanceStep::Start { id: one.id.clone(), ended: ended.incarnation.clone() };
+    assert_eq!(one.apply(start).await, StepOutcome::AlreadyTrue, "the engine does it");
+    one.until("the engine has started it", |seen| seen.incarnation != first).await;
+    assert!(!one.said("192.0.2.7").await.is_empty(), "another way of keeping logs is read, too");
+    let there = engine.ask("GET", &format!("/containers/{}/json", one.container()), "");
+    assert_eq!(there["HostConfig"]["LogConfig"]["Config"]["max-file"], "3");
+    assert_eq!(there["HostConfig"]["RestartPolicy"]["Name"], "unless-stopped");
+    // What is told to stop stays down.
+    let up = |seen: &trueup_types::Sighting| matches!(seen.phase, Phase::Running { .. });
+    one.until("it runs once more", up).await;
+    while !matches!(one.seen().await.expect("it is there").phase, Phase::Exited { why: ExitWhy::Asked, .. }) {
+        let _ = one.stop(Duration::from_secs(1)).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let there = || engine.api("GET", "/networks/shared-net", &[], b"").0;
-    for id in [client, one.id.clone()] {
-        assert_eq!(there(), 200);
-        let seen = one.survey().await.expect("in sight").into_iter().find(|seen| seen.id == id).expect("it is there");
-        let (incarnation, stop) = (seen.incarnation, Stop { timeout: Duration::from_secs(1), ..Stop::default() });
-        let _ = one.apply(InstanceStep::Stop { id: id.clone(), incarnation: incarnation.clone(), stop }).await;
-        let gone = InstanceStep::Remove { id, incarnation };
-        while one.apply(gone.clone()).await != StepOutcome::Done {
-            assert!(tokio::time::Instant::now() < deadline, "it does not go");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-    assert_eq!(there(), 404, "nobody is left on it");
+    let running = engine.ask("GET", &format!("/containers/{}/json", one.container()), "")["State"]["Status"].clone();
+    assert_eq!(running, "exited");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

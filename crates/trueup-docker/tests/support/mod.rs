@@ -1,6 +1,6 @@
 //! One instance on a real engine, and the releases that it is made of.
 
-#[path = "../../../../tests/src/engine.rs"]
+#[path = "../../../../tests/src/engine/mod.rs"]
 #[allow(
     dead_code,
     clippy::disallowed_methods,
@@ -34,11 +34,17 @@ pub fn now() -> Timestamp {
 }
 
 pub fn open(engine: &Engine, folder: &Path, owner: &str, settings: DockerSpec) -> DockerRuntime {
+    open_as(engine, folder, owner, "here", settings)
+}
+
+pub fn open_as(engine: &Engine, folder: &Path, owner: &str, target: &str, settings: DockerSpec) -> DockerRuntime {
     let config = DockerConfig {
         folder: folder.to_owned(),
         owner: OwnerId::new(owner).expect("a name"),
-        target: TargetName::new("here").expect("a name"),
+        target: TargetName::new(target).expect("a name"),
         settings: DockerSpec { host: Some(engine.host()), ..settings },
+        root: folder.to_owned(),
+        env: Arc::new(|name| (name == "PATH").then(|| "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())),
         now: Arc::new(now),
     };
     DockerRuntime::open(config).expect("the folder can be made")
@@ -60,7 +66,7 @@ pub fn release(app: &AppName, revision: Revision, script: &str) -> Release {
 pub struct One {
     pub runtime: DockerRuntime,
     pub id: InstanceId,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     engine: &'static Engine,
     owner: String,
     settings: DockerSpec,
@@ -101,6 +107,27 @@ impl One {
 
     pub async fn create(&self, release: Release) -> StepOutcome {
         self.create_as(&self.id, release).await
+    }
+
+    /// Creates it, and waits for what takes long; what was said of that is answered, too.
+    pub async fn create_in_time(&self, release: &Release) -> (StepOutcome, Vec<String>) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut all = Vec::new();
+        loop {
+            match self.create(release.clone()).await {
+                StepOutcome::Underway { said, why, .. } => {
+                    all.push(why);
+                    all.extend(said);
+                }
+                outcome @ (StepOutcome::Done
+                | StepOutcome::AlreadyTrue
+                | StepOutcome::Retry { .. }
+                | StepOutcome::Refused { .. }
+                | StepOutcome::Unknown { .. }) => return (outcome, all),
+            }
+            assert!(Instant::now() < deadline, "it does not end: {all:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub async fn create_as(&self, id: &InstanceId, release: Release) -> StepOutcome {

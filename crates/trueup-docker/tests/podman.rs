@@ -1,0 +1,156 @@
+//! podman's Docker-compatible socket keeps the contract of a runtime as well: a service of the tests' own, in a folder of its
+//! own, with an image made of a static busybox.
+
+#[allow(dead_code, reason = "shared with the other tests, which use more of it")]
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use support::{now, release};
+use trueup_docker::{DockerConfig, DockerRuntime};
+use trueup_sim::contract::runtime::{RuntimeFixture, check};
+use trueup_types::docker::DockerSpec;
+use trueup_types::{OwnerId, Place, TargetName};
+
+/// The image: podman looks for a name without a registry elsewhere.
+const IMAGE: &str = "localhost/trueup-test:v1";
+/// The bridge that its containers are on, which it leaves behind.
+const BRIDGE: &str = "cni-podman0";
+/// What it needs on hosts that do not let limits be raised.
+const CONFIG: &str =
+    "[containers]\ndefault_ulimits = [\"nofile=4096:4096\", \"nproc=4096:4096\"]\n[engine]\nevents_logger = \"file\"\n";
+
+/// A running service; dropped, it takes everything with it.
+struct Podman {
+    folder: tempfile::TempDir,
+    service: Child,
+    /// Whether the bridge is of our making.
+    makes_bridge: bool,
+}
+
+fn missing() -> Option<&'static str> {
+    let there = |program: &str| {
+        ["/usr/bin", "/usr/libexec/podman", "/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
+    };
+    let lacks = ["podman", "catatonit", "busybox"].into_iter().find(|program| !there(program));
+    lacks.or_else(|| (!rustix::process::geteuid().is_root()).then_some("root"))
+}
+
+impl Podman {
+    async fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("tu-podman-").tempdir().expect("a folder");
+        std::fs::write(folder.path().join("containers.conf"), CONFIG).expect("it is written");
+        let socket = folder.path().join("podman.sock");
+        let words = ["system", "service", "--time", "0"].map(str::to_owned);
+        let mut command = podman(folder.path());
+        command.args(words).arg(format!("unix://{}", socket.display())).stdin(Stdio::null());
+        let log = std::fs::File::create(folder.path().join("log")).expect("a log");
+        command.stdout(log.try_clone().expect("it is shared")).stderr(log);
+        let service = command.spawn().expect("podman starts");
+        let makes_bridge = !Path::new("/sys/class/net").join(BRIDGE).exists();
+        let podman = Self { folder, service, makes_bridge };
+        let deadline = tokio::time::Instant::now() + support::PATIENCE;
+        while UnixStream::connect(podman.socket()).is_err() {
+            assert!(tokio::time::Instant::now() < deadline, "podman does not listen");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        podman.make_image();
+        podman
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("podman.sock")
+    }
+
+    fn make_image(&self) {
+        let root = self.folder.path().join("image");
+        let at = root.display();
+        let script = format!(
+            "mkdir -p {at}/bin {at}/etc {at}/tmp && cp $(command -v busybox) {at}/bin/ && chroot {at} /bin/busybox --install -s /bin \
+             && echo root:x:0:0:root:/:/bin/sh > {at}/etc/passwd"
+        );
+        let made = Command::new("sh").args(["-c", &script]).status().expect("sh is there");
+        assert!(made.success(), "the image's root is made");
+        let tar = Command::new("busybox").args(["tar", "-C"]).arg(&root).args(["-c", "."]).output().expect("tar runs");
+        let said = self.post("/images/create?fromSrc=-", "application/x-tar", &tar.stdout);
+        let id = said.split("sha256:").nth(1).and_then(|rest| rest.get(..64)).expect("an id");
+        let (repository, tag) = IMAGE.rsplit_once(':').expect("a name with a tag");
+        let _ = self.post(&format!("/images/{id}/tag?repo={repository}&tag={tag}"), "application/json", b"");
+    }
+
+    fn post(&self, path: &str, kind: &str, body: &[u8]) -> String {
+        let mut stream = UnixStream::connect(self.socket()).expect("podman listens");
+        let length = body.len();
+        let head =
+            format!("POST {path} HTTP/1.0\r\nHost: d\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("it takes the head");
+        stream.write_all(body).expect("it takes the body");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    }
+}
+
+/// podman on a folder of its own.
+fn podman(folder: &Path) -> Command {
+    let mut command = Command::new("podman");
+    command.arg("--root").arg(folder.join("root")).arg("--runroot").arg(folder.join("run"));
+    command.args(["--cgroup-manager", "cgroupfs"]).env("CONTAINERS_CONF", folder.join("containers.conf"));
+    command
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        // It may have ended already; what is left of its containers goes first, while their folders are there.
+        let _ = podman(self.folder.path()).args(["rm", "--all", "--force", "--time", "0"]).output();
+        let _ = self.service.kill();
+        let _ = self.service.wait();
+        let root = self.folder.path().display();
+        let script = format!(
+            "cut -d' ' -f2 /proc/mounts | grep -F '{root}/' | sort -r | while read -r one; do umount -l \"$one\"; done"
+        );
+        let _ = Command::new("sh").args(["-c", &script]).output();
+        if self.makes_bridge {
+            let _ = Command::new("busybox").args(["ip", "link", "del", BRIDGE]).output();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "a test asks whether it may leave something out")]
+async fn podman_keeps_the_contract() {
+    if let Some(what) = missing() {
+        assert!(
+            std::env::var("CI").is_ok_and(|ci| ci != "true") || std::env::var("CI").is_err(),
+            "podman needs {what}"
+        );
+        return println!("LEFT OUT: the contract on podman needs {what}");
+    }
+    let podman = Podman::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = DockerConfig {
+        folder: folder.path().to_owned(),
+        owner: OwnerId::new("contract").expect("a name"),
+        target: TargetName::new("here").expect("a name"),
+        settings: DockerSpec { host: Some(format!("unix://{}", podman.socket().display())), ..DockerSpec::default() },
+        root: folder.path().to_owned(),
+        env: Arc::new(|_| None),
+        now: Arc::new(now),
+    };
+    let fixture = RuntimeFixture {
+        runtime: Arc::new(DockerRuntime::open(config).expect("the folder can be made")),
+        place: Place::here(),
+        release: Box::new(|app, revision| {
+            let mut made = release(app, revision, "exec sleep 600");
+            made.template.image = Some(IMAGE.to_owned());
+            Arc::new(made)
+        }),
+        done: vec!["true".to_owned()],
+    };
+    check(&fixture).await;
+}
