@@ -62,7 +62,7 @@ pub const GAPS: &[Gap] = &[
     gap("Machines_* query include_leases is unknown", NEWER),
     gap("Machines_signal request SignalRequest.signal is no string", TYPES),
     gap("Machines_create * fly.MachineService.autostop is no string", TYPES),
-    gap("Machines_show 200 fly.MachineService.autostop is no string", TYPES),
+    gap("Machines_* 200 fly.MachineService.autostop is no string", TYPES),
     gap("Machines_create request fly.StopConfig.timeout is no string", TYPES),
     gap("Machines_create request fly.MachineServiceCheck.interval is no string", TYPES),
     gap("Platform_regions_get 200 main.regionResponse.Regions is unknown", CAPITALS),

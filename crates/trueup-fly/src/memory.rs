@@ -1,0 +1,141 @@
+//! What no listing tells: a small folder of ours, beside the daemon's memory.
+//!
+//! Which app there is which app here, which lives were told to stop, and what the proxy was told when. Each is written
+//! before the platform is asked, so that what a daemon began is known to the next; each is found or guessed again where the
+//! folder is lost.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+use serde::{Deserialize, Serialize};
+use trueup_host::files::{self, Durability};
+use trueup_types::route::AppRoutes;
+use trueup_types::{AppName, Incarnation, TableGeneration};
+
+use crate::moment::WallMillis;
+
+/// The version of what we write.
+const VERSION: u32 = 1;
+
+/// An app there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Home {
+    /// Its name there.
+    pub fly: String,
+    /// Whether we made it, or set out to: only then do we take it away.
+    pub ours: bool,
+}
+
+/// A life that was told to stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Asked {
+    pub life: Incarnation,
+    pub at: WallMillis,
+    /// Whether the platform has said that it heard. What nobody heard runs on, and is told again.
+    pub heard: bool,
+}
+
+/// What the proxy was told of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Told {
+    pub registered: bool,
+    pub at: WallMillis,
+}
+
+/// All of it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Kept {
+    version: u32,
+    pub homes: BTreeMap<AppName, Home>,
+    pub asked: BTreeMap<String, Asked>,
+    pub told: BTreeMap<String, Told>,
+    pub generation: TableGeneration,
+    pub shares: Vec<AppRoutes>,
+}
+
+/// The folder, with its one file.
+pub(crate) struct Memory {
+    path: PathBuf,
+    kept: Mutex<Kept>,
+}
+
+impl Memory {
+    /// Reads what earlier daemons wrote; makes nothing.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read, or is of a later version.
+    pub(crate) fn open(folder: &Path) -> std::io::Result<Self> {
+        let path = folder.join("fly.json");
+        let kept = files::read::<Kept>(&path)?.unwrap_or_default();
+        if kept.version > VERSION {
+            let why = format!("{}: of version {}, later than ours; upgrade this daemon", path.display(), kept.version);
+            return Err(std::io::Error::other(why));
+        }
+        Ok(Self { path, kept: Mutex::new(kept) })
+    }
+
+    /// Looks at it.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Kept) -> T) -> T {
+        look(&self.kept())
+    }
+
+    /// Changes it, and writes it where it has changed.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Kept) -> T) -> std::io::Result<T> {
+        let mut kept = self.kept();
+        let before = serde_json::to_vec(&*kept)?;
+        let value = change(&mut kept);
+        kept.version = VERSION;
+        if serde_json::to_vec(&*kept)? != before {
+            if let Some(folder) = self.path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            files::write(&self.path, &*kept, Durability::Synced)?;
+        }
+        Ok(value)
+    }
+
+    /// Forgets all machines that are not among these.
+    pub(crate) fn keep_only(&self, there: &dyn Fn(&str) -> bool) {
+        let forgotten = self.change(|kept| {
+            kept.asked.retain(|machine, _| there(machine));
+            kept.told.retain(|machine, _| there(machine));
+        });
+        if let Err(error) = forgotten {
+            tracing::debug!(%error, "what is gone is not forgotten yet");
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().expect("no holder panics")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_begun_is_known_to_the_next_daemon_until_it_is_gone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let memory = Memory::open(folder.path()).expect("it opens");
+        let asked = Asked { life: Incarnation("m-1".into()), at: WallMillis(7), heard: false };
+        memory.change(|kept| kept.asked.insert("m".to_owned(), asked.clone())).expect("it is written");
+        let again = Memory::open(folder.path()).expect("it opens");
+        assert_eq!(again.look(|kept| kept.asked.get("m").cloned()), Some(asked));
+        again.keep_only(&|machine| machine != "m");
+        let again = Memory::open(folder.path()).expect("it opens");
+        assert_eq!(again.look(|kept| kept.asked.len()), 0);
+    }
+
+    #[test]
+    fn what_a_later_version_wrote_is_not_guessed_at() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("fly.json"), r#"{"version": 2}"#).expect("it is written");
+        assert!(Memory::open(folder.path()).is_err_and(|why| why.to_string().contains("upgrade")));
+    }
+}

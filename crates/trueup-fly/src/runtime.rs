@@ -1,0 +1,151 @@
+//! The target: what it is told, and what its parts share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use trueup_seams::{BoxFuture, NudgeSink, Nudges, Runtime, Survey};
+use trueup_types::fly::FlySpec;
+use trueup_types::step::{StepOutcome, TargetStep};
+use trueup_types::{AppName, OwnerId, TargetName, Timestamp};
+
+use crate::book::AppBook;
+use crate::client::Client;
+use crate::labels::Mine;
+use crate::memory::Memory;
+use crate::moment::{Clock, Clocks, WallMillis};
+use crate::token::TokenSource;
+use crate::watch;
+use crate::wire::Wire;
+
+/// How long a change of who is registered takes until every edge of the platform's proxy acts on it: flyctl waits as long
+/// between its own steps of a blue-green deployment (`internal/command/deploy`, read 2026-08-21).
+pub const PROPAGATION: Duration = Duration::from_secs(10);
+
+/// What the runtime is told.
+pub struct FlyConfig {
+    /// A folder of ours, for what the platform does not remember.
+    pub folder: PathBuf,
+    /// Whose machines are ours.
+    pub owner: OwnerId,
+    /// For which target they are made.
+    pub target: TargetName,
+    /// Whose apps they are, and how they are made.
+    pub settings: FlySpec,
+    /// Hands out the token.
+    pub token: TokenSource,
+    /// Who carries requests.
+    pub wire: Arc<dyn Wire>,
+    /// Steady time.
+    pub now: Clock<Timestamp>,
+    /// The wall clock, by which the platform writes its moments.
+    pub wall: Clock<WallMillis>,
+    /// How long the proxy takes to hear of a change; [`PROPAGATION`] on the real one.
+    pub propagation: Duration,
+}
+
+/// Machines of an organisation.
+pub struct FlyRuntime {
+    pub(crate) inner: Arc<Inner>,
+    watch: OnceLock<AbortHandle>,
+}
+
+impl Drop for FlyRuntime {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch.get() {
+            watch.abort();
+        }
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) client: Client,
+    pub(crate) mine: Mine,
+    pub(crate) settings: FlySpec,
+    pub(crate) clocks: Clocks,
+    pub(crate) memory: Memory,
+    pub(crate) propagation: Duration,
+    pub(crate) handle: Handle,
+    pub(crate) sink: OnceLock<NudgeSink>,
+    /// What is known, by the name of the app there.
+    pub(crate) books: Mutex<BTreeMap<String, AppBook>>,
+    /// One closer look at an app at a time.
+    pub(crate) looks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// One app is made at a time, and one table is made true.
+    pub(crate) making: tokio::sync::Mutex<()>,
+    pub(crate) routing: tokio::sync::Mutex<()>,
+    /// Apps whose addresses were seen.
+    pub(crate) addressed: Mutex<std::collections::BTreeSet<String>>,
+}
+
+impl FlyRuntime {
+    /// Reads the folder; makes nothing, and asks nobody before the first step or survey. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When the folder is there and cannot be read.
+    pub fn open(config: FlyConfig) -> std::io::Result<Self> {
+        let (api, web) = (config.settings.api_url().to_owned(), config.settings.web_url().to_owned());
+        let inner = Inner {
+            client: Client::new(config.wire, config.token, &api, &web),
+            mine: Mine { owner: config.owner, target: config.target },
+            settings: config.settings,
+            clocks: Clocks { now: config.now, wall: config.wall },
+            memory: Memory::open(&config.folder)?,
+            propagation: config.propagation,
+            handle: Handle::current(),
+            sink: OnceLock::new(),
+            books: Mutex::default(),
+            looks: Mutex::default(),
+            making: tokio::sync::Mutex::default(),
+            routing: tokio::sync::Mutex::default(),
+            addressed: Mutex::default(),
+        };
+        Ok(Self { inner: Arc::new(inner), watch: OnceLock::new() })
+    }
+}
+
+impl Runtime for FlyRuntime {
+    fn survey(&self) -> BoxFuture<'_, Survey> {
+        Box::pin(self.inner.survey())
+    }
+
+    fn apply<'a>(&'a self, step: &'a TargetStep) -> BoxFuture<'a, StepOutcome> {
+        Box::pin(async move {
+            let TargetStep::Instance(step) = step;
+            self.inner.apply(step).await
+        })
+    }
+
+    fn retire<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, StepOutcome> {
+        Box::pin(self.inner.retire(app))
+    }
+
+    fn called(&self, app: &AppName) -> Option<String> {
+        self.inner.memory.look(|kept| kept.homes.get(app).map(|home| home.fly.clone()))
+    }
+}
+
+impl Nudges for FlyRuntime {
+    fn listen(&self, sink: NudgeSink) {
+        // Only the first listener hears: a runtime has one driver.
+        if self.inner.sink.set(sink).is_ok() {
+            let task = self.inner.handle.spawn(watch::keep_watch(Arc::clone(&self.inner)));
+            // Set once, as the sink was.
+            let _ = self.watch.set(task.abort_handle());
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn books(&self) -> MutexGuard<'_, BTreeMap<String, AppBook>> {
+        self.books.lock().expect("no holder panics")
+    }
+
+    /// Works on what is known of an app there.
+    pub(crate) fn book<T>(&self, fly: &str, work: impl FnOnce(&mut AppBook) -> T) -> T {
+        work(self.books().entry(fly.to_owned()).or_default())
+    }
+}

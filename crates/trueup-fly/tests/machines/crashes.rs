@@ -1,0 +1,164 @@
+//! A daemon that is killed at each of its requests, before it arrives and after: whoever comes next brings everything to
+//! the same end, and nothing is left over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use trueup_fly_sim::{Behaviour, Health, Latency, Scenario, Span};
+use trueup_sim::AppSketch;
+
+use crate::daemon::Scene;
+use crate::stand::{image, quick, sketch};
+
+fn web(image: &str) -> AppSketch {
+    let mut web = sketch("web", image);
+    web.policy.bake = Duration::from_secs(15);
+    web.policy.healthy_deadline = Duration::from_secs(40);
+    web.policy.progress_deadline = Duration::from_secs(80);
+    web
+}
+
+fn platform() -> Scenario {
+    let never = Behaviour { health: Health::Never, ..image("r/app:never") };
+    let latency = Latency { interval: Span::millis(2_000), ..quick().latency };
+    Scenario { images: vec![never], latency, ..quick() }
+}
+
+/// What is done, from one state of the world to the next.
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    Create,
+    Update,
+    Revert,
+    Delete,
+}
+
+impl Deed {
+    /// Brings the world to where the deed begins.
+    async fn prepared(self, scene: &Scene) {
+        match self {
+            Self::Create => {}
+            Self::Update | Self::Revert | Self::Delete => {
+                scene.want(&web("r/app:1"));
+                scene.live("web", 1).await;
+            }
+        }
+    }
+
+    fn begin(self, scene: &Scene) {
+        match self {
+            Self::Create => scene.want(&web("r/app:1")),
+            Self::Update => scene.want(&web("r/app:2")),
+            Self::Revert => scene.want(&web("r/app:never")),
+            Self::Delete => scene.drop_app("web"),
+        }
+    }
+
+    async fn ended(self, scene: &Scene) {
+        match self {
+            Self::Create => scene.live("web", 1).await,
+            Self::Update => scene.live("web", 2).await,
+            Self::Revert => scene.rejected("web", 2).await,
+            Self::Delete => scene.until("nothing is left", |scene| scene.platform.apps().is_empty()).await,
+        }
+    }
+
+    /// Whether the world is as it is where nobody was killed.
+    fn check(self, scene: &Scene, why: &str) {
+        let apps = scene.platform.apps();
+        if matches!(self, Self::Delete) {
+            assert!(apps.is_empty(), "{why}: {apps:?}");
+            return;
+        }
+        assert_eq!(apps.len(), 1, "{why}: one app: {apps:?}");
+        assert_eq!(apps[0]["ips"].as_array().map(Vec::len), Some(2), "{why}: one address of each kind: {apps:?}");
+        assert_eq!(apps[0]["volumes"].as_array().map(Vec::len), Some(0), "{why}: {apps:?}");
+        let image = if matches!(self, Self::Update) { "r/app:2" } else { "r/app:1" };
+        let fleet = scene.fleet();
+        let as_wanted = |(_, there, state, cordoned): &(String, String, String, bool)| {
+            there == image && state == "started" && !cordoned
+        };
+        assert!(fleet.len() == 1 && fleet.iter().all(as_wanted), "{why}: {fleet:?}");
+    }
+}
+
+/// Kills a daemon at one of its requests, and sees the next one through; answers whether it asked so often at all.
+async fn killed_at(deed: Deed, at: u64, arrives: bool, forgetful: bool) -> bool {
+    let mut scene = Scene::new(platform()).await;
+    deed.prepared(&scene).await;
+    scene.cut_at(at, arrives);
+    deed.begin(&scene);
+    let reached = Arc::clone(&scene.reached);
+    let reached = tokio::select! {
+        () = reached.notified() => true,
+        () = deed.ended(&scene) => false,
+    };
+    if reached {
+        // What stood at this request stands no longer.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        scene.killed(forgetful).await;
+        deed.ended(&scene).await;
+    }
+    deed.check(
+        &scene,
+        &format!("{deed:?}, killed at request {at}, which {}", if arrives { "arrives" } else { "is lost" }),
+    );
+    // Each leaves with its daemon: it would go on asking.
+    scene.house.kill().await;
+    reached
+}
+
+/// Most requests of one deed at which a daemon is killed.
+const REQUESTS_MAX: u64 = 400;
+
+async fn killed_everywhere(deed: Deed, step: u64, forgetful: bool) {
+    let mut at = 0;
+    while at < REQUESTS_MAX {
+        let mut reached = false;
+        for arrives in [false, true] {
+            reached |= killed_at(deed, at, arrives, forgetful).await;
+        }
+        if !reached {
+            return;
+        }
+        at += step;
+    }
+}
+
+// Every so many requests, for tests that are run all the time; the last test takes each.
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_is_killed_anywhere_ends_well() {
+    killed_everywhere(Deed::Create, 6, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_that_is_killed_anywhere_ends_well() {
+    killed_everywhere(Deed::Update, 19, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revert_that_is_killed_anywhere_ends_well() {
+    killed_everywhere(Deed::Revert, 31, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_is_killed_anywhere_ends_well() {
+    killed_everywhere(Deed::Delete, 11, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_that_is_killed_and_loses_its_folder_ends_as_well() {
+    for deed in [Deed::Create, Deed::Update, Deed::Delete] {
+        killed_everywhere(deed, 37, true).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "takes minutes"]
+async fn each_deed_that_is_killed_at_each_of_its_requests_ends_well() {
+    for deed in [Deed::Create, Deed::Update, Deed::Revert, Deed::Delete] {
+        killed_everywhere(deed, 1, false).await;
+        killed_everywhere(deed, 3, true).await;
+    }
+}

@@ -1,0 +1,173 @@
+//! A whole daemon over a simulated platform: the real driver and planner, our runtime and ingress, time that is paused.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use trueup_fly::Wire;
+use trueup_fly_sim::{Moment, Scenario};
+use trueup_seams::{Ingress, Inspect, Nudges, Runtime};
+use trueup_sim::{AppSketch, House, RuntimeParts};
+use trueup_types::desired::DesiredApp;
+use trueup_types::target::{IngressKind, TargetKind, TargetSpec};
+use trueup_types::{Place, TargetName};
+
+use crate::stand::{Aside, Platform, app};
+
+/// Longest that a rollout may take, on the platform's clock.
+const PATIENCE: Duration = Duration::from_secs(1_800);
+
+/// A platform with a daemon.
+pub struct Scene {
+    pub platform: Platform,
+    pub house: House,
+    folder: TempDir,
+    /// Who carries the requests of the daemon that runs.
+    wire: Arc<Mutex<Option<Arc<Aside>>>>,
+    /// Where the next daemon is cut off from the platform.
+    next_cut: Arc<Mutex<Option<(u64, bool)>>>,
+    /// Rung when one is.
+    pub reached: Arc<tokio::sync::Notify>,
+}
+
+impl Scene {
+    pub async fn new(scenario: Scenario) -> Self {
+        let mut scene = Self {
+            platform: Platform::new(scenario),
+            house: House::new(),
+            folder: tempfile::tempdir().expect("a folder"),
+            wire: Arc::default(),
+            next_cut: Arc::default(),
+            reached: Arc::default(),
+        };
+        scene.house.guest = Some(scene.guest());
+        scene.house.source.target(
+            TargetSpec {
+                name: TargetName::new("prod").expect("a name"),
+                kind: TargetKind::Fly(scene.platform.settings()),
+                ingress: IngressKind::Platform,
+            },
+            true,
+        );
+        scene.house.start().await;
+        scene
+    }
+
+    /// Makes a runtime of ours, with each start of a daemon.
+    fn guest(&self) -> trueup_sim::Guest {
+        let platform = self.platform.again();
+        let folder: PathBuf = self.folder.path().to_owned();
+        let (wire, next_cut) = (Arc::clone(&self.wire), Arc::clone(&self.next_cut));
+        let (clock, reached) = (self.house.world.clock, Arc::clone(&self.reached));
+        Arc::new(move |spec: &TargetSpec| {
+            let TargetKind::Fly(_) = &spec.kind else { return None };
+            let aside = Aside::new(&platform.sim, Arc::clone(&reached));
+            *aside.cut.lock().expect("no holder panics") = next_cut.lock().expect("no holder panics").take();
+            *wire.lock().expect("no holder panics") = Some(Arc::clone(&aside));
+            let runtime = Arc::new(platform.open_at(
+                &folder,
+                aside as Arc<dyn Wire>,
+                "sim",
+                trueup_fly::PROPAGATION,
+                Arc::new(move || clock.now()),
+            ));
+            Some(RuntimeParts {
+                runtime: Arc::clone(&runtime) as Arc<dyn Runtime>,
+                inspect: Some(Arc::clone(&runtime) as Arc<dyn Inspect>),
+                nudges: Some(Arc::clone(&runtime) as Arc<dyn Nudges>),
+                ingress: Some(runtime as Arc<dyn Ingress>),
+            })
+        })
+    }
+
+    /// Wants an app, with so many instances in the first region.
+    pub fn want(&self, sketch: &AppSketch) {
+        let mut desired = DesiredApp::clone(&sketch.build());
+        desired.placement.spread = BTreeMap::from([(Place::new("iad").expect("a name"), sketch.replicas)]);
+        let (template, placement) = (desired.template_digest, &desired.placement);
+        desired.intent = DesiredApp::intent_of(template, &desired.policy, &desired.exposure, placement, desired.prune);
+        self.house.source.put(Arc::new(desired));
+    }
+
+    pub fn drop_app(&self, name: &str) {
+        self.house.source.remove(&app(name));
+    }
+
+    /// Waits until a release is live and nothing is under way.
+    pub async fn live(&self, name: &str, revision: u64) {
+        self.house.until_live(name, revision).await;
+    }
+
+    pub async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !holds(self) {
+            let late = tokio::time::Instant::now() >= deadline;
+            assert!(!late, "not within {PATIENCE:?}: {what}\n{}\n{:#?}", self.house.story(), self.platform.apps());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    pub async fn rejected(&self, name: &str, revision: u64) {
+        self.until(&format!("{name} has given up r{revision}"), |scene| {
+            let shown = scene.house.app(name);
+            shown.is_some_and(|shown| shown.status.rejected.iter().any(|one| one.revision.0 == revision))
+                && scene.house.settled()
+        })
+        .await;
+    }
+
+    /// The daemon's next request that is carried nowhere, counted from now; whether it still arrives.
+    pub fn cut_at(&self, from_now: u64, arrives: bool) {
+        let Some(wire) = self.wire.lock().expect("no holder panics").clone() else {
+            // Nobody has asked for anything yet.
+            *self.next_cut.lock().expect("no holder panics") = Some((from_now, arrives));
+            return;
+        };
+        let at = wire.asked.load(std::sync::atomic::Ordering::SeqCst) + from_now;
+        *wire.cut.lock().expect("no holder panics") = Some((at, arrives));
+    }
+
+    /// Kills the daemon, as the kernel would, and starts another; `forgetful` has lost the target's folder.
+    pub async fn killed(&mut self, forgetful: bool) {
+        self.house.kill().await;
+        if forgetful {
+            // A lost folder is an empty one.
+            let _ = std::fs::remove_file(self.folder.path().join("fly.json"));
+        }
+        self.house.start().await;
+    }
+
+    /// How many could answer requests for the only app, at the worst moment from one moment on.
+    pub fn fewest(&self, from: Moment) -> usize {
+        let name = self.fly_app();
+        let traffic = self.platform.sim.traffic(&name);
+        let begun = traffic.iter().rposition(|segment| segment.since <= from).unwrap_or(0);
+        traffic[begun..].iter().map(|segment| segment.healthy).min().unwrap_or(0)
+    }
+
+    pub fn fly_app(&self) -> String {
+        let apps = self.platform.apps();
+        assert_eq!(apps.len(), 1, "one app there: {apps:?}");
+        apps[0]["name"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Those that the proxy sends requests to.
+    pub fn serving(&self) -> Vec<(String, String, String, bool)> {
+        self.fleet().into_iter().filter(|(_, _, _, cordoned)| !cordoned).collect()
+    }
+
+    /// Each machine: its id, its image, its state, whether it is cordoned.
+    pub fn fleet(&self) -> Vec<(String, String, String, bool)> {
+        let word = |machine: &Value, name: &str| machine[name].as_str().unwrap_or_default().to_owned();
+        let machines = self.platform.machines();
+        let one = |machine: &Value| {
+            let cordoned = machine["cordoned"].as_bool().unwrap_or(false);
+            (word(machine, "id"), word(machine, "image"), word(machine, "state"), cordoned)
+        };
+        // What is on its way out is gone but for the platform's own time.
+        machines.iter().map(one).filter(|(_, _, state, _)| state != "destroying").collect()
+    }
+}

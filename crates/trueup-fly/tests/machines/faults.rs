@@ -1,0 +1,256 @@
+//! What goes wrong on the platform, each with what would come of it unhandled.
+
+use serde_json::json;
+use trueup_fly_sim::{Fault, Lag, Rule, Said, Scenario, Span};
+use trueup_types::observed::{ExitWhy, Health, Phase};
+use trueup_types::step::StepOutcome;
+use trueup_types::template::{Autostop, AutostopMode};
+
+use crate::stand::{Stand, image, quick, release, sketch};
+
+fn rule(operation: &str, times: u32, fault: Fault) -> Rule {
+    Rule {
+        operation: operation.to_owned(),
+        app: None,
+        machine: None,
+        times: Some(times),
+        skip: 0,
+        permille: 1_000,
+        fault,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_says_that_it_timed_out_and_did_not_makes_one_machine() {
+    for fault in [
+        Fault::CommitsThenAnswers(Said::status(408)),
+        Fault::CommitsThenAnswers(Said::status(502)),
+        Fault::CommitsThenCut,
+        Fault::CommitsThenHangs,
+        Fault::Answers(Said::status(408)),
+        Fault::Cut,
+    ] {
+        let stand = Stand::new(Scenario { faults: vec![rule("Machines_create", 1, fault.clone())], ..quick() });
+        let mut outcome = stand.create(&release("web", 1, "a:1"), 0).await;
+        for _ in 0..3 {
+            if !outcome.settled() {
+                outcome = stand.create(&release("web", 1, "a:1"), 0).await;
+            }
+        }
+        assert!(outcome.settled(), "{fault:?}: {outcome:?}");
+        stand.running("web-r1-0").await;
+        assert_eq!(stand.platform.machines().len(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_is_found_though_every_list_is_late() {
+    let lag = Lag {
+        machine: Span::millis(4_000),
+        app: Span::millis(3_000),
+        list: Span::millis(8_000),
+        org: Span::millis(12_000),
+    };
+    let late = rule("Machines_create", 2, Fault::CommitsThenAnswers(Said::status(408)));
+    let stand = Stand::new(Scenario { lag, faults: vec![late], ..quick() });
+    let mut tries = 0;
+    while !stand.create(&release("web", 1, "a:1"), 0).await.settled() {
+        tries += 1;
+        assert!(tries < 20, "it never settles");
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    }
+    stand.running("web-r1-0").await;
+    assert_eq!(stand.platform.machines().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_we_made_is_there_and_what_we_removed_is_not_whatever_a_late_list_says() {
+    let lag =
+        Lag { machine: Span::millis(2_000), app: Span::millis(0), list: Span::millis(6_000), org: Span::millis(9_000) };
+    let stand = Stand::new(Scenario { lag, ..quick() });
+    assert_eq!(stand.create(&release("web", 1, "a:1"), 0).await, StepOutcome::Done);
+    for _ in 0..20 {
+        assert!(stand.one("web-r1-0").await.is_some(), "what was made is never believed gone because a list is late");
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    }
+    let one = stand.running("web-r1-0").await;
+    assert_eq!(stand.apply(Stand::stop(&one)).await, StepOutcome::Done);
+    for _ in 0..10 {
+        let seen = stand.one("web-r1-0").await.expect("it is there");
+        assert!(
+            !matches!(seen.phase, Phase::Running { .. }),
+            "what was told to stop is not shown as running: {seen:?}"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    }
+    let down = stand.until("web-r1-0", "it is down", |one| matches!(one.phase, Phase::Exited { .. })).await;
+    assert!(matches!(down.phase, Phase::Exited { why: ExitWhy::Asked, .. }), "{down:?}");
+    assert_eq!(stand.apply(Stand::remove(&down)).await, StepOutcome::Done);
+    for _ in 0..20 {
+        assert_eq!(stand.one("web-r1-0").await, None, "what was removed does not come back from a late list");
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn storms_of_429_are_waited_out_and_our_own_pace_meets_none() {
+    let stand = Stand::new(Scenario::default());
+    for ordinal in 0..10 {
+        assert_eq!(stand.create(&release("web", 1, "a:1"), ordinal).await, StepOutcome::Done);
+    }
+    for ordinal in 0..10 {
+        stand.running(&format!("web-r1-{ordinal}")).await;
+    }
+    let made = stand.calls("Machines_create");
+    assert_eq!(made, 10, "nobody was refused for haste, so nobody was asked twice");
+
+    let storm = rule("*", 25, Fault::Answers(Said { retry_after: Some(2), ..Said::status(429) }));
+    let stand = Stand::new(Scenario { faults: vec![storm], ..quick() });
+    let mut tries = 0;
+    while !stand.create(&release("web", 1, "a:1"), 0).await.settled() {
+        tries += 1;
+        assert!(tries < 20, "the storm is never over");
+    }
+    stand.running("web-r1-0").await;
+    assert_eq!(stand.platform.machines().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_another_holds_is_waited_for() {
+    let stand = Stand::new(quick());
+    let one = stand.up(&release("web", 1, "a:1"), 0).await;
+    stand.platform.do_to(json!({"lease": {"ttl": "20s"}}));
+    let outcome = stand.apply(Stand::stop(&one)).await;
+    assert!(
+        matches!(&outcome, StepOutcome::Underway { why, .. } if why.contains("lease currently held")),
+        "{outcome:?}"
+    );
+    assert!(matches!(
+        stand.one("web-r1-0").await.expect("it is there").phase,
+        Phase::Vanishing { .. } | Phase::Running { .. }
+    ));
+    tokio::time::sleep(std::time::Duration::from_secs(21)).await;
+    assert!(stand.apply(Stand::stop(&one)).await.settled());
+    let down = stand.until("web-r1-0", "it is down", |one| matches!(one.phase, Phase::Exited { .. })).await;
+    stand.platform.do_to(json!({"lease": {"ttl": "20s"}}));
+    assert!(matches!(stand.apply(Stand::remove(&down)).await, StepOutcome::Underway { .. }));
+    assert_eq!(stand.platform.machines().len(), 1, "nothing was destroyed behind its back");
+    tokio::time::sleep(std::time::Duration::from_secs(21)).await;
+    assert_eq!(stand.apply(Stand::remove(&down)).await, StepOutcome::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_cannot_be_reached_is_borne_for_a_while_and_then_given_up() {
+    let stand = Stand::new(quick());
+    let one = stand.up(&release("web", 1, "a:1"), 0).await;
+    let other = stand.up(&release("api", 1, "a:1"), 0).await;
+    let of = json!({"app": stand.platform.apps().iter().find(|app| app["name"].as_str().is_some_and(|name| name.starts_with("ampel-web"))).map(|app| app["name"].clone())});
+    stand.platform.do_to(json!({"host": {"of": of, "status": "unreachable"}}));
+    let seen = stand.one("web-r1-0").await.expect("it is not believed gone");
+    assert_eq!(seen.incarnation, one.incarnation);
+    assert!(matches!(seen.phase, Phase::Running { .. }), "it may well serve: {seen:?}");
+    assert_eq!(seen.release, one.release, "what is not told has not changed");
+    assert_eq!(
+        stand.one("api-r1-0").await.map(|one| one.incarnation),
+        Some(other.incarnation),
+        "the others are in sight"
+    );
+    assert!(matches!(stand.apply(Stand::stop(&one)).await, StepOutcome::Retry { .. }));
+
+    tokio::time::sleep(std::time::Duration::from_secs(70)).await;
+    let lost = stand.one("web-r1-0").await.expect("it is there");
+    assert!(matches!(lost.phase, Phase::Exited { why: ExitWhy::HostLost, .. }), "{lost:?}");
+    let start = trueup_types::InstanceStep::Start { id: lost.id.clone(), ended: lost.incarnation.clone() };
+    assert_eq!(stand.apply(start).await, StepOutcome::Done, "another may take its place");
+    assert_eq!(stand.one("web-r1-0").await, None);
+    stand.up(&release("web", 1, "a:1"), 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_the_platform_put_to_sleep_has_not_ended() {
+    let mut sleepy = sketch("web", "a:1");
+    sleepy.template.autostop = Some(Autostop { mode: AutostopMode::Stop, min_running: 0 });
+    let sleepy = sleepy.release(trueup_types::Revision(1));
+    let stand = Stand::new(quick());
+    stand.up(&sleepy, 0).await;
+    stand.platform.do_to(json!({"autostop": {}}));
+    let asleep = stand.until("web-r1-0", "it sleeps", |one| !matches!(one.phase, Phase::Running { .. })).await;
+    assert_eq!(asleep.phase, Phase::Asleep);
+    for _ in 0..5 {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        assert_eq!(stand.one("web-r1-0").await.map(|one| one.phase), Some(Phase::Asleep));
+    }
+    assert!(stand.apply(Stand::stop(&asleep)).await.settled(), "one that sleeps can be told to go");
+    let down = stand.until("web-r1-0", "it is down", |one| matches!(one.phase, Phase::Exited { .. })).await;
+    assert_eq!(stand.apply(Stand::remove(&down)).await, StepOutcome::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_version_that_the_platform_puts_back_without_a_word_is_told_from_a_new_one() {
+    let unpullable = Some(trueup_fly_sim::Unpullable::Failed);
+    let gone = trueup_fly_sim::Behaviour { unpullable, pull: Some(Span::millis(5_000)), ..image("a:gone") };
+    let stand = Stand::new(Scenario { images: vec![gone], ..quick() });
+    let one = stand.up(&release("web", 1, "a:1"), 0).await;
+    // Somebody deploys by hand what cannot be pulled: the platform gives up, and says `started`.
+    stand.platform.do_to(json!({"edit": {"config": {"image": "a:gone"}}}));
+    stand.until("web-r1-0", "what is on its way there is not what we made", |seen| seen.release != one.release).await;
+    let back = stand.until("web-r1-0", "it runs again", |one| matches!(one.phase, Phase::Running { .. })).await;
+    assert_eq!(back.release, one.release, "the old version is ours");
+    assert_ne!(back.incarnation, one.incarnation, "though it is another life");
+    // And what can be pulled runs, and is not ours, whatever its labels say.
+    stand.platform.do_to(json!({"edit": {"config": {"image": "a:2"}}}));
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let altered = stand.running("web-r1-0").await;
+    assert_ne!(altered.release, one.release, "started is not enough: it is another version");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_altered_behind_our_back_is_no_longer_ours_and_defaults_are_no_drift() {
+    let stand = Stand::new(quick());
+    let one = stand.up(&release("web", 1, "a:1"), 0).await;
+    assert_eq!(one.release, release("web", 1, "a:1").digest, "what the platform fills in is no drift");
+    stand.platform.do_to(json!({"edit": {"config": {"env": {"SNEAKY": "1"}}}}));
+    let seen = stand.until("web-r1-0", "it is altered", |seen| seen.release != one.release).await;
+    assert!(seen.template.is_some(), "what it was made from is still known");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_cannot_be_pulled_is_told_whichever_way_the_platform_ends_it() {
+    for unpullable in [trueup_fly_sim::Unpullable::Failed, trueup_fly_sim::Unpullable::Vanishes] {
+        let gone = trueup_fly_sim::Behaviour { unpullable: Some(unpullable), ..image("a:gone") };
+        let stand = Stand::new(Scenario { images: vec![gone], ..quick() });
+        assert_eq!(stand.create(&release("web", 1, "a:gone"), 0).await, StepOutcome::Done);
+        let failed = stand.until("web-r1-0", "it failed", |one| matches!(one.phase, Phase::Exited { .. })).await;
+        assert!(
+            matches!(&failed.phase, Phase::Exited { why: ExitWhy::CannotStart { detail }, .. } if detail.contains("a:gone")),
+            "{failed:?}"
+        );
+        tokio::time::sleep(std::time::Duration::from_secs(40)).await;
+        let still = stand.one("web-r1-0").await.expect("it is told until it is removed");
+        assert_eq!(still.phase, failed.phase);
+        assert_eq!(stand.apply(Stand::remove(&still)).await, StepOutcome::Done);
+        assert_eq!(stand.one("web-r1-0").await, None);
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        assert_eq!(stand.platform.machines().len(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_platforms_checks_are_judged_as_our_probes_are() {
+    let slow =
+        trueup_fly_sim::Behaviour { health: trueup_fly_sim::Health::FailsAfter(Span::millis(30_000)), ..image("a:1") };
+    let never = trueup_fly_sim::Behaviour { health: trueup_fly_sim::Health::Never, ..image("a:never") };
+    let stand = Stand::new(Scenario { images: vec![slow, never], ..quick() });
+    let up = stand.up(&release("web", 1, "a:1"), 0).await;
+    assert_eq!(up.checks, Some(Health::Waiting), "no answer is no evidence, and there is a grace");
+    let well = stand.until("web-r1-0", "it passes", |one| matches!(one.checks, Some(Health::Passing { .. }))).await;
+    let Phase::Running { since } = well.phase else { panic!("{well:?}") };
+    assert!(matches!(well.checks, Some(Health::Passing { since: passing }) if passing >= since));
+    let ill = stand.until("web-r1-0", "it fails", |one| matches!(one.checks, Some(Health::Failed { .. }))).await;
+    assert!(matches!(&ill.phase, Phase::Running { .. }), "failing checks restart nothing");
+    stand.up(&release("api", 1, "a:never"), 0).await;
+    let bad = stand.until("api-r1-0", "it fails", |one| matches!(one.checks, Some(Health::Failed { .. }))).await;
+    let Some(Health::Failed { since, last }) = bad.checks else { panic!("{:?}", bad.checks) };
+    assert_eq!(last.probe.as_str(), "ready");
+    assert!(last.at.since(since) >= std::time::Duration::from_secs(2), "two failures in a row, two seconds apart");
+}

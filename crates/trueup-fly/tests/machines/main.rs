@@ -1,0 +1,10 @@
+//! The runtime, the ingress and the look inside, over a simulated platform on a clock that is paused: nothing here waits
+//! for real. Each request and answer is held against the platform's own specification.
+
+mod around;
+mod contract;
+mod crashes;
+mod daemon;
+mod faults;
+mod rollouts;
+mod stand;

@@ -1,0 +1,133 @@
+//! Rollouts by the house's own planner, under the model of the platform's proxy: whatever happens, somebody answers.
+
+use std::time::Duration;
+
+use trueup_fly_sim::{Behaviour, Exits, Health, Scenario, Span};
+use trueup_sim::AppSketch;
+
+use crate::daemon::Scene;
+use crate::stand::{image, sketch};
+
+fn web(image: &str) -> AppSketch {
+    let mut web = sketch("web", image).replicas(2);
+    web.policy.bake = Duration::from_secs(20);
+    web.policy.healthy_deadline = Duration::from_secs(60);
+    web.policy.progress_deadline = Duration::from_secs(120);
+    web
+}
+
+fn bad_images() -> Vec<Behaviour> {
+    vec![
+        Behaviour { health: Health::Never, ..image("r/app:never*") },
+        Behaviour {
+            exits: Some(Exits { after: Span::millis(500), code: 3, ..Exits::default() }),
+            ..image("r/app:crash*")
+        },
+        Behaviour { unpullable: Some(trueup_fly_sim::Unpullable::Failed), ..image("r/app:gone*") },
+        Behaviour { unpullable: Some(trueup_fly_sim::Unpullable::Vanishes), ..image("r/app:vanish*") },
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn releases_come_and_go_and_somebody_answers_at_every_moment() {
+    let scene = Scene::new(Scenario { images: bad_images(), ..Scenario::default() }).await;
+    scene.want(&web("r/app:1"));
+    scene.live("web", 1).await;
+    // The proxy has heard of all by then.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let from = scene.platform.sim.now();
+    let mut revision = 1;
+    for round in 2..4 {
+        revision += 1;
+        scene.want(&web(&format!("r/app:{round}")));
+        scene.live("web", revision).await;
+        scene.until("the old are gone", |scene| scene.fleet().len() == 2).await;
+        let fleet = scene.fleet();
+        let served = |(_, image, state, cordoned): &(String, String, String, bool)| {
+            *image == format!("r/app:{round}") && state == "started" && !cordoned
+        };
+        assert!(fleet.iter().all(served), "{fleet:?}");
+        for bad in ["never", "crash", "gone", "vanish"] {
+            let before = scene.serving();
+            revision += 1;
+            scene.want(&web(&format!("r/app:{bad}{round}")));
+            scene.rejected("web", revision).await;
+            assert_eq!(scene.serving(), before, "what served was neither restarted nor replaced");
+        }
+        scene.want(&web(&format!("r/app:{round}")));
+    }
+    assert!(
+        scene.fewest(from) >= 1,
+        "there was a moment with nobody: {:#?}",
+        scene.platform.sim.traffic(&scene.fly_app())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_deleted_leaves_nothing() {
+    let scene = Scene::new(Scenario::default()).await;
+    scene.want(&web("r/app:1"));
+    scene.live("web", 1).await;
+    scene.drop_app("web");
+    scene.until("nothing is left", |scene| scene.platform.apps().is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_turns_bad_after_the_switch_gives_way_to_the_old_which_was_never_stopped() {
+    let bad = Behaviour { health: Health::FailsAfter(Span::millis(40_000)), ..image("r/app:turns") };
+    let scene = Scene::new(Scenario { images: vec![bad], ..Scenario::default() }).await;
+    let with_bake = |image: &str| {
+        let mut web = web(image);
+        web.policy.bake = Duration::from_secs(120);
+        web
+    };
+    scene.want(&with_bake("r/app:1"));
+    scene.live("web", 1).await;
+    let before = scene.serving();
+    scene.want(&with_bake("r/app:turns"));
+    scene.rejected("web", 2).await;
+    assert_eq!(scene.serving(), before, "the old ones serve again, in the same lives");
+}
+
+/// What the platform is asked for in a rollout of ten: each deed once for each machine, and looks as often as something
+/// moves and the platform lets anybody look.
+#[tokio::test(start_paused = true)]
+async fn a_rollout_of_ten_does_each_deed_once_and_looks_no_more_than_it_must() {
+    let scene = Scene::new(Scenario::default()).await;
+    scene.want(&web("r/app:1").replicas(10));
+    scene.live("web", 1).await;
+    let (before, began) = (scene.platform.sim.calls(), scene.platform.sim.now());
+    scene.want(&web("r/app:2").replicas(10));
+    scene.live("web", 2).await;
+    let after = scene.platform.sim.calls();
+    let made = |operation: &str| after.get(operation).unwrap_or(&0) - before.get(operation).unwrap_or(&0);
+    let deeds = ["create", "uncordon", "cordon", "stop", "delete"].map(|verb| made(&format!("Machines_{verb}")));
+    assert_eq!(deeds, [10; 5], "each deed once for each machine: {before:?} {after:?}");
+    let seconds = scene.platform.sim.now().since(began).as_secs();
+    let looks = made("Machines_list") + made("Machines_org_list");
+    assert!(looks <= 2 * seconds, "{looks} looks in {seconds} s");
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "takes minutes"]
+async fn two_hundred_good_and_a_hundred_bad_rollouts_leave_nobody_at_no_moment() {
+    let scene = Scene::new(Scenario { images: bad_images(), ..Scenario::default() }).await;
+    scene.want(&web("r/app:0"));
+    scene.live("web", 1).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let mut revision = 1;
+    for round in 1..=200 {
+        let from = scene.platform.sim.now();
+        revision += 1;
+        scene.want(&web(&format!("r/app:{round}")));
+        scene.live("web", revision).await;
+        if round % 2 == 0 {
+            let before = scene.serving();
+            revision += 1;
+            scene.want(&web(&format!("r/app:{}{round}", ["never", "crash", "gone", "vanish"][round / 2 % 4])));
+            scene.rejected("web", revision).await;
+            assert_eq!(scene.serving(), before, "what served was neither restarted nor replaced");
+        }
+        assert!(scene.fewest(from) >= 1, "there was a moment with nobody in round {round}");
+    }
+}
