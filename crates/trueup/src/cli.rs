@@ -1,5 +1,6 @@
 //! The words of the command line. What each does is in the module of its name.
 
+mod platform;
 mod reports;
 mod simulate;
 mod words;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use trueup_types::{AppName, OwnerId, Revision};
 
+pub(crate) use platform::{Cost, Export, Foreign, Import};
 pub(crate) use reports::{Bundle, Debugging, Why};
 pub(crate) use simulate::{SimFly, Simulating};
 pub(crate) use words::parse;
@@ -48,6 +50,12 @@ pub(crate) enum Command {
     Validate(Validate),
     /// Show what would change, without changing it: 0 nothing, 1 changes, 2 error
     Plan(PlanArgs),
+    /// Show what the apps of DIR cost on Fly, by a dated table of prices
+    Cost(Cost),
+    /// Make manifests of a fly.toml, and name what is not carried over
+    Import(Import),
+    /// Make a fly.toml of an app, with what each setting saves
+    Export(Export),
     /// Show tables from the status file
     Get(Get),
     /// Show everything about one thing

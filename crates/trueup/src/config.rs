@@ -23,6 +23,11 @@ pub(crate) fn is_empty(name: &OsStr) -> bool {
     std::env::var_os(name).is_some_and(|value| value.is_empty())
 }
 
+/// A variable that a manifest names, or that a program which keeps credentials looks for.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    read(name)
+}
+
 /// Where the state lies.
 pub(crate) fn state_dir(places: &Places) -> PathBuf {
     if let Some(dir) = &places.state_dir {

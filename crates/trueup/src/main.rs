@@ -4,6 +4,7 @@
 
 mod cli;
 mod config;
+mod cost;
 mod debug;
 mod demo;
 mod demo_app;
@@ -11,8 +12,10 @@ mod describe;
 mod doctor;
 mod edge;
 mod events;
+mod export;
 mod get;
 mod help;
+mod import;
 mod init;
 mod logs;
 mod manifests;
@@ -102,6 +105,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Init(folder) => done(init::run(&folder.dir)),
         Command::Validate(asked) => validate::run(&asked),
         Command::Plan(asked) => Ok(plan::run(places, &asked).await),
+        Command::Cost(asked) => done(cost::run(&asked)),
+        Command::Import(asked) => done(import::run(&asked).await),
+        Command::Export(asked) => done(export::run(&asked)),
         Command::Get(asked) => done(get::run(places, &asked).await),
         Command::Describe { what: Describe::App { name } } => done(describe::run(places, &name)),
         Command::Wait(asked) => wait::run(places, &asked).await,

@@ -5,6 +5,7 @@
 //! plan for a pull request, and [`pinned`] holds `run --once` to one that was shown.
 
 mod against;
+mod costs;
 mod fields;
 mod markdown;
 mod order;
@@ -23,11 +24,14 @@ use trueup_types::desired::DesiredApp;
 use trueup_types::{TargetName, TargetSpec, Task};
 
 use crate::cli::{Format, Places, PlanArgs};
+use crate::plan::costs::Costs;
 use crate::run::alone;
 use crate::table::counted;
 use crate::terminal::{Tone, out, say, toned};
 use crate::{config, manifests};
 
+/// The key of what a change costs; it is no part of what is pinned.
+const COST: &str = "cost";
 /// Something would change.
 const CHANGES: u8 = 1;
 /// It cannot be told.
@@ -36,12 +40,13 @@ const ERROR: u8 = 2;
 /// Runs `trueup plan`.
 pub(crate) async fn run(places: &Places, asked: &PlanArgs) -> ExitCode {
     match preview(places, asked).await {
-        Ok(previews) => {
+        Ok((targets, previews)) => {
             let changes: Vec<_> = previews.iter().filter(|preview| shown(preview)).collect();
+            let costs = Costs::of(&previews, &targets);
             match asked.output {
-                Format::Text => print(&changes),
-                Format::Json => out(&serde_json::to_string_pretty(&objects(&changes)).unwrap_or_default()),
-                Format::Markdown => out(&markdown::spelled(&changes)),
+                Format::Text => print(&changes, &costs),
+                Format::Json => out(&serde_json::to_string_pretty(&costed(&changes, &costs)).unwrap_or_default()),
+                Format::Markdown => out(&markdown::spelled(&changes, &costs)),
             }
             let any = changes.iter().any(|preview| preview.change != Change::None);
             ExitCode::from(if any { CHANGES } else { 0 })
@@ -53,28 +58,33 @@ pub(crate) async fn run(places: &Places, asked: &PlanArgs) -> ExitCode {
     }
 }
 
-async fn preview(places: &Places, asked: &PlanArgs) -> anyhow::Result<Vec<AppPreview>> {
+type Targets = BTreeMap<TargetName, TargetSpec>;
+
+async fn preview(places: &Places, asked: &PlanArgs) -> anyhow::Result<(Targets, Vec<AppPreview>)> {
     if let Some(revision) = &asked.against {
         return against::previews(&asked.dir, revision);
     }
     let (targets, wanted) = wanted(&asked.dir)?;
     let state_dir = config::state_dir(places);
-    match ControlClient::new(&state_dir)?.preview(&wanted).await {
-        Ok(previews) => Ok(previews),
-        Err(ClientError::NoDaemon { .. }) => alone::preview(&state_dir, &asked.owner, targets, wanted).await,
-        Err(error) => Err(error.into()),
-    }
+    let previews = match ControlClient::new(&state_dir)?.preview(&wanted).await {
+        Ok(previews) => previews,
+        Err(ClientError::NoDaemon { .. }) => alone::preview(&state_dir, &asked.owner, targets.clone(), wanted).await?,
+        Err(error) => return Err(error.into()),
+    };
+    Ok((targets, previews))
 }
 
 /// What a directory of manifests wants, and where.
-fn wanted(dir: &Path) -> anyhow::Result<(BTreeMap<TargetName, TargetSpec>, Vec<DesiredApp>)> {
+fn wanted(dir: &Path) -> anyhow::Result<(Targets, Vec<DesiredApp>)> {
     let directory = manifests::read(dir)?;
     for diagnostic in directory.diagnostics() {
         say(&format!("{:?}", miette::Report::new(diagnostic.clone())));
     }
     anyhow::ensure!(directory.errors() == 0, "{}; nothing can be planned", counted(directory.errors(), "error"));
+    let root = trueup_source::root_of(dir);
     let apps = directory.resolution.apps.into_values();
-    Ok((directory.resolution.targets, apps.map(|app| DesiredApp::clone(&app.desired)).collect()))
+    let apps: Result<_, _> = apps.map(|app| trueup_source::shipped(&root, &app.desired)).collect();
+    Ok((directory.resolution.targets, apps.map_err(anyhow::Error::msg)?))
 }
 
 /// What does not change and has nothing to say is left out.
@@ -93,7 +103,7 @@ fn sign(change: Change) -> (&'static str, &'static str, Tone) {
     }
 }
 
-fn print(changes: &[&AppPreview]) {
+fn print(changes: &[&AppPreview], costs: &Costs) {
     let mut text = String::new();
     for preview in changes {
         let (sign, sentence, tone) = sign(preview.change);
@@ -108,15 +118,15 @@ fn print(changes: &[&AppPreview]) {
                 };
             }
         }
-        for line in effect(preview, changes) {
+        for line in effect(preview, changes, costs) {
             let _ = writeln!(text, "  {line}");
         }
     }
-    let _ = write!(text, "{}", summary(changes));
+    let _ = write!(text, "{}{}", summary(changes), costs.summary());
     out(&text);
 }
 
-fn effect(preview: &AppPreview, changes: &[&AppPreview]) -> Vec<String> {
+fn effect(preview: &AppPreview, changes: &[&AppPreview], costs: &Costs) -> Vec<String> {
     let counts = [
         (preview.create, "create"),
         (preview.replace, "replace"),
@@ -131,6 +141,7 @@ fn effect(preview: &AppPreview, changes: &[&AppPreview]) -> Vec<String> {
         let downtime = downtime.map_or_else(|| "no downtime".to_owned(), |why| format!("downtime: {why}"));
         lines.push(format!("effect: {}; {downtime}", parts.join(", ")));
     }
+    lines.extend(costs.line(&preview.app));
     if let Some(why) = preview.after.as_ref().and_then(|after| after.policy.stop_first.as_ref()) {
         lines.push(format!("stop-first: {why}"));
     }
@@ -165,6 +176,16 @@ fn summary(changes: &[&AppPreview]) -> String {
         return "Nothing would change.".to_owned();
     }
     format!("Plan: {create} to create, {roll} to roll, {adjust} to adjust, {repair} to repair, {remove} to remove.")
+}
+
+/// What is shown to programs: the plan, and what it costs by the prices of this build. The costs decide nothing.
+fn costed(changes: &[&AppPreview], costs: &Costs) -> serde_json::Value {
+    let mut objects = objects(changes);
+    let shown = objects.as_array_mut().into_iter().flatten().filter_map(serde_json::Value::as_object_mut);
+    for (object, preview) in shown.zip(changes) {
+        object.extend(costs.object(&preview.app).map(|change| (COST.to_owned(), json!(change))));
+    }
+    objects
 }
 
 fn objects(changes: &[&AppPreview]) -> serde_json::Value {

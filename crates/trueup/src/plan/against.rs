@@ -12,27 +12,31 @@ use trueup_seams::{AppPreview, Change};
 use trueup_types::AppName;
 use trueup_types::desired::DesiredApp;
 
+use super::Targets;
 use crate::manifests;
 
 /// What the directory changes beside its version at `revision`.
 ///
 /// # Errors
 /// When the directory is in no repository, the revision is none, or either version has errors.
-pub(crate) fn previews(dir: &Path, revision: &str) -> anyhow::Result<Vec<AppPreview>> {
+pub(super) fn previews(dir: &Path, revision: &str) -> anyhow::Result<(Targets, Vec<AppPreview>)> {
     let earlier = checked_out(dir, revision)?;
-    let before = apps(earlier.path()).with_context(|| format!("the manifests at {revision}"))?;
-    let after = apps(dir)?;
+    let (mut targets, before) = apps(earlier.path()).with_context(|| format!("the manifests at {revision}"))?;
+    let (later, after) = apps(dir)?;
+    targets.extend(later);
     let names: BTreeSet<&AppName> = before.keys().chain(after.keys()).collect();
-    Ok(names.into_iter().map(|name| preview(name, before.get(name), after.get(name))).collect())
+    let previews = names.into_iter().map(|name| preview(name, before.get(name), after.get(name)));
+    Ok((targets, previews.collect()))
 }
 
 type Apps = BTreeMap<AppName, Arc<DesiredApp>>;
 
-fn apps(dir: &Path) -> anyhow::Result<Apps> {
+fn apps(dir: &Path) -> anyhow::Result<(Targets, Apps)> {
     let directory = manifests::read(dir)?;
     let errors: Vec<_> = directory.diagnostics().filter(|one| one.is_error()).map(|one| one.line()).collect();
     ensure!(errors.is_empty(), "{}", errors.join("\n"));
-    Ok(directory.resolution.apps.into_iter().map(|(name, app)| (name, app.desired)).collect())
+    let apps = directory.resolution.apps.into_iter().map(|(name, app)| (name, app.desired));
+    Ok((directory.resolution.targets, apps.collect()))
 }
 
 /// The directory as it was at a revision, in a temporary place.

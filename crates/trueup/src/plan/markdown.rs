@@ -4,18 +4,19 @@ use std::fmt::Write as _;
 
 use trueup_seams::AppPreview;
 
+use super::costs::Costs;
 use super::{effect, fields, sign, summary};
 
 /// Spells the plan.
-pub(crate) fn spelled(changes: &[&AppPreview]) -> String {
-    let mut text = format!("### trueup plan\n\n{}\n", summary(changes));
+pub(super) fn spelled(changes: &[&AppPreview], costs: &Costs) -> String {
+    let mut text = format!("### trueup plan\n\n{}{}\n", summary(changes), costs.summary());
     if changes.is_empty() {
         return text;
     }
     text.push_str("\n| | app | what | effect |\n|---|---|---|---|\n");
     for preview in changes {
         let (sign, sentence, _) = sign(preview.change);
-        let effect = effect(preview, changes).join("<br>");
+        let effect = effect(preview, changes, costs).join("<br>");
         let _ = writeln!(text, "| `{sign}` | `{}` | {sentence} | {} |", preview.app, cell(&effect));
     }
     for preview in changes {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use trueup_types::OwnerId;
 
-use super::{objects, shown, wanted};
+use super::{COST, objects, shown, wanted};
 use crate::run::alone;
 
 /// Refuses where what would be done by now is not what the file shows.
@@ -32,7 +32,13 @@ pub(crate) async fn hold(file: &Path, dir: &Path, owner: &OwnerId, state_dir: &P
 
 /// The apps of which two plans say something different.
 fn differing(then: &Value, now: &Value) -> Vec<String> {
-    let apps = |plan: &Value| plan.as_array().cloned().unwrap_or_default();
+    let bare = |one: &Value| {
+        let mut one = one.clone();
+        // Prices of then and of now decide nothing.
+        one.as_object_mut().and_then(|one| one.remove(COST));
+        one
+    };
+    let apps = |plan: &Value| plan.as_array().into_iter().flatten().map(bare).collect::<Vec<_>>();
     let name = |one: &Value| format!("app/{}", one["app"].as_str().unwrap_or("?"));
     let (then, now) = (apps(then), apps(now));
     let gone = then.iter().filter(|one| !now.contains(one));
@@ -55,6 +61,8 @@ mod tests {
         let then = json!([app("same", "roll"), app("gone", "roll"), app("other", "roll")]);
         let now = json!([app("same", "roll"), app("other", "adjust"), app("new", "create")]);
         assert_eq!(differing(&then, &then), Vec::<String>::new());
+        let dearer = json!([{"app": "same", "change": "roll", "cost": {"idle": 2.19, "busy": 2.19}}]);
+        assert_eq!(differing(&dearer, &json!([app("same", "roll")])), Vec::<String>::new());
         assert_eq!(differing(&then, &now), ["app/gone", "app/new", "app/other"]);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use trueup_driver::{Clock as _, SteadyClock, preview};
 use trueup_edge::EdgeClient;
-use trueup_seams::{AppPreview, Memory, Runtime, Store as _};
+use trueup_seams::{AppPreview, Memory, Store as _};
 use trueup_store::SledStore;
 use trueup_types::desired::DesiredApp;
 use trueup_types::target::TargetSpec;
@@ -23,14 +23,14 @@ pub(crate) async fn preview(
 ) -> anyhow::Result<Vec<AppPreview>> {
     let memory = remembered(state_dir).await?;
     let clock = Arc::new(SteadyClock::fresh());
-    let mut runtimes: BTreeMap<TargetName, Arc<dyn Runtime>> = BTreeMap::new();
+    let mut looked = BTreeMap::new();
     for (name, spec) in &targets {
-        if let Some(runtime) = wiring::looking(spec, state_dir, owner, &clock)? {
-            runtimes.insert(name.clone(), runtime);
+        if let Some(target) = wiring::looking(spec, state_dir, owner, &clock)? {
+            looked.insert(name.clone(), target);
         }
     }
     let edge = EdgeClient::new(edge_keeper::dir(state_dir), owner.clone());
-    let previews = preview::alone(&memory, &runtimes, Some(&edge), wanted, clock.now()).await?;
+    let previews = preview::alone(&memory, &looked, Some(&edge), wanted, clock.now()).await?;
     Ok(previews)
 }
 

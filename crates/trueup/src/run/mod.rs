@@ -6,6 +6,7 @@
 pub(crate) mod alone;
 mod edge_keeper;
 mod lock;
+mod machines;
 mod once;
 mod options;
 mod service;

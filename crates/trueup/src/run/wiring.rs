@@ -7,16 +7,19 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use trueup_docker::{DockerConfig, DockerRuntime};
+use trueup_driver::preview::Looked;
 use trueup_driver::{Clock as _, DriverParts, Identity, RuntimeParts, SteadyClock, clock};
 use trueup_process::{ProcessConfig, ProcessRuntime};
 use trueup_seams::{DaemonRecord, Inspect, Nudges, ObserveError, Runtime, Source, Store as _, StoreError, Survey};
 use trueup_source::{DirectorySource, SourceConfig};
 use trueup_store::SledStore;
+use trueup_types::docker::{Address, DockerSpec};
 use trueup_types::step::{StepOutcome, TargetStep};
-use trueup_types::target::{DockerSpec, TargetKind, TargetSpec};
+use trueup_types::target::{TargetKind, TargetSpec};
 use trueup_types::{OwnerId, Place, TargetName};
 
 use super::edge_keeper::EdgeKeeper;
+use super::machines;
 use crate::cli::{Places, Run};
 use crate::config;
 use crate::manifests::ManifestReader;
@@ -53,7 +56,8 @@ impl House {
         let source: Arc<dyn Source> = DirectorySource::start(settings, Arc::new(ManifestReader::default()));
         let runtimes = {
             let (state_dir, owner, clock) = (state_dir.to_owned(), asked.owner.clone(), Arc::clone(&clock));
-            Box::new(move |spec: &TargetSpec| runtime(spec, &state_dir, &owner, open_files, &clock))
+            let root = trueup_source::root_of(&config::absolute(&asked.dir));
+            Box::new(move |spec: &TargetSpec| runtime(spec, &state_dir, &root, &owner, open_files, &clock))
         };
         let listen: Vec<_> = asked.listen.iter().map(ToString::to_string).collect();
         let parts = DriverParts {
@@ -111,6 +115,7 @@ async fn steady_clock(store: &SledStore) -> anyhow::Result<SteadyClock> {
 fn runtime(
     spec: &TargetSpec,
     state_dir: &Path,
+    root: &Path,
     owner: &OwnerId,
     open_files: (u64, u64),
     clock: &Arc<SteadyClock>,
@@ -120,10 +125,17 @@ fn runtime(
             Ok(runtime) => parts(runtime),
             Err(error) => out_of_sight(&error),
         },
-        TargetKind::Docker(settings) => match containers(spec, settings, state_dir, owner, clock) {
+        TargetKind::Docker(settings) => match containers(spec, settings, state_dir, root, owner, clock) {
             Ok(runtime) => parts(runtime),
             Err(error) => out_of_sight(&error),
         },
+        TargetKind::Fly(settings) => {
+            let folder = home(&spec.name, state_dir).join("fly");
+            match machines::open(&spec.name, settings, folder, owner, clock) {
+                Ok(runtime) => machines::parts(runtime),
+                Err(error) => out_of_sight(&error),
+            }
+        }
     }
 }
 
@@ -133,16 +145,34 @@ pub(crate) fn looking(
     state_dir: &Path,
     owner: &OwnerId,
     clock: &Arc<SteadyClock>,
-) -> std::io::Result<Option<Arc<dyn Runtime>>> {
+) -> std::io::Result<Option<Looked>> {
+    let looked = |runtime: Arc<dyn Runtime>| Some(Looked { runtime, ingress: None });
     match &spec.kind {
         TargetKind::Process if home(&spec.name, state_dir).join("instances").exists() => {
             let runtime = processes(&spec.name, state_dir, owner, raise_open_files(), clock)?;
-            Ok(Some(Arc::new(runtime)))
+            Ok(looked(Arc::new(runtime)))
         }
-        TargetKind::Docker(settings) if Path::new(settings.socket()).exists() => {
-            Ok(Some(Arc::new(containers(spec, settings, state_dir, owner, clock)?)))
+        TargetKind::Docker(settings) if may_be_there(settings) => {
+            // Who only looks builds nothing.
+            Ok(looked(Arc::new(containers(spec, settings, state_dir, Path::new(""), owner, clock)?)))
+        }
+        TargetKind::Fly(settings) => {
+            let folder = home(&spec.name, state_dir).join("fly");
+            if !machines::was_used(&folder) {
+                return Ok(None);
+            }
+            let parts = machines::parts(machines::open(&spec.name, settings, folder, owner, clock)?);
+            Ok(Some(Looked { runtime: parts.runtime, ingress: parts.ingress }))
         }
         TargetKind::Process | TargetKind::Docker(_) => Ok(None),
+    }
+}
+
+/// Whether there is a socket; of an engine elsewhere only a call tells.
+fn may_be_there(settings: &DockerSpec) -> bool {
+    match settings.address() {
+        Address::Socket(path) => Path::new(path).exists(),
+        Address::Tcp(_) => true,
     }
 }
 
@@ -153,18 +183,20 @@ fn parts<T: Runtime + Inspect + Nudges + 'static>(runtime: T) -> RuntimeParts {
         runtime: Arc::clone(&runtime) as Arc<dyn Runtime>,
         inspect: Some(Arc::clone(&runtime) as Arc<dyn Inspect>),
         nudges: Some(runtime),
+        ingress: None,
     }
 }
 
 fn out_of_sight(error: &std::io::Error) -> RuntimeParts {
     let why = format!("the target's folder cannot be opened: {error}");
-    RuntimeParts { runtime: Arc::new(OutOfSight { why }), inspect: None, nudges: None }
+    RuntimeParts { runtime: Arc::new(OutOfSight { why }), inspect: None, nudges: None, ingress: None }
 }
 
 fn containers(
     spec: &TargetSpec,
     settings: &DockerSpec,
     state_dir: &Path,
+    root: &Path,
     owner: &OwnerId,
     clock: &Arc<SteadyClock>,
 ) -> std::io::Result<DockerRuntime> {
@@ -174,6 +206,8 @@ fn containers(
         owner: owner.clone(),
         target: spec.name.clone(),
         settings: settings.clone(),
+        root: root.to_owned(),
+        env: Arc::new(config::variable),
         now: Arc::new(move || clock.now()),
     })
 }
