@@ -16,6 +16,8 @@ pub struct Bench {
     folder: TempDir,
     /// Where the edge listens.
     pub listen: SocketAddr,
+    /// What every command finds in its environment, beside its place.
+    env: Vec<(String, String)>,
 }
 
 impl Bench {
@@ -26,7 +28,7 @@ impl Bench {
     #[must_use]
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("tu-").tempdir().expect("a temporary folder");
-        let bench = Self { folder, listen: free_port() };
+        let bench = Self { folder, listen: free_port(), env: Vec::new() };
         std::fs::create_dir(bench.config_dir()).expect("a config folder");
         bench
     }
@@ -85,7 +87,13 @@ impl Bench {
         let mut command = Command::new(program);
         command.env("TRUEUP_STATE_DIR", self.state_dir()).env("TRUEUP_STATUS_FILE", self.status_file());
         command.env("NO_COLOR", "1").env("RUST_BACKTRACE", "0");
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// Has every command from here on find a variable in its environment.
+    pub fn tell(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
     }
 
     /// Runs a command of the binary to its end: exit code, standard output, standard error.

@@ -7,11 +7,13 @@
 pub mod bench;
 pub mod daemon;
 pub mod engine;
+pub mod fly;
 pub mod load;
 pub mod manifest;
 pub mod processes;
 
 pub use bench::Bench;
 pub use daemon::Daemon;
+pub use fly::Fly;
 pub use load::{Load, Mix};
 pub use manifest::DemoApp;

@@ -19,9 +19,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("trueup-docker", &["trueup-types", "trueup-seams", "trueup-host"]),
     ("trueup-edge", &["trueup-types", "trueup-seams"]),
     ("trueup-store", &["trueup-types", "trueup-seams"]),
-    ("trueup-source", &["trueup-types", "trueup-seams", "trueup-manifest"]),
+    ("trueup-source", &["trueup-types", "trueup-seams", "trueup-manifest", "trueup-host"]),
     ("trueup-driver", &["trueup-types", "trueup-seams", "trueup-plan"]),
     ("trueup-server", &["trueup-types", "trueup-seams", "trueup-driver"]),
+    ("trueup-cost", &["trueup-types", "trueup-manifest"]),
+    ("trueup-fly-toml", &["trueup-types", "trueup-manifest"]),
+    ("trueup-fly", &["trueup-types", "trueup-seams", "trueup-host"]),
     ("trueup-fly-sim", &[]),
     ("trueup-sim", &["trueup-types", "trueup-seams", "trueup-plan", "trueup-driver", "trueup-manifest"]),
     (
@@ -37,7 +40,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "trueup-process",
             "trueup-docker",
             "trueup-edge",
+            "trueup-fly",
             "trueup-fly-sim",
+            "trueup-fly-toml",
+            "trueup-cost",
             "trueup-store",
             "trueup-source",
         ],
@@ -45,7 +51,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that must not reach any of [`IMPURE`], however indirectly.
-const PURE: &[&str] = &["trueup-types", "trueup-plan", "trueup-seams", "trueup-manifest"];
+const PURE: &[&str] =
+    &["trueup-types", "trueup-plan", "trueup-seams", "trueup-manifest", "trueup-cost", "trueup-fly-toml"];
 /// What a pure crate cannot have in reach.
 const IMPURE: &[&str] = &["tokio", "hyper", "reqwest", "tracing", "notify", "sled"];
 
@@ -55,6 +62,8 @@ const BEHIND_ONE_FILE: &[(&str, &str)] = &[
     ("serde_saphyr", "trueup-manifest"),
     ("sled", "trueup-store"),
     ("backoff", "trueup-driver"),
+    ("backoff", "trueup-fly"),
+    ("hyper_rustls", "trueup-fly"),
     ("flate2", "trueup"),
     ("tar", "trueup"),
     ("tar", "trueup-docker"),

@@ -23,6 +23,8 @@ pub const FOR_TESTS: &[Component] = &[
     Component { program: "dockerd", package: "docker.io", needed_for: "tests of containers" },
     Component { program: "docker-registry", package: "docker-registry", needed_for: "tests of images that are pulled" },
     Component { program: "busybox", package: "busybox-static", needed_for: "the image that tests of containers run" },
+    Component { program: "podman", package: "podman", needed_for: "the contract of containers on another engine" },
+    Component { program: "catatonit", package: "catatonit", needed_for: "the first process of podman's containers" },
     Component { program: "strace", package: "strace", needed_for: "the proof's stores whose writes fail late" },
 ];
 
@@ -31,6 +33,10 @@ pub const FOR_BENCH: &[Component] = &[
     Component { program: "haproxy", package: "haproxy", needed_for: "the edge's figures" },
     Component { program: "nginx", package: "nginx-light", needed_for: "the edge's backend, and as its peer" },
     Component { program: "wrk", package: "wrk", needed_for: "loading the edge" },
+    Component { program: "dockerd", package: "docker.io", needed_for: "the figures of containers" },
+    Component { program: "docker-registry", package: "docker-registry", needed_for: "the engine of the bench" },
+    Component { program: "busybox", package: "busybox-static", needed_for: "the images of the bench" },
+    Component { program: "docker-compose", package: "docker-compose", needed_for: "the peer of containers" },
 ];
 
 /// Installs what is missing, as root; else says what is left out, which under `CI=true` is an error.

@@ -8,38 +8,54 @@ use std::time::Duration;
 
 use serde_json::Value;
 use trueup_tests::daemon::{app_of, condition, incarnations, word};
-use trueup_tests::engine::{Engine, Registry, engine};
+use trueup_tests::engine::registry::Registry;
+use trueup_tests::engine::{Engine, engine};
 use trueup_tests::manifest::Badness;
 use trueup_tests::{Bench, Daemon, DemoApp, Load, Mix, bench};
 
 /// The image with the demo server.
-const DEMO: &str = "trueup-demo:v1";
+pub(super) const DEMO: &str = "trueup-demo:v1";
 /// Longest that anything may take on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One test's place on the shared engine.
-struct Dock {
-    engine: &'static Engine,
-    bench: Bench,
-    target: &'static str,
+pub(super) struct Dock {
+    pub engine: &'static Engine,
+    pub bench: Bench,
+    pub target: &'static str,
 }
 
 impl Dock {
-    fn new(target: &'static str) -> Option<Self> {
+    pub(super) fn new(target: &'static str) -> Option<Self> {
+        Self::with(target, "")
+    }
+
+    /// The same with more said of the target, after a comma.
+    pub(super) fn with(target: &'static str, more: &str) -> Option<Self> {
         static IMAGE: Once = Once::new();
         let engine = engine()?;
         IMAGE.call_once(|| engine.make_image_with(DEMO, "demo", Some(&bench::binary())));
+        Some(Self::place(engine, target, more))
+    }
+
+    /// The same on an engine that nobody else uses.
+    pub(super) fn on(engine: &'static Engine, target: &'static str, more: &str) -> Self {
+        engine.make_image_with(DEMO, "demo", Some(&bench::binary()));
+        Self::place(engine, target, more)
+    }
+
+    fn place(engine: &'static Engine, target: &'static str, more: &str) -> Self {
         let bench = Bench::new();
         let text = format!(
-            "apiVersion: trueup.dev/v1\nkind: Target\nmetadata: {{name: {target}}}\nspec:\n  docker: {{host: \"{}\"}}\n",
+            "apiVersion: trueup.dev/v1\nkind: Target\nmetadata: {{name: {target}}}\nspec:\n  docker: {{host: \"{}\"{more}}}\n",
             engine.host()
         );
         bench.write_text("target.yaml", &text);
-        Some(Self { engine, bench, target })
+        Self { engine, bench, target }
     }
 
     /// Writes an app's manifest, for containers, with some lines changed.
-    fn write(&self, app: &DemoApp, changes: &[(&str, &str)]) {
+    pub(super) fn write(&self, app: &DemoApp, changes: &[(&str, &str)]) {
         let image = format!("  target: {}\n  image: {DEMO}\n  command: [/bin/trueup, demo-app]\n", self.target);
         let mut text = app.clone().env("DEMO_ADDRESS", "0.0.0.0").manifest();
         text = text.replace("  command: [trueup, demo-app]\n", &image);
@@ -51,7 +67,7 @@ impl Dock {
     }
 
     /// The containers of the target: id and state by instance.
-    fn containers(&self) -> BTreeMap<String, (String, String)> {
+    pub(super) fn containers(&self) -> BTreeMap<String, (String, String)> {
         let filter = format!("%7B%22label%22%3A%5B%22dev.trueup.target%3D{}%22%5D%7D", self.target);
         let listed = self.engine.ask("GET", &format!("/containers/json?all=1&filters={filter}"), "");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -60,7 +76,7 @@ impl Dock {
     }
 
     /// Waits until as many containers run as are wanted, and no other is left.
-    fn settles(&self, daemon: &Daemon, revision: u64, replicas: usize) {
+    pub(super) fn settles(&self, daemon: &Daemon, revision: u64, replicas: usize) {
         daemon.eventually(&format!("{replicas} containers of r{revision} are left"), PATIENCE, |_| {
             let there = self.containers();
             let fine = |name: &str, state: &str| name.contains(&format!("-r{revision}-")) && state == "running";

@@ -26,6 +26,18 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup run DIR", Elsewhere("this whole test runs it")),
     ("trueup run examples/canary", Elsewhere("`every_example_converges_and_then_its_plan_is_empty` runs it")),
     ("trueup run examples/docker", Elsewhere("`the_example_runs_on_an_engine` runs it")),
+    ("trueup run examples/fly-nitro", Elsewhere("`the_page_of_an_example_is_all_that_one_needs` runs it")),
+    ("trueup run examples/fly-stack", Elsewhere("`a_whole_stack_converges_and_then_its_plan_is_empty` runs it")),
+    ("trueup run examples/fly-vango", Elsewhere("`a_whole_stack_converges_and_then_its_plan_is_empty` runs it")),
+    ("trueup validate examples/fly-nitro", Elsewhere("`the_page_of_an_example_is_all_that_one_needs` runs it")),
+    ("trueup plan examples/fly-nitro", Elsewhere("`the_page_of_an_example_is_all_that_one_needs` runs it")),
+    ("trueup plan examples/fly-stack", Elsewhere("`a_whole_stack_converges_and_then_its_plan_is_empty` runs it")),
+    ("trueup cost examples/fly-nitro", Elsewhere("`the_page_of_an_example_is_all_that_one_needs` runs it")),
+    (
+        "trueup wait app/hello --for=ready --timeout 5m",
+        Elsewhere("`the_page_of_an_example_is_all_that_one_needs` runs it"),
+    ),
+    ("trueup rollout status hello", Elsewhere("`the_page_of_an_example_is_all_that_one_needs` runs it")),
     ("trueup run examples/migrations", Elsewhere("`every_example_converges_and_then_its_plan_is_empty` runs it")),
     ("trueup run examples/quickstart", Elsewhere("`every_example_converges_and_then_its_plan_is_empty` runs it")),
     ("trueup run examples/rollback", Elsewhere("`every_example_converges_and_then_its_plan_is_empty` runs it")),
@@ -46,6 +58,7 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup validate DIR", Ends(0)),
     ("trueup validate .", Ends(0)),
     ("trueup plan DIR", Ends(0)),
+    ("trueup plan", Elsewhere("it is the short form of the one above")),
     ("trueup plan .", Ends(0)),
     (
         "trueup plan DIR --against main -o markdown",
@@ -67,6 +80,22 @@ const KNOWN: &[(&str, How)] = &[
     (
         "trueup sim fly --scenario storm.yaml --check",
         Elsewhere("`the_page_about_the_simulated_fly_is_true` runs it, with the scenario of the page"),
+    ),
+    (
+        "trueup import fly.toml --to DIR",
+        Elsewhere("`the_page_about_fly_toml_is_true` runs it, with the file of the page"),
+    ),
+    (
+        "trueup import fly.toml --from-live tide-table",
+        Elsewhere("`the_page_about_fly_toml_is_true` runs it, with a Fly"),
+    ),
+    ("trueup export fly.toml tide-table DIR", Elsewhere("`the_page_about_fly_toml_is_true` runs it")),
+    ("trueup cost DIR", Ends(0)),
+    ("trueup cost DIR -o json", Ends(0)),
+    ("trueup cost --show-prices > prices.yaml", Ends(0)),
+    (
+        "trueup cost DIR --prices prices.yaml",
+        Elsewhere("`the_page_about_cost_is_true` runs it, with the table that it prints"),
     ),
     ("trueup get apps", Ends(0)),
     ("trueup get apps -w", GoesOn),
@@ -132,7 +161,7 @@ fn root() -> PathBuf {
 }
 
 /// Every command in code spans and in indented or fenced blocks, without what a comment says of it.
-fn commands(text: &str) -> Vec<String> {
+pub(crate) fn commands(text: &str) -> Vec<String> {
     let blocks = text.lines().filter(|line| line.starts_with("    ") || line.starts_with("trueup "));
     let spans = text.split('`').skip(1).step_by(2);
     let found = blocks.chain(spans).map(|line| line.split('#').next().unwrap_or_default().trim());

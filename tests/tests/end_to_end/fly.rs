@@ -1,43 +1,9 @@
 //! The simulated Fly, as its page shows it.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
 
-use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
-use trueup_tests::Bench;
-
-/// A simulated Fly, stopped with the test.
-struct Fly {
-    child: Child,
-    base: String,
-}
-
-impl Fly {
-    fn start(bench: &Bench, words: &[&str]) -> Self {
-        let mut command = bench.trueup();
-        let mut child = command
-            .args(["sim", "fly", "--listen", "127.0.0.1:0"])
-            .args(words)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line).expect("it says where it is");
-        let base = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
-        assert!(base.starts_with("http://127.0.0.1:"), "{line}");
-        Self { child, base }
-    }
-}
-
-impl Drop for Fly {
-    fn drop(&mut self) {
-        // Told to leave, it takes its processes along. It may have ended by itself.
-        let _ = rustix::process::kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let _ = self.child.wait();
-    }
-}
+use trueup_tests::{Bench, Fly};
 
 fn page() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace");
@@ -177,7 +143,7 @@ async fn machines_really_run_and_answer_at_their_apps_name() {
     eventually(&fly, "curl $FLY/_sim", |(_, text)| text.contains(r#""state":"stopped""#)).await;
     // It is woken by whoever asks next.
     eventually(&fly, version, |(status, text)| *status == 200 && text == "v2\n").await;
-    let fly_pid = fly.child.id();
+    let fly_pid = fly.pid();
     let children = std::fs::read_to_string(format!("/proc/{fly_pid}/task/{fly_pid}/children")).unwrap_or_default();
     let processes: Vec<_> = children.split_whitespace().map(|pid| format!("/proc/{pid}")).collect();
     assert_eq!(processes.len(), 1, "one machine, one process: {children}");

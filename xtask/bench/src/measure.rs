@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 
 use crate::row::Row;
-use crate::{changed, edge, edit, exit, failed, idle, noop, planner, revert};
+use crate::{changed, docker, edge, edit, exit, failed, idle, noop, planner, revert};
 
 /// What all measures are told.
 #[derive(Debug, Clone)]
@@ -58,6 +58,11 @@ pub const MEASURES: &[Measure] = &[
     Measure { name: "revert", about: "from a bad edit to the verdict Reverted", run: revert::run },
     Measure { name: "idle", about: "what 1,000 converged apps cost the daemon", run: idle::run },
     Measure { name: "edge", about: "requests a second beside HAProxy and nginx", run: edge::run },
+    Measure {
+        name: "docker",
+        about: "20 services on a real engine, and updates under load, beside docker-compose",
+        run: docker::run,
+    },
     Measure { name: "failed", about: "failed requests over rollouts under load", run: failed::run },
 ];
 

@@ -4,6 +4,8 @@
 //! outside. A guard (a small shell script) waits for the test program to end, however it does, and then takes down
 //! everything: containers, engine, mounts, bridge.
 
+pub mod registry;
+
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -61,6 +63,8 @@ pub struct Engine {
     daemon: Mutex<Child>,
     bridge: String,
     group: String,
+    /// Where the networks lie that it makes.
+    pool: &'static str,
     /// Its standard input is held open: the end of that is its word.
     _guard: Child,
 }
@@ -72,15 +76,7 @@ pub struct Engine {
 #[must_use]
 pub fn engine() -> Option<&'static Engine> {
     static ENGINE: OnceLock<Option<Engine>> = OnceLock::new();
-    let engine = ENGINE.get_or_init(|| match missing() {
-        None => Some(Engine::start()),
-        Some(what) => {
-            assert!(!in_ci(), "tests of containers need {what}");
-            println!("LEFT OUT: tests of containers need {what}");
-            None
-        }
-    });
-    engine.as_ref()
+    ENGINE.get_or_init(|| Engine::start_if_it_can("")).as_ref()
 }
 
 fn in_ci() -> bool {
@@ -100,22 +96,42 @@ fn missing() -> Option<String> {
 }
 
 impl Engine {
-    fn start() -> Self {
+    /// Another engine, for a test that does to it what no other test could bear; as [`engine`] otherwise.
+    ///
+    /// # Panics
+    /// As [`engine`].
+    #[must_use]
+    pub fn alone() -> Option<&'static Self> {
+        static ALONE: OnceLock<Option<Engine>> = OnceLock::new();
+        ALONE.get_or_init(|| Self::start_if_it_can("b")).as_ref()
+    }
+
+    fn start_if_it_can(which: &str) -> Option<Self> {
+        let Some(what) = missing() else { return Some(Self::start(which)) };
+        assert!(!in_ci(), "tests of containers need {what}");
+        println!("LEFT OUT: tests of containers need {what}");
+        None
+    }
+
+    fn start(which: &str) -> Self {
         let pid = std::process::id();
-        let folder = PathBuf::from(format!("/tmp/tu-engine-{pid}"));
+        let folder = PathBuf::from(format!("/tmp/tu-engine-{pid}{which}"));
         std::fs::create_dir_all(&folder).expect("a folder");
-        let (bridge, group) = (format!("tu{pid}"), format!("tu-engine-{pid}"));
+        let (bridge, group) = (format!("tu{pid}{which}"), format!("tu-engine-{pid}{which}"));
         let mut guard = Command::new("sh");
         guard.args(["-c", GUARD]).env("folder", &folder).env("bridge", &bridge).env("group", &group);
         guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let guard = guard.spawn().expect("sh is there");
 
-        let address = format!("198.18.{}.1/24", pid % 256);
+        // Two of one program are on networks of their own.
+        let (third, pool) =
+            if which.is_empty() { (pid % 256, "198.19.0.0/17") } else { ((pid + 128) % 256, "198.19.128.0/17") };
+        let address = format!("198.18.{third}.1/24");
         sh(&format!("busybox ip link add {bridge} type bridge"));
         sh(&format!("busybox ip addr add {address} dev {bridge} && busybox ip link set {bridge} up"));
         start_containerd(&folder);
-        let daemon = Mutex::new(start_dockerd(&folder, &bridge, &group));
-        let engine = Self { folder, daemon, bridge, group, _guard: guard };
+        let daemon = Mutex::new(start_dockerd(&folder, &bridge, &group, pool, LiveRestore::On));
+        let engine = Self { folder, daemon, bridge, group, pool, _guard: guard };
         engine.await_up();
         engine.make_image(IMAGE, "");
         engine
@@ -143,8 +159,13 @@ impl Engine {
     /// When it cannot be killed.
     pub fn kill(&self) {
         let mut daemon = self.daemon.lock().expect("no test panics in here");
+        let parent = daemon.id();
+        let proxies = children(parent);
         daemon.kill().expect("it can be killed");
         daemon.wait().expect("it ends");
+        // What it forwards ports with goes with it, a moment later; the next engine could not have the ports before.
+        let there = |pid: &u32| Path::new(&format!("/proc/{pid}/cmdline")).exists();
+        until("its proxies are gone", &self.folder.join("dockerd.log"), || !proxies.iter().any(there));
     }
 
     /// Starts it again.
@@ -154,7 +175,21 @@ impl Engine {
     pub fn start_again(&self) {
         // What a killed engine leaves; another process may have its number by then.
         let _ = std::fs::remove_file(self.folder.join("docker.pid"));
-        *self.daemon.lock().expect("no test panics in here") = start_dockerd(&self.folder, &self.bridge, &self.group);
+        self.start_with(LiveRestore::On);
+    }
+
+    /// Starts it again as one that ends what ran under the last.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_afresh(&self) {
+        let _ = std::fs::remove_file(self.folder.join("docker.pid"));
+        self.start_with(LiveRestore::Off);
+    }
+
+    fn start_with(&self, live: LiveRestore) {
+        let started = start_dockerd(&self.folder, &self.bridge, &self.group, self.pool, live);
+        *self.daemon.lock().expect("no test panics in here") = started;
         self.await_up();
     }
 
@@ -226,6 +261,21 @@ impl Engine {
         Some((code, body.to_owned()))
     }
 
+    /// Runs a shell's command in a container and answers all that it wrote.
+    ///
+    /// # Panics
+    /// When the engine refuses.
+    #[must_use]
+    pub fn run_in(&self, container: &str, script: &str) -> String {
+        let words = serde_json::json!({"AttachStdout": true, "AttachStderr": true, "Cmd": ["/bin/sh", "-c", script]});
+        let made = self.ask("POST", &format!("/containers/{container}/exec"), &words.to_string());
+        let id = made["Id"].as_str().expect("an id");
+        let json = ["Content-Type: application/json"];
+        let (code, said) = self.api("POST", &format!("/exec/{id}/start"), &json, b"{\"Tty\": true}");
+        assert_eq!(code, 200, "{said}");
+        said
+    }
+
     /// The same with JSON; the answer must be a success.
     ///
     /// # Panics
@@ -239,71 +289,11 @@ impl Engine {
     }
 }
 
-/// A registry of the tests' own, on this host.
-pub struct Registry {
-    /// Where it listens: the first part of the names of its images.
-    pub address: String,
-    child: Child,
-}
-
-impl Registry {
-    /// Starts one beside an engine, in a folder of that name; with a user and a password it asks for them (`app` and
-    /// `secret`, as htpasswd writes them).
-    ///
-    /// # Panics
-    /// When it does not come up.
-    #[must_use]
-    pub fn start(engine: &Engine, name: &str, port: u16, guarded: bool) -> Self {
-        let folder = engine.path(name);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let address = format!("127.0.0.1:{port}");
-        let at = folder.display();
-        let auth = if guarded {
-            format!("auth: {{htpasswd: {{realm: tests, path: {at}/htpasswd}}}}\n")
-        } else {
-            String::new()
-        };
-        // `secret`, hashed with bcrypt once, as every registry wants it.
-        let line = "app:$2b$05$HcUltDcJSQ9ayNlOMqQokuS65cZTrQ/z5y/rl/4sMlQvD1/rZ1Uqq\n";
-        std::fs::write(folder.join("htpasswd"), line).expect("it is written");
-        let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {at}/data}}}}\nhttp: {{addr: '{address}'}}\n{auth}"
-        );
-        std::fs::write(folder.join("config.yml"), config).expect("it is written");
-        let log = std::fs::File::create(folder.join("log")).expect("a log");
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(folder.join("config.yml")).stdin(Stdio::null());
-        command.stdout(log.try_clone().expect("it is shared")).stderr(log);
-        let child = command.spawn().expect("docker-registry starts");
-        let registry = Self { address: address.clone(), child };
-        until("the registry answers", &folder.join("log"), || std::net::TcpStream::connect(&address).is_ok());
-        registry
-    }
-
-    /// Puts an image of the engine into it, and takes its name from the engine; answers what it is called here.
-    ///
-    /// # Panics
-    /// When the engine or the registry refuses.
-    #[must_use]
-    pub fn push(&self, engine: &Engine, image: &str, as_name: &str) -> String {
-        let (repository, tag) = as_name.rsplit_once(':').expect("a name with a tag");
-        let full = format!("{}/{repository}", self.address);
-        let _ = engine.ask("POST", &format!("/images/{image}/tag?repo={full}&tag={tag}"), "");
-        // {"username":"app","password":"secret"}
-        let auth = "X-Registry-Auth: eyJ1c2VybmFtZSI6ImFwcCIsInBhc3N3b3JkIjoic2VjcmV0In0=";
-        let (code, said) = engine.api("POST", &format!("/images/{full}/push?tag={tag}"), &[auth], b"");
-        assert!(code == 200 && !said.contains("\"error\""), "{as_name} is pushed: {code} {said}");
-        let _ = engine.ask("DELETE", &format!("/images/{full}:{tag}?noprune=true"), "");
-        format!("{full}:{tag}")
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        // It may have ended already; then there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Whether containers outlive their engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LiveRestore {
+    On,
+    Off,
 }
 
 fn start_containerd(folder: &Path) {
@@ -323,7 +313,7 @@ fn start_containerd(folder: &Path) {
 }
 
 /// An engine beside a containerd of its own, so that it can die alone.
-fn start_dockerd(folder: &Path, bridge: &str, group: &str) -> Child {
+fn start_dockerd(folder: &Path, bridge: &str, group: &str, pool: &str, live: LiveRestore) -> Child {
     let at = |name: &str| folder.join(name);
     let mut command = Command::new("dockerd");
     command
@@ -334,7 +324,11 @@ fn start_dockerd(folder: &Path, bridge: &str, group: &str) -> Child {
         .arg("--pidfile")
         .arg(at("docker.pid"));
     command.arg("--host").arg(format!("unix://{}", at("docker.sock").display()));
-    command.arg("--containerd").arg(at("containerd.sock")).arg("--live-restore");
+    command.arg("--containerd").arg(at("containerd.sock"));
+    match live {
+        LiveRestore::On => drop(command.arg("--live-restore")),
+        LiveRestore::Off => {}
+    }
     command.args([
         "--bridge",
         bridge,
@@ -343,7 +337,7 @@ fn start_dockerd(folder: &Path, bridge: &str, group: &str) -> Child {
         "--ip-forward=false",
         "--ip-masq=false",
     ]);
-    command.args(["--default-address-pool", "base=198.19.0.0/16,size=24"]);
+    command.args(["--default-address-pool", &format!("base={pool},size=24")]);
     command.args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", &format!("/{group}")]);
     spawn(&mut command, &at("dockerd.log"))
 }
@@ -352,6 +346,20 @@ fn spawn(command: &mut Command, log: &Path) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(log).expect("a log");
     command.stdin(Stdio::null()).stdout(log.try_clone().expect("it is shared")).stderr(log).process_group(0);
     command.spawn().expect("it starts")
+}
+
+/// The processes that a process has started.
+fn children(parent: u32) -> Vec<u32> {
+    let stat = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // What stands between the brackets is free text; the parent is the second word behind it.
+    let is_child = |pid: &u32| {
+        let stat = stat(*pid);
+        let behind = stat.rsplit_once(") ").map_or("", |(_, behind)| behind);
+        behind.split(' ').nth(1).is_some_and(|of| of == parent.to_string())
+    };
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(is_child).collect()
 }
 
 fn until(what: &str, log: &Path, holds: impl Fn() -> bool) {

@@ -1,0 +1,279 @@
+//! Containers: 20 services fresh, unchanged and one of them changed, beside the raw API of the engine and docker-compose; and
+//! updates under load, with five-second requests and WebSockets among them.
+//!
+//! The engine is one of the tests' own, and so are the images: nothing is fetched.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use serde_json::{Value, json};
+use trueup_tests::bench::free_port;
+use trueup_tests::engine::{Engine, IMAGE, engine};
+use trueup_tests::load::Outcome;
+use trueup_tests::{Bench, Daemon, DemoApp, Load, Mix};
+
+use crate::compose::{Compose, service};
+use crate::measure::Setting;
+use crate::row::{Figure, Row};
+use crate::stop::Claim;
+
+/// How many services.
+const SERVICES: usize = 20;
+/// Calls of the raw API at a time: more gain nothing on two cores.
+const PARALLEL: usize = 8;
+/// What each service runs: it opens a port and answers.
+const SERVE: &str = "[httpd, -f, -p, '8080', -h, /etc]";
+/// The image with the demo server.
+const DEMO: &str = "trueup-demo:bench";
+/// Longest that anything may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// From one look at the engine to the next.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// Measures them.
+///
+/// # Errors
+/// When the engine does not do what it should.
+pub fn run(setting: &Setting) -> anyhow::Result<Vec<Row>> {
+    let Some(engine) = engine() else {
+        return Ok(vec![Row::left_out("docker", "an engine of the tests' own cannot be started here")]);
+    };
+    let mut rows = Vec::new();
+    if ["docker-fresh", "docker-noop", "docker-one"].iter().any(|name| setting.asks(name)) {
+        rows.extend(many(setting, engine)?);
+    }
+    if setting.asks("docker-failed") {
+        rows.push(failed(setting, engine)?);
+    }
+    Ok(rows)
+}
+
+/// A daemon with a target on the engine.
+struct Dock {
+    daemon: Daemon,
+    _claim: Claim,
+    bench: Bench,
+}
+
+impl Dock {
+    fn start(setting: &Setting, engine: &Engine) -> Self {
+        let bench = Bench::new();
+        let claim = Claim::on(bench.config_dir().parent().expect("the folder has a parent"));
+        let target = format!(
+            "apiVersion: trueup.dev/v1\nkind: Target\nmetadata: {{name: dock}}\nspec:\n  docker: {{host: \"{}\"}}\n",
+            engine.host()
+        );
+        bench.write_text("target.yaml", &target);
+        let daemon = Daemon::start_at(&bench, &setting.program);
+        Self { daemon, _claim: claim, bench }
+    }
+
+    fn write(&self, index: usize, version: u32) {
+        let rollout = "{strategy: rolling, minHealthy: 0s, bake: 0s, drain: 0s}";
+        let text = format!(
+            "apiVersion: trueup.dev/v1\nkind: App\nmetadata: {{name: many-{index:02}}}\nspec:\n  target: dock\n  image: {IMAGE}\n  \
+             command: {SERVE}\n  ports: [{{name: http, port: 8080}}]\n  stop: {{timeout: 8s}}\n  env: {{DEMO_VERSION: v{version}}}\n  \
+             rollout: {rollout}\n"
+        );
+        self.bench.write_text(&format!("many-{index:02}.yaml"), &text);
+    }
+}
+
+/// The containers with a label, by id, and whether each runs.
+fn listed(engine: &Engine, label: &str) -> Vec<(String, bool)> {
+    let filter = format!("%7B%22label%22%3A%5B%22{label}%22%5D%7D");
+    let all = engine.ask("GET", &format!("/containers/json?all=1&filters={filter}"), "");
+    let one = |one: &Value| (one["Id"].as_str().unwrap_or_default().to_owned(), one["State"] == "running");
+    all.as_array().into_iter().flatten().map(one).collect()
+}
+
+/// Milliseconds until so many run, these among them no more.
+fn until(engine: &Engine, began: Instant, label: &str, gone: &BTreeSet<String>) -> anyhow::Result<f64> {
+    loop {
+        let there = listed(engine, label);
+        if there.len() == SERVICES && there.iter().all(|(id, runs)| *runs && !gone.contains(id)) {
+            return Ok(millis(began));
+        }
+        ensure!(began.elapsed() < PATIENCE, "{} of {SERVICES} containers run after {PATIENCE:?}", there.len());
+        std::thread::sleep(GLANCE);
+    }
+}
+
+fn millis(began: Instant) -> f64 {
+    began.elapsed().as_secs_f64() * 1_000.0
+}
+
+fn many(setting: &Setting, engine: &Engine) -> anyhow::Result<Vec<Row>> {
+    let floor = Floor::measure(engine);
+    let peer = Bench::new();
+    let composed = Compose::new(engine, &peer.path("")).map(|compose| beside(&compose)).transpose()?;
+    let dock = Dock::start(setting, engine);
+    let began = Instant::now();
+    (0..SERVICES).for_each(|index| dock.write(index, 1));
+    let ours = "dev.trueup.target%3Ddock";
+    let fresh = until(engine, began, ours, &BTreeSet::new())?;
+    let wait = "all are Ready";
+    dock.daemon.eventually(wait, PATIENCE, |status| {
+        let apps = status["apps"].as_array().cloned().unwrap_or_default();
+        apps.len() == SERVICES && apps.iter().all(|app| trueup_tests::daemon::word(app) == "Ready")
+    });
+    let config = dock.bench.config_dir();
+    let samples = setting.samples(20, 5);
+    let mut noop = Vec::new();
+    for _ in 0..samples {
+        let began = Instant::now();
+        let mut command = dock.bench.trueup_at(&setting.program);
+        let output = command.arg("plan").arg(&config).output()?;
+        noop.push(millis(began));
+        ensure!(output.status.code() == Some(0), "the plan of what is there is not empty");
+    }
+    noop.sort_by(f64::total_cmp);
+    let mut one = Vec::new();
+    for round in 2..=u32::try_from(setting.samples(5, 2))? + 1 {
+        let old = listed(engine, "dev.trueup.app%3Dmany-00").into_iter().map(|(id, _)| id).collect();
+        let began = Instant::now();
+        dock.write(0, round);
+        one.push(until(engine, began, ours, &old)?);
+    }
+    one.sort_by(f64::total_cmp);
+    let one = one[one.len() / 2];
+    let row = |name: &str, value: f64, floor: f64, most: f64, at: usize| {
+        let row = Row::new(name, value / floor, "x the floor", 1).figure(Figure::AtMost(most));
+        let row = row.beside("ms", value).beside("floor, ms", floor);
+        composed.iter().fold(row, |row, peer: &[f64; 3]| row.beside("docker-compose, ms", peer[at]))
+    };
+    let settled = "from the edit, the 250 ms that a file must hold still among it";
+    let noop_row = Row::new("docker-noop", noop[noop.len() / 2], "ms", samples).figure(Figure::AtMost(10.0));
+    let noop_row = composed.iter().fold(noop_row, |row, peer| row.beside("docker-compose, ms", peer[1]));
+    Ok(vec![
+        row("docker-fresh", fresh, floor.fresh, 1.1, 0).note(format!("{SERVICES} services, {settled}")),
+        noop_row.note("`trueup plan` of 20 services beside the daemon, from start to end of the program; p50"),
+        row("docker-one", one, floor.one, 1.2, 2)
+            .beside("without the 250 ms, x", (one - 250.0) / floor.one)
+            .note(format!("one of {SERVICES} replaced, {settled}; p50")),
+    ])
+}
+
+/// What the engine itself takes for the same, with as many calls at a time as it bears.
+struct Floor {
+    fresh: f64,
+    one: f64,
+}
+
+impl Floor {
+    fn measure(engine: &Engine) -> Self {
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..PARALLEL {
+                scope.spawn(|| {
+                    while next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < SERVICES {
+                        drop(begin(engine));
+                    }
+                });
+            }
+        });
+        let fresh = millis(began);
+        let mut rounds = Vec::new();
+        let mut there: Vec<_> = listed(engine, "bench%3Dfloor").into_iter().map(|(id, _)| id).collect();
+        for _ in 0..5 {
+            let old = there.pop().expect("there are more of them than rounds");
+            let began = Instant::now();
+            there.insert(0, begin(engine));
+            let _ = engine.api("POST", &format!("/containers/{old}/stop?t=8"), &[], b"");
+            let _ = engine.api("DELETE", &format!("/containers/{old}"), &[], b"");
+            rounds.push(millis(began));
+        }
+        for (id, _) in listed(engine, "bench%3Dfloor") {
+            let _ = engine.api("DELETE", &format!("/containers/{id}?force=1"), &[], b"");
+        }
+        rounds.sort_by(f64::total_cmp);
+        Self { fresh, one: rounds[rounds.len() / 2] }
+    }
+}
+
+/// Makes one container as an adapter would, and starts it.
+fn begin(engine: &Engine) -> String {
+    let body = json!({
+        "Image": IMAGE,
+        "Entrypoint": ["httpd", "-f", "-p", "8080", "-h", "/etc"],
+        "Labels": {"bench": "floor"},
+        "ExposedPorts": {"8080/tcp": {}},
+        "HostConfig": {"Init": true, "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "0"}]}},
+    });
+    let made = engine.ask("POST", "/containers/create", &body.to_string());
+    let id = made["Id"].as_str().expect("an id").to_owned();
+    let _ = engine.ask("POST", &format!("/containers/{id}/start"), "");
+    id
+}
+
+/// docker-compose at the same: fresh, unchanged, one changed, in milliseconds.
+fn beside(compose: &Compose) -> anyhow::Result<[f64; 3]> {
+    let all = |first: &str| {
+        let of = |index: usize| {
+            let version = if index == 0 { first } else { "v1" };
+            service(&format!("many-{index:02}"), IMAGE, SERVE, version, None)
+        };
+        (0..SERVICES).map(of).collect::<String>()
+    };
+    let mut took = [0.0; 3];
+    for (took, first) in took.iter_mut().zip(["v1", "v1", "v2"]) {
+        let began = Instant::now();
+        compose.up(&all(first))?;
+        *took = millis(began);
+    }
+    Ok(took)
+}
+
+fn failed(setting: &Setting, engine: &Engine) -> anyhow::Result<Row> {
+    engine.make_image_with(DEMO, "bench", Some(&setting.program));
+    let rounds = u64::try_from(setting.samples(20, 3))?;
+    let dock = Dock::start(setting, engine);
+    let app = DemoApp::new("updated", "v1").env("DEMO_ADDRESS", "0.0.0.0");
+    let write = |version: u64| {
+        let image = format!("  target: dock\n  image: {DEMO}\n  command: [/bin/trueup, demo-app]\n");
+        let text = app.at(&format!("v{version}")).manifest().replace("  command: [trueup, demo-app]\n", &image);
+        dock.bench.write_text("updated.yaml", &text);
+    };
+    write(1);
+    dock.daemon.await_live("updated", 1);
+    let (load, began) = (Load::start(dock.bench.listen, "updated.localhost", Mix::FULL), Instant::now());
+    for round in 2..=rounds + 1 {
+        write(round);
+        dock.daemon.await_live("updated", round);
+    }
+    let took = began.elapsed();
+    let outcome = load.finish();
+    for failure in &outcome.failures {
+        crate::report::say(&format!("failed: {failure}"));
+    }
+    let rate = outcome.good as f64 / took.as_secs_f64();
+    let row = Row::new("docker-failed", outcome.failures.len() as f64, "failed requests", usize::try_from(rounds)?);
+    let row = row
+        .figure(Figure::AtMost(0.0))
+        .beside("requests", outcome.good as f64)
+        .beside("of 5 s", outcome.slow_good as f64);
+    let row = row.beside("requests/s", rate).note("updates of containers under load, with WebSockets");
+    let peer = Bench::new();
+    let Some(compose) = Compose::new(engine, &peer.path("")) else { return Ok(row) };
+    let theirs = composed(&compose, rounds)?;
+    let all = theirs.good as f64 + theirs.failures.len() as f64;
+    Ok(row
+        .beside("docker-compose, failed", theirs.failures.len() as f64)
+        .beside("docker-compose, failed %", theirs.failures.len() as f64 / all * 100.0))
+}
+
+/// The same updates by docker-compose, on a port of its own.
+fn composed(compose: &Compose, rounds: u64) -> anyhow::Result<Outcome> {
+    let at = free_port();
+    let one = |version: u64| service("updated", DEMO, "[/bin/trueup, demo-app]", &format!("v{version}"), Some(at));
+    compose.up(&one(1))?;
+    let load = Load::start(at, "updated.localhost", Mix::FULL);
+    for round in 2..=rounds + 1 {
+        compose.up(&one(round))?;
+        // As much time between two updates as a careful person leaves.
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    Ok(load.finish())
+}
