@@ -7,7 +7,6 @@ use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::{Stream, StreamExt as _};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use trueup_seams::{BoxFuture, ExecOutput, Inspect, LogLine, LogQuery, ObserveError};
 use trueup_types::InstanceId;
 
@@ -15,6 +14,7 @@ use crate::engine::{Fault, QUICK};
 use crate::labels::INSTANCE;
 use crate::lift;
 use crate::moment::{WallMillis, nanos};
+use crate::orphan;
 use crate::runtime::{DockerRuntime, Inner};
 
 /// Most output kept of a command.
@@ -131,7 +131,8 @@ impl Inner {
         let in_time = tokio::time::timeout(timeout, reading).await.is_ok();
         let ended = self.engine.within(QUICK, client.inspect_exec(&made.id)).await?;
         if !in_time && ended.running == Some(true) {
-            ended.pid.into_iter().for_each(|pid| kill(pid, &container));
+            // Engines cannot; but the process is on this host.
+            ended.pid.and_then(|pid| i32::try_from(pid).ok()).map(|pid| orphan::kill(pid, &container));
         }
         let code = ended.exit_code.and_then(|code| i32::try_from(code).ok()).filter(|_| in_time);
         Ok(ExecOutput { code, output: String::from_utf8_lossy(&kept).into_owned() })
@@ -148,18 +149,6 @@ fn began(container: &ContainerInspectResponse) -> u64 {
     let started = moment(state.and_then(|state| state.started_at.as_ref()));
     let finished = moment(state.and_then(|state| state.finished_at.as_ref()));
     if lift::up(container) { finished.min(started) } else { started.saturating_sub(NOTED_LATE_NANOS) }
-}
-
-/// Kills a command in a container. Engines cannot; but the process is on this host, and its control group says whose it
-/// is, so that a number that was reused is not hit.
-fn kill(pid: i64, container: &str) {
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
-    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    let group = std::fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_nonzero())).unwrap_or_default();
-    if group.contains(container) {
-        // It may have gone a moment ago.
-        let _ = pidfd_send_signal(&process, Signal::KILL);
-    }
 }
 
 /// The lines of a log, each with its moment as its position: two of one moment follow each other.

@@ -10,6 +10,7 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
     UploadToContainerOptionsBuilder,
 };
+use trueup_types::docker::Address;
 use trueup_types::step::{InstanceStep, Refusal, StepOutcome};
 use trueup_types::template::Stop;
 use trueup_types::{Incarnation, InstanceId, Release};
@@ -21,6 +22,7 @@ use crate::labels::{INSTANCE, Written};
 use crate::lift;
 use crate::lower;
 use crate::moment::Clocks;
+use crate::orphan::{self, Remnant};
 use crate::runtime::Inner;
 
 /// Longest an engine may take for a stop beyond the grace that the manifest gives.
@@ -149,8 +151,41 @@ impl Inner {
         }
         match self.engine.within(START, client.start_container(container, None)).await {
             Ok(()) => Ok(StepOutcome::Done),
-            Err(fault) => Ok(not_started(&fault, what)),
+            Err(fault) => match Remnant::of(&fault) {
+                Some(remnant) => self.clear(container, remnant, &format!("{what}: {fault}")).await,
+                None => Ok(not_started(&fault, what)),
+            },
         }
+    }
+
+    /// Clears away what an engine left of a start that it has forgotten, so that the next goes well.
+    async fn clear(&self, container: &str, remnant: Remnant, why: &str) -> Result<StepOutcome, Fault> {
+        let ended = self.put_down(container).await;
+        let mended = match remnant {
+            Remnant::Process if ended == 0 => "no process of it is found here; restart the containerd of its host",
+            Remnant::Process => "it ran without the engine's knowledge, and has been ended",
+            Remnant::Folder => {
+                let client = self.engine.client().await?;
+                let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
+                match self.engine.within(START, client.remove_container(container, Some(options))).await {
+                    Err(fault) if !fault.is_absence() => return Err(fault),
+                    Ok(()) | Err(_) => "it is made anew",
+                }
+            }
+        };
+        tracing::warn!(container, ended, "{why}: {mended}");
+        Ok(StepOutcome::Retry { after: RETRY_AFTER, why: format!("{why}: {mended}") })
+    }
+
+    /// Ends what runs of a container that the engine says is not running, where the engine is on this host; how many there
+    /// were.
+    async fn put_down(&self, container: &str) -> usize {
+        if !matches!(self.settings.address(), Address::Socket(_)) {
+            return 0;
+        }
+        let container = container.to_owned();
+        let put_down = tokio::task::spawn_blocking(move || orphan::put_down(&container));
+        put_down.await.unwrap_or_default()
     }
 
     async fn stop(self: &Arc<Self>, id: &InstanceId, life: &Incarnation, stop: &Stop) -> Result<StepOutcome, Fault> {
@@ -215,6 +250,9 @@ impl Inner {
         }
         if lift::up(&found.container) {
             return Ok(StepOutcome::Refused { why: Refusal::StillRunning });
+        }
+        if lift::unstarted(&found.container) && self.put_down(&found.id).await > 0 {
+            tracing::warn!(instance = %id, "it ran without the engine's knowledge, and has been ended");
         }
         let client = self.engine.client().await?;
         // `v` takes what the image itself declared; volumes with a name stay.
