@@ -1,9 +1,11 @@
-//! Tells targets which releases of an app may be needed again: once a release is forgotten, and once something of the app is
-//! gone from there, since a target can let nothing go that an instance is still made of.
+//! Tells targets how a rollout stands, and which releases of an app may be needed again: once a release is forgotten, and
+//! once something of the app is gone from there, since a target can let nothing go that an instance is still made of.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use trueup_seams::Watch;
+use trueup_types::record::Rollout;
 use trueup_types::step::{InstanceStep, StepAction, StepOutcome, StepResult, TargetStep};
 use trueup_types::{AppName, AppRecord, Release, Revision, TargetName};
 
@@ -26,6 +28,18 @@ pub(crate) async fn tell(engine: &Engine, app: &AppName, record: &AppRecord, out
         (StepAction::Target { .. } | StepAction::Route { .. }, _) => None,
     });
     tell_these(engine, app, record, left.collect()).await;
+}
+
+/// Tells all targets of an app how its rollout stands.
+pub(crate) fn watch(engine: &Engine, app: &AppName, record: &AppRecord) {
+    let watch = match &record.rollout {
+        Rollout::Underway { to, .. } => Watch::Coming(*to),
+        Rollout::Baking { to, .. } => Watch::Baking(*to),
+        Rollout::Idle | Rollout::Reverting { .. } => Watch::Nobody,
+    };
+    for target in record.homes.iter().filter_map(|home| engine.target(home)) {
+        target.runtime.watch(app, watch);
+    }
 }
 
 async fn tell_these(engine: &Engine, app: &AppName, record: &AppRecord, targets: BTreeSet<&TargetName>) {

@@ -11,7 +11,7 @@ use crate::time::Span;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
-    /// Which operations, by their id in the specification: `Machines_create`, `Machines_*`, `*`.
+    /// Which operations, by their id in the specification: `Machines_create`, `Machines_*`, `*`; or [`Rule::REQUEST`].
     pub operation: String,
     /// Only of this app.
     #[serde(default)]
@@ -30,6 +30,11 @@ pub struct Rule {
     pub permille: u16,
     /// What goes wrong.
     pub fault: Fault,
+}
+
+impl Rule {
+    /// A request of the world for an app itself, in place of an operation.
+    pub const REQUEST: &str = "App_request";
 }
 
 fn always() -> u16 {
@@ -120,10 +125,16 @@ impl Faults {
 
     /// What goes wrong with this call.
     pub(crate) fn draw(&mut self, action: &str, call: &Call, dice: &mut Dice) -> Option<Fault> {
-        let about =
-            |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|wanted| wanted == call.name(name));
+        self.draw_for(action, (call.name("app"), call.name("machine")), dice)
+    }
+
+    /// What goes wrong with something that is about this app and this machine.
+    pub(crate) fn draw_for(&mut self, action: &str, (app, machine): (&str, &str), dice: &mut Dice) -> Option<Fault> {
+        let about = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);
         for rule in &mut self.rules {
-            if !fits(&rule.operation, action) || !about(&rule.app, "app") || !about(&rule.machine, "machine") {
+            // What the world asks is no operation: it is named, or left alone.
+            let meant = fits(&rule.operation, action) && (action != Rule::REQUEST || rule.operation == action);
+            if !meant || !about(&rule.app, app) || !about(&rule.machine, machine) {
                 continue;
             }
             if rule.skip > 0 {

@@ -240,6 +240,8 @@ pub struct Behaviour {
     pub prints: Vec<String>,
     /// What its commands answer; the first that matches counts.
     pub exec: Vec<Ran>,
+    /// With which status it answers the world, where no process of this host does.
+    pub answers: u16,
 }
 
 impl Default for Behaviour {
@@ -255,6 +257,7 @@ impl Default for Behaviour {
             exits: None,
             prints: Vec::new(),
             exec: Vec::new(),
+            answers: 200,
         }
     }
 }

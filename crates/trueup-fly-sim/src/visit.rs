@@ -2,7 +2,7 @@
 
 use crate::call::{Asked, Call, Done, Refusal, Reply};
 use crate::cloud::Cloud;
-use crate::faults::Fault;
+use crate::faults::{Fault, Rule};
 use crate::proxy::Met;
 use crate::routes::{self, Route};
 use crate::time::Moment;
@@ -171,6 +171,13 @@ impl Cloud {
 
     /// A request for an app itself, by way of the proxy; the edge is chosen by a header.
     fn ask_app(&mut self, visit: &mut Visit, app: &str) -> Step {
+        match self.faults.draw_for(Rule::REQUEST, (app, ""), &mut self.dice) {
+            Some(Fault::Answers(said) | Fault::CommitsThenAnswers(said)) => return Step::Answered(said.reply()),
+            Some(Fault::Cut | Fault::CommitsThenCut) => return Step::Cut,
+            Some(Fault::Hangs | Fault::CommitsThenHangs) => return Step::Later(FOREVER),
+            // An app takes its own time.
+            Some(Fault::Delays(_) | Fault::CommitsThenDelays(_)) | None => {}
+        }
         let edge = visit.asked.headers.get("x-sim-edge").and_then(|text| text.parse().ok()).unwrap_or(0);
         match self.request(app, edge) {
             Met::Machine(id) => self.woken(&id),
@@ -194,7 +201,8 @@ impl Cloud {
         }
         let text = format!("{} {} {}\n", machine.id, machine.instance, machine.config().acted.image);
         let chosen = vec![(CHOSEN, machine.id.clone())];
-        Step::Answered(Reply { status: 200, headers: chosen, body: crate::call::Body::Text(text) })
+        let status = self.behaviour(machine).answers;
+        Step::Answered(Reply { status, headers: chosen, body: crate::call::Body::Text(text) })
     }
 }
 

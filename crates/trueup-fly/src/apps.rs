@@ -143,7 +143,7 @@ impl Inner {
     }
 
     fn forget_app(&self, app: &AppName) -> std::io::Result<()> {
-        self.memory.change(|kept| kept.homes.remove(app)).map(drop)
+        self.memory.change(|kept| (kept.homes.remove(app), kept.words.remove(app))).map(drop)
     }
 
     /// The addresses by which the world reaches an app: one for IPv6, and a shared one for IPv4, which cost nothing.

@@ -14,7 +14,7 @@ use crate::fault::{Answer, Fault};
 use crate::pace::{Key, Pace, TooSoon};
 use crate::retry::Retry;
 use crate::token::{TokenSource, header};
-use crate::wire::{Reply, Request, Wire};
+use crate::wire::{Lost, Reply, Request, Wire};
 
 /// Longest that one try may take: the platform's own deadlines are shorter.
 const TRY: Duration = Duration::from_secs(12);
@@ -102,6 +102,11 @@ impl Client {
     /// Makes a call whose answer says nothing.
     pub(crate) async fn tell(&self, call: Call) -> Result<(), Fault> {
         self.make(call).await.map(drop)
+    }
+
+    /// Carries a request that is none of the platform's own: once, without a token.
+    pub(crate) async fn ask(&self, request: Request) -> Result<Reply, Lost> {
+        self.wire.send(request).await
     }
 
     async fn make(&self, call: Call) -> Result<Reply, Fault> {

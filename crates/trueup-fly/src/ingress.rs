@@ -282,6 +282,16 @@ impl Inner {
         });
     }
 
+    /// Whether some edge of the proxy may send it requests.
+    pub(crate) fn may_be_asked(&self, known: &Known) -> bool {
+        self.standing(known) != Standing::Unknown
+    }
+
+    /// Whether every edge of the proxy knows it.
+    pub(crate) fn is_known(&self, known: &Known) -> bool {
+        self.standing(known) == Standing::Known
+    }
+
     fn is_registered(&self, known: &Known) -> bool {
         registered(known, self.memory.look(|kept| kept.told.get(&known.machine.id).copied()))
     }

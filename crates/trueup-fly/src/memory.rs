@@ -14,6 +14,7 @@ use trueup_types::route::AppRoutes;
 use trueup_types::{AppName, Incarnation, TableGeneration};
 
 use crate::moment::WallMillis;
+use crate::public::Word;
 
 /// The version of what we write.
 const VERSION: u32 = 1;
@@ -54,6 +55,7 @@ pub(crate) struct Kept {
     pub homes: BTreeMap<AppName, Home>,
     pub asked: BTreeMap<String, Asked>,
     pub told: BTreeMap<String, Told>,
+    pub words: BTreeMap<AppName, Word>,
     pub generation: TableGeneration,
     pub shares: Vec<AppRoutes>,
 }

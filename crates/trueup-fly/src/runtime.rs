@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
-use trueup_seams::{BoxFuture, NudgeSink, Nudges, Runtime, Survey};
+use trueup_seams::{BoxFuture, NudgeSink, Nudges, Runtime, Survey, Watch};
 use trueup_types::fly::FlySpec;
 use trueup_types::step::{StepOutcome, TargetStep};
 use trueup_types::{AppName, OwnerId, TargetName, Timestamp};
@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::labels::Mine;
 use crate::memory::Memory;
 use crate::moment::{Clock, Clocks, WallMillis};
+use crate::public::Public;
 use crate::token::TokenSource;
 use crate::watch;
 use crate::wire::Wire;
@@ -45,6 +46,8 @@ pub struct FlyConfig {
     pub wall: Clock<WallMillis>,
     /// How long the proxy takes to hear of a change; [`PROPAGATION`] on the real one.
     pub propagation: Duration,
+    /// Where apps are reached by their names, in place of what these names resolve to: a simulated platform's address.
+    pub apps_at: Option<String>,
 }
 
 /// Machines of an organisation.
@@ -68,6 +71,9 @@ pub(crate) struct Inner {
     pub(crate) clocks: Clocks,
     pub(crate) memory: Memory,
     pub(crate) propagation: Duration,
+    pub(crate) apps_at: Option<String>,
+    /// What the world is answered while a rollout is under way.
+    pub(crate) public: Public,
     pub(crate) handle: Handle,
     pub(crate) sink: OnceLock<NudgeSink>,
     /// What is known, by the name of the app there.
@@ -95,6 +101,8 @@ impl FlyRuntime {
             clocks: Clocks { now: config.now, wall: config.wall },
             memory: Memory::open(&config.folder)?,
             propagation: config.propagation,
+            apps_at: config.apps_at,
+            public: Public::default(),
             handle: Handle::current(),
             sink: OnceLock::new(),
             books: Mutex::default(),
@@ -121,6 +129,10 @@ impl Runtime for FlyRuntime {
 
     fn retire<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, StepOutcome> {
         Box::pin(self.inner.retire(app))
+    }
+
+    fn watch(&self, app: &AppName, watch: Watch) {
+        self.inner.public.watch(app, watch);
     }
 
     fn called(&self, app: &AppName) -> Option<String> {

@@ -225,7 +225,8 @@ impl Inner {
         let mut survey = Survey::from([(self.settings.primary_region.clone(), Ok(Sight::default()))]);
         let shown: Vec<_> = self.books().values().flat_map(AppBook::shown).cloned().collect();
         for known in shown {
-            let one = self.sighting(&known);
+            let mut one = self.sighting(&known);
+            self.public.weigh(&mut one);
             let place = survey.entry(one.place.clone()).or_insert_with(|| Ok(Sight::default()));
             if let Ok(sight) = place {
                 sight.instances.push(one);

@@ -49,6 +49,7 @@ pub(crate) async fn keep_watch(inner: Arc<Inner>) {
                 tracing::debug!(why, "an app was not seen");
             }
         }
+        inner.ask_the_public();
         let new = inner.picture();
         if let Some(sink) = inner.sink.get() {
             for (app, picture) in &new {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use trueup_types::observed::Sighting;
 use trueup_types::route::{RouteTable, TableSight};
 use trueup_types::step::{StepOutcome, TargetStep};
-use trueup_types::{AppName, InstanceId, Place, Release, Timestamp};
+use trueup_types::{AppName, InstanceId, Place, Release, Revision, Timestamp};
 
 use crate::BoxFuture;
 
@@ -41,11 +41,29 @@ pub trait Runtime: Send + Sync {
         Box::pin(std::future::ready(()))
     }
 
+    /// Which release of an app is coming, or is watched after everything went to it. Told after each tick; does not wait.
+    fn watch(&self, app: &AppName, watch: Watch) {
+        // Most targets see nothing that the driver does not ask for.
+        let _ = (app, watch);
+    }
+
     /// What an app is called here, where its platform has a name of its own for it and that name is known.
     fn called(&self, app: &AppName) -> Option<String> {
         let _ = app;
         None
     }
+}
+
+/// How an app's rollout stands, as far as a target may care.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Watch {
+    /// None is under way.
+    #[default]
+    Nobody,
+    /// This one is coming; others serve, or none does.
+    Coming(Revision),
+    /// Everything goes to this one, and it is judged.
+    Baking(Revision),
 }
 
 /// What a survey saw, place by place.

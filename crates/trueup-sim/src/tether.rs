@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use trueup_seams::store::StoreResult;
 use trueup_seams::{
     BoxFuture, DaemonRecord, ExecOutput, Ingress, Inspect, LogLine, LogQuery, Memory, NudgeSink, Nudges, ObserveError,
-    Runtime, Store, StoreHealth, Survey,
+    Runtime, Store, StoreHealth, Survey, Watch,
 };
 use trueup_types::record::AppRecord;
 use trueup_types::route::{RouteTable, TableSight};
@@ -315,6 +315,10 @@ impl<T: Runtime> Runtime for Tethered<T> {
 
     fn retire<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, StepOutcome> {
         Box::pin(self.tether.ask(self.inner.retire(app)))
+    }
+
+    fn watch(&self, app: &AppName, watch: Watch) {
+        self.inner.watch(app, watch);
     }
 
     fn called(&self, app: &AppName) -> Option<String> {

@@ -49,6 +49,7 @@ impl Scene {
                 name: TargetName::new("prod").expect("a name"),
                 kind: TargetKind::Fly(scene.platform.settings()),
                 ingress: IngressKind::Platform,
+                hosts: None,
             },
             true,
         );
@@ -128,6 +129,18 @@ impl Scene {
         };
         let at = wire.asked.load(std::sync::atomic::Ordering::SeqCst) + from_now;
         *wire.cut.lock().expect("no holder panics") = Some((at, arrives));
+    }
+
+    /// From here on nothing that the daemon asks reaches the world; the platform's own address does.
+    pub fn deafen(&self) {
+        let wire = self.wire.lock().expect("no holder panics").clone().expect("a daemon runs");
+        wire.deaf.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// How often the world was asked in vain.
+    pub fn unheard(&self) -> u64 {
+        let wire = self.wire.lock().expect("no holder panics").clone();
+        wire.map_or(0, |wire| wire.deaf.1.load(std::sync::atomic::Ordering::SeqCst))
     }
 
     /// Kills the daemon, as the kernel would, and starts another; `forgetful` has lost the target's folder.

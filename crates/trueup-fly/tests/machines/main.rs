@@ -6,5 +6,6 @@ mod contract;
 mod crashes;
 mod daemon;
 mod faults;
+mod public;
 mod rollouts;
 mod stand;

@@ -2,7 +2,7 @@
 //! request and answer held against the platform's own specification.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -39,15 +39,21 @@ pub struct Aside {
     pub cut: Mutex<Option<(u64, bool)>>,
     /// Rung when it is reached.
     pub reached: Arc<tokio::sync::Notify>,
+    /// Whether nothing reaches the world, and how often that was tried.
+    pub deaf: (AtomicBool, AtomicU64),
 }
 
 impl Aside {
     pub fn new(sim: &Arc<FlySim>, reached: Arc<tokio::sync::Notify>) -> Arc<Self> {
         let (asked, cut) = (AtomicU64::new(0), Mutex::new(None));
-        Arc::new(Self { sim: Arc::clone(sim), asked, cut, reached })
+        Arc::new(Self { sim: Arc::clone(sim), asked, cut, reached, deaf: Default::default() })
     }
 
     async fn carry(&self, request: Request) -> Result<Reply, Lost> {
+        if self.deaf.0.load(Ordering::SeqCst) && request.headers.iter().any(|(name, _)| *name == "host") {
+            self.deaf.1.fetch_add(1, Ordering::SeqCst);
+            return Err(Lost::Unsent("no such host".to_owned()));
+        }
         let number = self.asked.fetch_add(1, Ordering::SeqCst);
         let cut = *self.cut.lock().expect("no holder panics");
         let target = request.url.strip_prefix(API).expect("it asks the platform").to_owned();
@@ -111,6 +117,10 @@ impl Platform {
         let heard = Arc::clone(&violations);
         // Tokio's clock is paused: it passes when everybody waits, and the platform's with it.
         let sim = FlySim::new(scenario, Pace::Flowing { speed: 1.0 }).tapped(Arc::new(move |exchange| {
+            // What the world asks an app is no operation.
+            if exchange.asked.headers.contains_key("host") {
+                return;
+            }
             let found = contract().lock().expect("no holder panics").violations(exchange);
             heard.lock().expect("no holder panics").extend(found);
         }));
@@ -161,6 +171,7 @@ impl Platform {
             now,
             wall: Arc::new(move || WallMillis(wall.now().millis())),
             propagation,
+            apps_at: Some(API.to_owned()),
         };
         FlyRuntime::open(config).expect("the folder can be read")
     }

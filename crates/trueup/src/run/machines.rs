@@ -1,6 +1,7 @@
 //! How a target of Fly.io Machines is reached: with the token and the addresses that the environment says, where the
 //! manifest leaves them open.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(crate) fn open(
         token: token_source(&settings.token_from, config::variable),
         wire: Arc::new(Network::open()),
         propagation: settings.propagation(),
+        apps_at: apps_at(&settings),
         settings,
         now: Arc::new(move || clock.now()),
         wall: Arc::new(WallMillis::now),
@@ -48,6 +50,15 @@ fn reached(settings: &FlySpec) -> FlySpec {
         settings.web_url = settings.web_url.or_else(|| config::variable("FLY_API_BASE_URL"));
     }
     settings
+}
+
+/// Where apps answer to their names when the platform is a simulated one: at the same address of this host as its API.
+fn apps_at(settings: &FlySpec) -> Option<String> {
+    let base = settings.api_url();
+    let authority = base.strip_prefix("http://")?;
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let here = host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    here.then(|| base.to_owned())
 }
 
 /// The platform behind each of the seams: it routes to its machines by itself.
