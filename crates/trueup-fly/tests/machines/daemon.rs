@@ -49,7 +49,6 @@ impl Scene {
                 name: TargetName::new("prod").expect("a name"),
                 kind: TargetKind::Fly(scene.platform.settings()),
                 ingress: IngressKind::Platform,
-                hosts: None,
             },
             true,
         );
