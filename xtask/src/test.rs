@@ -11,6 +11,9 @@ use crate::shell::{self, cargo, say};
 /// The tiers of the proof, over what fits a CI run; `cargo xtask prove` runs them at length.
 const PROVEN: &[&str] = &["crashes", "ambiguity", "operations", "seeds", "model", "torture", "fuzz", "museum"];
 
+/// The tests that start the program, and real engines; run by name alone.
+const END_TO_END: &str = "end_to_end";
+
 #[derive(Args)]
 pub struct Options {
     /// Only the tests of this crate
@@ -38,20 +41,20 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn everything(laps: &mut Laps) -> anyhow::Result<()> {
-    // The binary first: the end-to-end tests start it.
-    laps.lap("the binary", || run_cargo(&["build", "--locked", "--package", "trueup"]))?;
-    // The proof opens the museum of bugs, and so is built apart, the program together with its tests.
-    let others = ["--locked", "--workspace", "--exclude", "trueup-tests", "--exclude", "trueup-prove"];
-    laps.lap("every crate's tests, built", || run_cargo(&[&["test", "--no-run"][..], &others].concat()))?;
-    laps.lap("every crate's tests", || run_cargo(&[&["test"][..], &others].concat()))?;
+    // One selection of packages throughout: with another, cargo would choose other features, and build most of it again.
+    // The proof opens the museum of bugs, and so is built apart.
+    let all = ["--locked", "--workspace", "--exclude", "trueup-prove"];
+    let build = [&["build"][..], &all, &["--bins", "--tests"]].concat();
+    laps.lap("the program and every test, built", || run_cargo(&build))?;
+    laps.lap("every crate's tests", || run_cargo(&[&["test"][..], &all, &["--tests"]].concat()))?;
     let proof = ["test", "--locked", "--profile", "proof", "--package", "trueup-prove"];
     laps.lap("the proof, built, and its own tests", || run_cargo(&proof))?;
     let tiers = PROVEN.iter().flat_map(|tier| ["--only", tier]);
     let words: Vec<_> = tiers.chain(["--ci"]).map(str::to_owned).collect();
     laps.lap("the proof's tiers", || prove::run(&words))?;
     // Several at a time on any machine: they wait far more than they compute.
-    let together = ["test", "--locked", "--package", "trueup-tests", "--", "--test-threads=4", "--nocapture"];
-    laps.lap("end to end", || run_cargo(&together))
+    let together = ["--test", END_TO_END, "--", "--test-threads=4", "--nocapture"];
+    laps.lap("end to end", || run_cargo(&[&["test"][..], &all, &together].concat()))
 }
 
 fn run_cargo(words: &[&str]) -> anyhow::Result<()> {

@@ -83,8 +83,9 @@ fn suffer(variant: &Variant, ill: Ill, keep: Keep) -> Outcome {
     let spoil = |house: &House| ill.befall(house);
     let lasts = if let Ill::Down(_, seconds) = ill { Duration::from_secs(seconds) } else { Duration::ZERO };
     let hangs = match ill {
-        Ill::Steps(CallFault::Hangs | CallFault::HangsAfter | CallFault::Late(_), ..)
-        | Ill::Tables(CallFault::Hangs | CallFault::HangsAfter | CallFault::Late(_), ..) => STEP_TIMEOUT,
+        // One after the other, and what is asked for five times may hang five times.
+        Ill::Steps(CallFault::Hangs | CallFault::HangsAfter | CallFault::Late(_), _, times)
+        | Ill::Tables(CallFault::Hangs | CallFault::HangsAfter | CallFault::Late(_), _, times) => STEP_TIMEOUT * times,
         Ill::Steps(..) | Ill::Tables(..) | Ill::Looks(..) | Ill::Hints(_) | Ill::Hushed | Ill::Down(..) => {
             Duration::ZERO
         }

@@ -61,7 +61,7 @@ pub struct Trouble<'a> {
     pub spoil: Option<&'a dyn Fn(&House)>,
     /// How long that may go on.
     pub lasts: Duration,
-    /// How long one call may hang: nothing has to move for so much longer before nothing moves any more.
+    /// How long calls may hang, one after the other: nothing has to move for so much longer before nothing moves any more.
     pub hangs: Duration,
 }
 
@@ -140,7 +140,7 @@ impl<'a> Play<'a> {
         house.pace = variant.slow.pace();
         house.rollouts_max = script.rollouts_max;
         let there = TargetName::new("there").expect("a literal name");
-        let spec = TargetSpec { name: there, kind: TargetKind::Process, ingress: IngressKind::Edge };
+        let spec = TargetSpec { name: there, ..TargetSpec::local() };
         house.source.target(spec, true);
         Self {
             house,
