@@ -17,6 +17,7 @@ use trueup_types::{AppName, Release, ReleaseDigest};
 
 use crate::build::Recipe;
 use crate::engine::{Fault, QUICK, RETRY_AFTER};
+use crate::names;
 use crate::runtime::Inner;
 
 /// Most releases that are remembered; the longest untouched go first.
@@ -43,6 +44,30 @@ pub(crate) struct Pin {
     /// Whether it is here because of us.
     #[serde(default)]
     ours: bool,
+    /// The last name that it was held against, and whether that meant the same image then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_against: Option<(String, bool)>,
+}
+
+impl Pin {
+    /// Whether this is the image of that id.
+    pub(crate) fn is(&self, id: &str) -> bool {
+        self.id == id
+    }
+
+    /// Whether a digest fetches it.
+    pub(crate) fn fetched_by(&self, digest: &str) -> bool {
+        self.source.as_deref().is_some_and(|source| names::bare(source) == digest)
+    }
+
+    /// Whether a name means this image, where that was found out.
+    pub(crate) fn told(&self, image: &str) -> Option<bool> {
+        let own = self.name.as_deref().is_some_and(|name| name == image);
+        if own {
+            return Some(true);
+        }
+        self.held_against.as_ref().filter(|(name, _)| name == image).map(|(_, same)| *same)
+    }
 }
 
 /// All of them, the newest last.
@@ -65,7 +90,7 @@ impl Pins {
         Ok(Self { path, all: Mutex::new(all.unwrap_or_default()), begun: Mutex::default() })
     }
 
-    fn of(&self, release: ReleaseDigest) -> Option<Pin> {
+    pub(crate) fn of(&self, release: ReleaseDigest) -> Option<Pin> {
         let all = self.all.lock().expect("no holder panics");
         all.iter().find(|pin| pin.release == release).cloned()
     }
@@ -76,6 +101,15 @@ impl Pins {
         all.push(pin);
         let surplus = all.len().saturating_sub(PINS_MAX);
         all.drain(..surplus);
+        self.write(&all)
+    }
+
+    /// Keeps what a name was found to mean, for the image of one release.
+    pub(crate) fn tell(&self, pin: &Pin, image: &str, same: bool) -> std::io::Result<()> {
+        let mut all = self.all.lock().expect("no holder panics");
+        for kept in all.iter_mut().filter(|kept| kept.release == pin.release) {
+            kept.held_against = Some((image.to_owned(), same));
+        }
         self.write(&all)
     }
 
@@ -125,9 +159,9 @@ impl Pins {
 }
 
 /// An image that the engine has.
-struct Local {
-    id: String,
-    source: Option<String>,
+pub(crate) struct Local {
+    pub id: String,
+    pub source: Option<String>,
 }
 
 /// Where the image of a release comes from.
@@ -191,6 +225,7 @@ impl Inner {
             id: found.id,
             source: found.source,
             ours,
+            held_against: None,
         };
         self.pins.keep(pin).map_err(|why| {
             let why = format!("the image of {} cannot be kept in mind: {why}", release.app);
@@ -229,7 +264,7 @@ impl Inner {
         Ok(recipe.image.clone())
     }
 
-    async fn local(&self, image: &str) -> Result<Option<Local>, StepOutcome> {
+    pub(crate) async fn local(&self, image: &str) -> Result<Option<Local>, StepOutcome> {
         let look = async {
             let client = self.engine.client().await?;
             self.engine.within(QUICK, client.inspect_image(image)).await

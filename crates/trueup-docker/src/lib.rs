@@ -6,8 +6,8 @@
 //!
 //! Read in this order: [`labels`] (what is written on a container), [`lower`] (a release becomes a container), [`lift`]
 //! (what the engine says becomes a sighting), [`engine`] (one call, its deadline, its faults), [`images`] (how an image
-//! comes to the engine: [`pull`], [`build`], each a [`work`] that takes long), [`runtime`] and [`steps`], with what an engine
-//! has forgotten ([`orphan`]).
+//! comes to the engine: [`pull`], [`build`], each a [`work`] that takes long; what its name means:
+//! [`names`]), [`runtime`] and [`steps`], with what an engine has forgotten ([`orphan`]).
 //!
 //! Knows nothing of plans, gates or routes, and touches nothing that does not carry our owner's label.
 
@@ -23,6 +23,7 @@ mod labels;
 mod lift;
 mod lower;
 mod moment;
+mod names;
 mod network;
 mod orphan;
 mod pull;

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
-use trueup_seams::{BoxFuture, NudgeSink, Nudges, ObserveError, Runtime, Sight, Survey};
+use trueup_seams::{Asking, BoxFuture, Likeness, NudgeSink, Nudges, ObserveError, Runtime, Sight, Survey};
 use trueup_types::docker::{Address, DockerSpec};
 use trueup_types::observed::{ExitWhy, Phase, Sighting};
 use trueup_types::step::{StepOutcome, TargetStep};
@@ -27,6 +27,7 @@ use crate::images::Pins;
 use crate::labels::{INSTANCE, Mine, Written};
 use crate::lift::{self, Around};
 use crate::moment::{Clocks, WallMillis};
+use crate::names::Silent;
 use crate::work::Works;
 
 /// The network that an engine makes for itself.
@@ -77,6 +78,7 @@ pub(crate) struct Inner {
     pub(crate) clocks: Clocks,
     pub(crate) asked: AskedBook,
     pub(crate) pins: Pins,
+    pub(crate) silent: Silent,
     pub(crate) works: Works,
     /// One at a time makes the network, or takes it away.
     pub(crate) networking: tokio::sync::Mutex<()>,
@@ -132,6 +134,7 @@ impl DockerRuntime {
             clocks: Clocks { now: config.now },
             asked: AskedBook::open(&config.folder)?,
             pins: Pins::open(&config.folder)?,
+            silent: Silent::default(),
             works: Works::default(),
             networking: tokio::sync::Mutex::default(),
             builds: Semaphore::new(BUILDS_MAX),
@@ -170,6 +173,14 @@ impl Runtime for DockerRuntime {
         // An engine may take long over the layers of an image; nobody waits for that.
         self.inner.handle.spawn(async move { inner.prune(&app, &kept).await });
         Box::pin(std::future::ready(()))
+    }
+
+    fn alike<'a>(&'a self, release: &'a Release, image: &'a str, asking: Asking) -> BoxFuture<'a, Likeness> {
+        Box::pin(self.inner.alike(release, image, asking))
+    }
+
+    fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<Option<String>, ObserveError>> {
+        Box::pin(async { self.inner.resolve(image).await.map(Some) })
     }
 
     fn retire<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, StepOutcome> {

@@ -69,7 +69,10 @@ impl Handle {
                 None => trueup_types::AppRecord::default(),
             };
             let observed = self.see(&name, &record).await?;
-            previews.push(preview::of(&name, before, next.as_ref(), &observed, &record, engine.now()));
+            let target = next.as_ref().and_then(|next| engine.target(&next.placement.target));
+            let runtime = target.as_ref().map(|target| target.runtime.as_ref());
+            let scene = (&name, &observed, &record);
+            previews.push(preview::looked_up(runtime, before, next, scene, engine.now()).await);
         }
         Ok(previews)
     }

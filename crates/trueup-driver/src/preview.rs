@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::{conditions, routing};
-use trueup_seams::{AppPreview, Change, ControlError, Ingress, Memory, Runtime};
+use crate::{conditions, images, routing};
+use trueup_seams::{AppPreview, Asking, Change, ControlError, Ingress, Memory, Runtime};
 use trueup_types::desired::{DesiredApp, Permits, Wanted};
 use trueup_types::record::{AppRecord, Rollout};
 use trueup_types::step::{InstanceStep, StepAction, TargetStep};
@@ -12,6 +12,33 @@ use trueup_types::verdict::State;
 use trueup_types::{
     AppName, AppRoutes, Health, Instance, Observed, Plan, RouteSeen, RouteSight, TargetName, Timestamp,
 };
+
+/// What one plan would do, with what its image turns out to be where `runtime` knows.
+pub(crate) async fn looked_up(
+    runtime: Option<&dyn Runtime>,
+    before: Option<&DesiredApp>,
+    after: Option<DesiredApp>,
+    scene: (&AppName, &Observed, &AppRecord),
+    now: Timestamp,
+) -> AppPreview {
+    let (app, observed, record) = scene;
+    let (Some(runtime), Some(written)) = (runtime, after.as_ref()) else {
+        return of(app, before, after.as_ref(), observed, record, now);
+    };
+    let meant = images::meant(runtime, &Arc::new(written.clone()), record, Asking::ToShow).await;
+    let mut preview = of(app, before, Some(&meant.desired), observed, record, now);
+    preview.notes.extend(meant.told);
+    if matches!(preview.change, Change::Create | Change::Roll)
+        && let Some(image) = &written.template.image
+    {
+        match runtime.resolve(image).await {
+            Ok(digest) => preview.digest = digest,
+            Err(why) => preview.notes.push(format!("what {image} is cannot be told: {why}")),
+        }
+    }
+    preview.after = after;
+    preview
+}
 
 /// What one plan would do; `before` is what is in force.
 #[must_use]
@@ -37,6 +64,7 @@ pub fn of(
         change,
         before: before.cloned(),
         after: after.cloned(),
+        digest: None,
         create: match change {
             Change::Roll => wanted_count.saturating_sub(count_of(old)),
             Change::Create => wanted_count,
@@ -104,7 +132,10 @@ pub async fn alone(
         let none = || RouteSeen { share: AppRoutes::none(&name), in_flight: BTreeMap::new() };
         let routes = routed.remove(&name).unwrap_or_else(|| RouteSight::Seen(none()));
         let observed = Observed::sorted(now, now, instances, routes);
-        previews.push(of(&name, None, after.remove(&name).as_ref(), &observed, &record, now));
+        let next = after.remove(&name);
+        let runtime = next.as_ref().and_then(|next| targets.get(&next.placement.target));
+        let runtime = runtime.map(|looked| looked.runtime.as_ref());
+        previews.push(looked_up(runtime, None, next, (&name, &observed, &record), now).await);
     }
     Ok(previews)
 }

@@ -20,7 +20,7 @@ use crate::analyst::Room;
 use crate::engine::{AppMemory, Cell, Engine};
 use crate::queue::Ask;
 use crate::routing::SeenBooks;
-use crate::{evidence, kept, notices, publish, recorder, replay, retire, wanted};
+use crate::{evidence, images, kept, notices, publish, recorder, replay, retire, wanted};
 
 /// Longest one step may take; its outcome is unknown then.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,6 +37,7 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     let snapshot = engine.snapshot();
     let needed = engine.needed(&cell, memory.acted, ask.priority);
     let wanted = wanted::wanted(engine, &snapshot, app, &memory.record);
+    let wanted = images::in_known_words(engine, app, wanted, &memory.record).await;
     let (observed, books) = match look(engine, app, &wanted, &mut memory, needed).await {
         Ok(seen) => seen,
         Err(why) => return dark(engine, app, &cell, &mut memory, &snapshot, why),

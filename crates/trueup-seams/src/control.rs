@@ -74,6 +74,9 @@ pub struct AppPreview {
     pub before: Option<DesiredApp>,
     /// What would be; nothing for a removed one.
     pub after: Option<DesiredApp>,
+    /// What fetches the very image that a release would begin with, where its target tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Instances that would be created.
     pub create: u32,
     /// Instances that would be replaced.

@@ -14,8 +14,8 @@ use std::pin::Pin;
 
 pub use control::{AppPreview, Change, Control, ControlError, Receipt};
 pub use runtime::{
-    ExecOutput, Ingress, Inspect, LogLine, LogQuery, Nudge, NudgeSink, Nudges, ObserveError, Runtime, Sight, Survey,
-    Watch,
+    Asking, ExecOutput, Ingress, Inspect, Likeness, LogLine, LogQuery, Nudge, NudgeSink, Nudges, ObserveError, Runtime,
+    Sight, Survey, Watch,
 };
 pub use source::{Absence, Snapshot, Source, SourceApp};
 pub use store::{DaemonRecord, Memory, Store, StoreError, StoreHealth};

@@ -47,6 +47,22 @@ pub trait Runtime: Send + Sync {
         let _ = (app, watch);
     }
 
+    /// Whether a release was begun with the very image that a name means. Answers soon, be it with ignorance.
+    fn alike<'a>(&'a self, release: &'a Release, image: &'a str, asking: Asking) -> BoxFuture<'a, Likeness> {
+        // Most targets have no images.
+        let _ = (release, image, asking);
+        Box::pin(std::future::ready(Likeness::Unknown))
+    }
+
+    /// What fetches the very image that a name means at this moment, a digest; nothing where names of images mean nothing here.
+    ///
+    /// # Errors
+    /// One line, where it cannot be told.
+    fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<Option<String>, ObserveError>> {
+        let _ = image;
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// What an app is called here, where its platform has a name of its own for it and that name is known.
     fn called(&self, app: &AppName) -> Option<String> {
         let _ = app;
@@ -64,6 +80,29 @@ pub enum Watch {
     Coming(Revision),
     /// Everything goes to this one, and it is judged.
     Baking(Revision),
+}
+
+/// For what it is asked whether two images are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// To act on it: the answer is kept, and given again wherever the name leads later.
+    ForGood,
+    /// To show it: nothing is kept.
+    ToShow,
+}
+
+/// Whether two images are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likeness {
+    /// They are.
+    Same {
+        /// Whether that was found out just now, and not an earlier time.
+        anew: bool,
+    },
+    /// They are not.
+    Other,
+    /// It cannot be told.
+    Unknown,
 }
 
 /// What a survey saw, place by place.

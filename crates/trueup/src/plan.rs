@@ -141,6 +141,7 @@ fn effect(preview: &AppPreview, changes: &[&AppPreview], costs: &Costs) -> Vec<S
         let downtime = downtime.map_or_else(|| "no downtime".to_owned(), |why| format!("downtime: {why}"));
         lines.push(format!("effect: {}; {downtime}", parts.join(", ")));
     }
+    lines.extend(image(preview));
     lines.extend(costs.line(&preview.app));
     if let Some(why) = preview.after.as_ref().and_then(|after| after.policy.stop_first.as_ref()) {
         lines.push(format!("stop-first: {why}"));
@@ -150,6 +151,12 @@ fn effect(preview: &AppPreview, changes: &[&AppPreview], costs: &Costs) -> Vec<S
     lines.extend(hooks(preview));
     lines.extend(preview.notes.iter().map(|note| format!("note: {note}")));
     lines
+}
+
+/// What the image of a release that is new turns out to be.
+fn image(preview: &AppPreview) -> Option<String> {
+    let image = preview.after.as_ref()?.template.image.as_ref()?;
+    preview.digest.as_ref().map(|digest| format!("image: {image} is {digest}"))
 }
 
 /// What will run once for a release that is new.
@@ -200,6 +207,7 @@ fn objects(changes: &[&AppPreview]) -> serde_json::Value {
             "change": preview.change,
             "intent": preview.after.as_ref().map(|after| after.intent),
             "fields": fields,
+            "digest": preview.digest,
             "effect": {
                 "create": preview.create,
                 "replace": preview.replace,

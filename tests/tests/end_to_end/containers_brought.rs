@@ -100,9 +100,30 @@ fn a_registry_that_wants_a_password_and_is_away_for_a_while_gives_its_images_in_
         let message = app_of(status, "dock-asked")["status"]["verdict"]["message"].to_string();
         message.contains("cannot be pulled") && message.contains("connection refused")
     });
-    let _registry = Registry::start(dock.engine, "registry-asked", address.port(), true);
+    let registry = Registry::start(dock.engine, "registry-asked", address.port(), true);
     daemon.eventually("it is live at its second image", PATIENCE, |status| {
         let app = app_of(status, "dock-asked");
         word(&app) == "Ready" && app["status"]["release"]["image"].to_string().contains("v2")
     });
+
+    // A new name of the very same image is told from a new image, before and after.
+    daemon.eventually("the one before has gone", PATIENCE, |_| dock.containers().len() == 1);
+    let before = dock.containers();
+    let third = registry.push(dock.engine, DEMO, "shop/web:v3");
+    dock.write(&app.at("v2"), &[(&of(DEMO), &of(&third))]);
+    let config = dock.bench.config_dir();
+    daemon.eventually("it is seen to be the same", PATIENCE, |status| {
+        let said = messages(status, "SameImage");
+        said.iter().any(|line| line.contains(&third) && line.contains("nothing rolls"))
+    });
+    let (code, shown, talk) = dock.bench.ask(&["plan", config.to_str().expect("a path of text")]);
+    assert_eq!((code, dock.containers()), (0, before), "{shown}{talk}");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    for entry in std::fs::read_dir(config).expect("it is read") {
+        let path = entry.expect("it is read").path();
+        let text = std::fs::read_to_string(&path).expect("it is text").replace("\"v2\"", "\"v3\"");
+        std::fs::write(elsewhere.path().join(path.file_name().expect("a name")), text).expect("it is written");
+    }
+    let (code, shown, talk) = dock.bench.ask(&["plan", elsewhere.path().to_str().expect("a path of text")]);
+    assert!(code == 1 && shown.contains(&format!("image: {third} is sha256:")), "{shown}{talk}");
 }

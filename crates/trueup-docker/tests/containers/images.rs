@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use trueup_seams::{Asking, Likeness, Runtime as _};
 use trueup_types::step::{Refusal, StepOutcome};
 use trueup_types::target::DockerSpec;
 use trueup_types::{InstanceId, Release, ReleaseDigest};
@@ -86,6 +87,42 @@ async fn a_release_keeps_its_image_wherever_its_tag_goes() {
     let _ = engine.api("DELETE", &format!("/images/{old}?force=1"), &[], b"");
     assert_eq!(one.create_in_time(&release).await.0, StepOutcome::Done);
     assert_eq!(image_of(&one.id), old, "it is fetched by its digest");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_name_of_an_image_is_known_by_its_digest_and_what_was_found_is_kept() {
+    let Some(engine) = engine() else { return };
+    let registry = Registry::start(engine, "registry-alike", port(), false);
+    engine.make_image("alike:v1", "alike");
+    let [image, same] = ["shop/web:1", "shop/web:stable"].map(|name| registry.push(engine, "alike:v1", name));
+    let _ = engine.ask("DELETE", "/images/alike:v1", "");
+    let other = publish(engine, &registry, "shop/web:2", "unlike");
+    let one = One::new(engine, "alike");
+    let release = of(&image, &one, "r1");
+    let found = one.runtime.alike(&release, &same, Asking::ForGood).await;
+    assert_eq!(found, Likeness::Unknown, "nobody knows what it would begin with");
+    assert_eq!(one.create_in_time(&release).await.0, StepOutcome::Done);
+    one.said("alike").await;
+
+    assert_eq!(one.runtime.alike(&release, &other, Asking::ToShow).await, Likeness::Other);
+    assert_eq!(one.runtime.alike(&release, &same, Asking::ToShow).await, Likeness::Same { anew: true });
+    assert_eq!(one.runtime.alike(&release, &same, Asking::ForGood).await, Likeness::Same { anew: true });
+    let mut digests = Vec::new();
+    for name in [&image, &same, &other] {
+        digests.push(one.runtime.resolve(name).await.expect("it is told").expect("names mean something here"));
+    }
+    assert_eq!(digests[0], digests[1], "one is here, the other in the registry");
+    assert!(digests[0] != digests[2] && digests[2].starts_with("sha256:"), "{digests:?}");
+
+    // The name moves on: what was found holds, also for the next daemon.
+    let _ = publish(engine, &registry, "shop/web:stable", "moved");
+    let one = one.again();
+    assert_eq!(one.runtime.alike(&release, &same, Asking::ForGood).await, Likeness::Same { anew: false });
+    drop(registry);
+    assert_eq!(one.runtime.alike(&release, &other, Asking::ForGood).await, Likeness::Unknown);
+    let why = one.runtime.resolve(&other).await.expect_err("the registry is away").detail;
+    assert!(why.contains("did not answer a moment ago"), "{why}");
+    assert_eq!(one.runtime.alike(&release, &same, Asking::ForGood).await, Likeness::Same { anew: false });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

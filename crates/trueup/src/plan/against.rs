@@ -81,6 +81,7 @@ fn preview(name: &AppName, before: Option<&Arc<DesiredApp>>, after: Option<&Arc<
         change,
         before: before.map(|app| DesiredApp::clone(app)),
         after: after.map(|app| DesiredApp::clone(app)),
+        digest: None,
         create: has.saturating_sub(had),
         replace: if rolls { had.min(has) } else { 0 },
         restart: 0,
