@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use trueup_types::analysis::Expectation;
 use trueup_types::fly::FlySpec;
+use trueup_types::pattern::HostPattern;
 use trueup_types::target::DockerSpec;
 use trueup_types::window;
 use trueup_types::{AppName, Label, TargetName};
@@ -51,6 +52,10 @@ pub(crate) const MODE: &Rule =
 pub(crate) const HOST: &Rule =
     &rule("a host name", "api.example.com", WORD_BYTES_MAX, |text| units::host(text).map(drop))
         .pattern("^[A-Za-z0-9_.-]+$");
+pub(crate) const HOSTS: &Rule =
+    &rule("how hosts are called", "{stage}-{app}.apps.example.com", WORD_BYTES_MAX, |text| {
+        HostPattern::from_str(text).map(drop)
+    });
 pub(crate) const REQUEST_PATH: &Rule = &rule("a path", "/", PATH_BYTES_MAX, units::request_path).pattern("^/");
 pub(crate) const PROBE_PATH: &Rule = &rule("a path", "/health", PATH_BYTES_MAX, units::probe_path).pattern("^/");
 pub(crate) const ROOTED: &Rule =

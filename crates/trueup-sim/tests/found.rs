@@ -12,7 +12,7 @@ use trueup_sim::behaviour::NEVER_HEALTHY;
 use trueup_sim::{AppSketch, CallKind, Cut, House, Moment, SightFault, SimIngress};
 use trueup_types::policy::Strategy;
 use trueup_types::route::{AppRoutes, Backend, RouteEntry, RouteTable, TableSight};
-use trueup_types::target::{IngressKind, TargetKind, TargetSpec};
+use trueup_types::target::TargetSpec;
 use trueup_types::{
     AppName, InstanceId, Ordinal, OwnerId, Revision, RouteSight, StepOutcome, TableGeneration, TargetName,
 };
@@ -102,9 +102,7 @@ async fn who_has_lost_its_memory_finds_what_it_moved_away_from() {
     let mut app = AppSketch::web("web").replicas(2);
     let there = TargetName::new("there").expect("a name");
     let mut house = house_with(&app).await;
-    house
-        .source
-        .target(TargetSpec { name: there.clone(), kind: TargetKind::Process, ingress: IngressKind::Edge }, true);
+    house.source.target(TargetSpec { name: there.clone(), ..TargetSpec::local() }, true);
     house.kill().await;
     house.store.lose();
     app.target = there;
@@ -118,7 +116,7 @@ async fn who_has_lost_its_memory_finds_what_it_moved_away_from() {
 #[tokio::test(start_paused = true)]
 async fn who_remembers_nothing_of_an_app_that_is_in_the_table_looks_everywhere_first() {
     let there = TargetName::new("there").expect("a name");
-    let target = TargetSpec { name: there.clone(), kind: TargetKind::Process, ingress: IngressKind::Edge };
+    let target = TargetSpec { name: there.clone(), ..TargetSpec::local() };
     let mut app = AppSketch::web("web").replicas(2);
     app.target = there.clone();
     let mut house = House::new();

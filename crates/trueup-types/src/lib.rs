@@ -2,7 +2,7 @@
 //!
 //! Everything else speaks in these words. Read in this order: [`name`] and [`number`] (what things are called),
 //! [`time`], [`desired`] with [`template`], [`policy`], [`window`], [`analysis`] and [`exposure`] (what is wanted), [`target`] with
-//! [`docker`] and [`fly`] (where), [`release`] (what one rollout carries), [`observed`] (what is there), [`record`] with
+//! [`docker`], [`fly`] and [`pattern`] (where), [`release`] (what one rollout carries), [`observed`] (what is there), [`record`] with
 //! [`history`] (what only memory knows), [`step`], [`verdict`] and [`decision`] (what is decided), [`route`] (what the ingress
 //! is told), and [`status`] (what people are shown).
 //!
@@ -21,6 +21,7 @@ pub mod name;
 pub mod number;
 pub mod observed;
 pub mod order;
+pub mod pattern;
 pub mod policy;
 pub mod probe;
 pub mod record;

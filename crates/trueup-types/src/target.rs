@@ -8,6 +8,7 @@ use crate::desired::DesiredApp;
 pub use crate::docker::DockerSpec;
 pub use crate::fly::FlySpec;
 use crate::name::TargetName;
+use crate::pattern::HostPattern;
 
 /// One runtime somewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,13 +20,16 @@ pub struct TargetSpec {
     pub kind: TargetKind,
     /// Who routes to it.
     pub ingress: IngressKind,
+    /// How the hosts of its apps' routes are called that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<HostPattern>,
 }
 
 impl TargetSpec {
     /// The target of apps that name none.
     #[must_use]
     pub fn local() -> Self {
-        Self { name: TargetName::local(), kind: TargetKind::Process, ingress: IngressKind::Edge }
+        Self { name: TargetName::local(), kind: TargetKind::Process, ingress: IngressKind::Edge, hosts: None }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trueup_tests::daemon::{app_of, condition, word};
+use trueup_tests::daemon::{app_of, condition, incarnations, word};
 use trueup_tests::{Bench, Daemon, DemoApp};
 
 /// Longest that anything takes here.
@@ -68,4 +68,44 @@ fn an_app_that_waits_for_its_window_says_which_and_goes_on_serving() {
     bench.write(&app.at("v2"));
     daemon.await_live("web", 2);
     assert_eq!(condition(&daemon.app("web"), "RolloutHeld"), "absent");
+}
+
+#[test]
+fn a_pattern_of_the_target_gives_hosts_and_a_new_one_restarts_nothing() {
+    let bench = Bench::new();
+    let pattern = |hosts: &str| {
+        bench.write_text(
+            "target.yaml",
+            &format!(
+                "apiVersion: trueup.dev/v1\nkind: Target\nmetadata: {{name: local}}\nspec: {{process: {{}}, hosts: \"{hosts}\"}}\n"
+            ),
+        );
+    };
+    pattern("stage-{stage}-{app}.localhost");
+    let manifest = DemoApp::new("web", "v1").replicas(1).manifest();
+    let labelled = manifest.replace("  name: web\n", "  name: web\n  labels: {stage: main}\n");
+    let routed = labelled.replace("{host: web.localhost, path: /}", "{}");
+    assert!(routed.contains("routes: [{}]") && routed.contains("stage: main"), "{routed}");
+    bench.write_text("web.yaml", &routed);
+    let config = bench.config_dir();
+    let config = config.to_str().expect("a path of text");
+    let (code, shown, talk) = bench.ask(&["plan", config]);
+    assert!(code == 1 && shown.contains("stage-main-web.localhost"), "{shown}{talk}");
+    let daemon = Daemon::start(&bench);
+    daemon.await_live("web", 1);
+    let before = incarnations(&daemon.app("web"), 1);
+    let (_, shown, talk) = bench.ask(&["get", "routes"]);
+    assert!(shown.contains("stage-main-web.localhost"), "{shown}{talk}");
+
+    pattern("{app}-of-{stage}.localhost");
+    daemon.eventually("its route has another host", PATIENCE, |status| {
+        app_of(status, "web")["status"]["routes"].to_string().contains("web-of-main.localhost")
+    });
+    assert_eq!(incarnations(&daemon.app("web"), 1), before);
+    bench.write_text(
+        "web.yaml",
+        &labelled.replace("stage: main", "team: blue").replace("{host: web.localhost, path: /}", "{}"),
+    );
+    let (code, _, talk) = bench.ask(&["validate", config]);
+    assert!(code != 0 && talk.contains("`{team}`") && talk.contains("metadata.labels"), "{talk}");
 }

@@ -49,6 +49,7 @@ impl Scene {
                 name: TargetName::new("prod").expect("a name"),
                 kind: TargetKind::Fly(scene.platform.settings()),
                 ingress: IngressKind::Platform,
+                hosts: None,
             },
             true,
         );

@@ -132,8 +132,8 @@ const PROTOCOL: &[Word] = &[
 ];
 
 const ROUTE: &[Field] = &[
-    Field::new("host", Shape::Text(rule::HOST), "The host name, without a port; required but on Fly.")
-        .or("the app's own name under `fly.dev`"),
+    Field::new("host", Shape::Text(rule::HOST), "The host name, without a port.")
+        .or("what the target's `hosts` gives, on Fly also the app's own name under `fly.dev`"),
     Field::new("path", Shape::Text(rule::REQUEST_PATH), "The path prefix; the longest one wins.").or("/"),
     Field::new("port", LABEL, "The name of the port that answers.").or("the only http port"),
     Field::new("tls", Shape::Word(TLS), "Whether the way in is encrypted.").or("off"),

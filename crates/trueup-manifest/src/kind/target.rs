@@ -28,6 +28,11 @@ const SPEC: &[Field] = &[
     Field::new("docker", Shape::Object(docker::DOCKER), "Containers of a Docker engine."),
     Field::new("systemd", Shape::Any, "Units of a host over SSH.").refused(),
     Field::new("fly", Shape::Object(fly::FLY), "Fly.io Machines."),
+    Field::new(
+        "hosts",
+        Shape::Text(rule::HOSTS),
+        "How the hosts of routes are called that name none: `{app}`, `{target}` and the app's labels are filled in, each part made a label of a host name.",
+    ),
     Field::new("ingress", Shape::Word(INGRESS), "Who routes to it; on Fly always the platform.").or("edge"),
 ];
 
@@ -56,7 +61,8 @@ pub(crate) fn lower(root: &Node, whole: Span, findings: &mut Vec<Finding>) -> Op
         (TargetKind::Process | TargetKind::Docker(_), Some("none")) => IngressKind::None,
         (TargetKind::Process | TargetKind::Docker(_), Some(_) | None) => IngressKind::Edge,
     };
-    Some(TargetSpec { name, kind, ingress })
+    let hosts = spec.entry("hosts").and_then(|entry| entry.node.text()).and_then(|text| text.parse().ok());
+    Some(TargetSpec { name, kind, ingress, hosts })
 }
 
 /// The one kind that a target says it is.

@@ -1,7 +1,10 @@
 //! The exposure: who may reach the app.
 
+use std::collections::BTreeMap;
+
 use trueup_types::exposure::{Exposure, Route, Tls};
 use trueup_types::fly::FlySpec;
+use trueup_types::pattern::{FillError, Filling};
 use trueup_types::target::IngressKind;
 use trueup_types::template::{Port, Protocol};
 use trueup_types::{AppName, PortName, TargetKind, TargetSpec};
@@ -22,6 +25,7 @@ const PATH: &str = "/";
 pub(super) struct Of<'a> {
     pub app: Option<&'a AppName>,
     pub target: &'a TargetSpec,
+    pub labels: &'a BTreeMap<String, String>,
 }
 
 /// The routes, and where each is written.
@@ -54,17 +58,12 @@ pub(super) fn lower(spec: View<'_>, ports: &[Port], of: Of<'_>, notes: &mut Note
 }
 
 fn route(item: View<'_>, ports: &[Port], of: Of<'_>, notes: &mut Notes<'_>) -> Read<Route> {
-    let host = match (parsed(item.get("host"), units::host)?, &of.target.kind) {
-        (Some(host), _) => host,
-        (None, TargetKind::Fly(spec)) => match of.app {
-            Some(app) => spec.own_host(app),
+    let host = match parsed(item.get("host"), units::host)? {
+        Some(host) => host,
+        None => match host_of_target(item, of, notes) {
+            Some(host) => host,
             None => return Ok(None),
         },
-        (None, TargetKind::Process | TargetKind::Docker(_)) => {
-            let message = "`host` is missing in a route";
-            notes.error(item, "manifest::key::missing", message, "write `host: api.example.com`");
-            return Ok(None);
-        }
     };
     let path = text(item.get("path"))?.unwrap_or_else(|| PATH.to_owned());
     let tls = word(item.get("tls"), &[("off", Tls::Off), ("auto", Tls::Auto)])?.unwrap_or_default();
@@ -80,6 +79,35 @@ fn route(item: View<'_>, ports: &[Port], of: Of<'_>, notes: &mut Notes<'_>) -> R
     }
     let Some(port) = routed_port(item, ports, notes)? else { return Ok(None) };
     Ok(Some(Route { host, path, port, tls }))
+}
+
+/// The host of a route that names none.
+fn host_of_target(item: View<'_>, of: Of<'_>, notes: &mut Notes<'_>) -> Option<String> {
+    let app = of.app?;
+    let target = of.target;
+    let Some(pattern) = &target.hosts else {
+        if let TargetKind::Fly(spec) = &target.kind {
+            return Some(spec.own_host(app));
+        }
+        let message = "`host` is missing in a route";
+        let help = "write `host: api.example.com`, or say in the target how its `hosts` are called";
+        notes.error(item, "manifest::key::missing", message, help);
+        return None;
+    };
+    let why = match pattern.fill(Filling { app, target: &target.name, labels: of.labels }) {
+        Ok(host) => return Some(host),
+        Err(why) => why,
+    };
+    let help = match &why {
+        FillError::Unknown { variable, known } => {
+            let known: Vec<_> = known.iter().map(|name| format!("`{{{name}}}`")).collect();
+            format!("add `{variable}` to `metadata.labels`, or write `host`; known here: {}", known.join(", "))
+        }
+        FillError::Empty { .. } | FillError::TooLong { .. } => "write `host: api.example.com`".to_owned(),
+    };
+    let message = format!("the hosts of the target `{}` are called `{pattern}`: {why}", target.name);
+    notes.error(item, "manifest::routes::host", message, help);
+    None
 }
 
 fn routed_port(item: View<'_>, ports: &[Port], notes: &mut Notes<'_>) -> Read<PortName> {

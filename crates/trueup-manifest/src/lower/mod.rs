@@ -94,14 +94,14 @@ fn lower(document: &Document, source: &Arc<Source>, setting: &Setting) -> Lowere
     if let (Some(name), TargetKind::Fly(target)) = (&name, &setting.target.kind) {
         machine::named(metadata.get("name"), name, target, &mut notes);
     }
-    let of = exposure::Of { app: name.as_ref(), target: &setting.target };
+    let labels = labels(metadata.get("labels"));
+    let of = exposure::Of { app: name.as_ref(), target: &setting.target, labels: &labels };
     let (exposure, routes) = exposure::lower(spec, &template.ports, of, &mut notes);
     let placement = placement::lower(spec, &setting.target, &mut notes);
     let replicas = placement.spread.values().sum();
     placement::sharing(spec, template.exclusive(&setting.target.kind), replicas, &mut notes);
-    let platform = setting.target.ingress == IngressKind::Platform;
-    let unweighed = platform.then_some("its platform sends as much to each instance as to any other");
-    let (policy, depends_on) = policy::lower(spec, &policy::Standing { exclusive, unweighed, replicas }, &mut notes);
+    let standing = policy::Standing { exclusive, unweighed: unweighed(&setting.target), replicas };
+    let (policy, depends_on) = policy::lower(spec, &standing, &mut notes);
     match &setting.target.kind {
         TargetKind::Process | TargetKind::Docker(_) => {
             policy::restart_beside_routes(spec, &template.restart, &mut notes);
@@ -110,7 +110,6 @@ fn lower(document: &Document, source: &Arc<Source>, setting: &Setting) -> Lowere
         TargetKind::Fly(_) => {}
     }
     let prune = prune(metadata, &mut notes);
-    let labels = labels(metadata.get("labels"));
     if template.health.is_empty() && spec.get("health").items().next().is_none() {
         notes.warn_without_probes();
     }
@@ -145,6 +144,12 @@ fn lower(document: &Document, source: &Arc<Source>, setting: &Setting) -> Lowere
         depends_on,
         routes,
     }
+}
+
+/// Why a share of the traffic cannot be sent to some instances, where it cannot.
+fn unweighed(target: &TargetSpec) -> Option<&'static str> {
+    let platform = target.ingress == IngressKind::Platform;
+    platform.then_some("its platform sends as much to each instance as to any other")
 }
 
 /// Why two instances cannot stand side by side, for people.

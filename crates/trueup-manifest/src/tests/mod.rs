@@ -2,6 +2,7 @@
 
 mod corpus;
 mod digests;
+mod hosts;
 mod machines;
 mod mistakes;
 mod published;

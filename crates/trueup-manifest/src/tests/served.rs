@@ -163,7 +163,7 @@ spec: {profile: web, target: quiet, command: [x]}
     expect![[r#"
         c from a.yaml
         error manifest::unserved
-          a.yaml:4:8: `systemd` (Units of a host over SSH) is not served by this build (served: process, docker, fly, ingress)
+          a.yaml:4:8: `systemd` (Units of a host over SSH) is not served by this build (served: process, docker, fly, hosts, ingress)
         error manifest::unserved
           a.yaml:4:37: `ingress: npm` (Nginx Proxy Manager) is not served by this build (one of: edge, none)
         error manifest::target::kind

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use trueup_sim::world::SimInstance;
 use trueup_sim::{Call, CallKind, Cut, House, Tether};
 use trueup_types::record::Rollout;
-use trueup_types::target::{IngressKind, TargetKind, TargetSpec};
+use trueup_types::target::TargetSpec;
 use trueup_types::window::may_begin;
 use trueup_types::{AppName, TargetName};
 
