@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use trueup_seams::Watch;
+use trueup_types::desired::Wanted;
 use trueup_types::record::Rollout;
 use trueup_types::step::{InstanceStep, StepAction, StepOutcome, StepResult, TargetStep};
 use trueup_types::{AppName, AppRecord, Release, Revision, TargetName};
@@ -30,8 +31,9 @@ pub(crate) async fn tell(engine: &Engine, app: &AppName, record: &AppRecord, out
     tell_these(engine, app, record, left.collect()).await;
 }
 
-/// Tells all targets of an app how its rollout stands.
-pub(crate) fn watch(engine: &Engine, app: &AppName, record: &AppRecord) {
+/// Tells all targets of an app how its rollout stands, and the one where it is wanted under which names: those that are
+/// in force too, until what is wanted has taken over.
+pub(crate) fn stand(engine: &Engine, app: &AppName, record: &AppRecord, wanted: &Wanted) {
     let watch = match &record.rollout {
         Rollout::Underway { to, .. } => Watch::Coming(*to),
         Rollout::Baking { to, .. } => Watch::Baking(*to),
@@ -39,6 +41,13 @@ pub(crate) fn watch(engine: &Engine, app: &AppName, record: &AppRecord) {
     };
     for target in record.homes.iter().filter_map(|home| engine.target(home)) {
         target.runtime.watch(app, watch);
+    }
+    let Wanted::Present(desired) = wanted else { return };
+    if let Some(target) = engine.target(&desired.placement.target) {
+        let in_force = record.current_release().filter(|current| current.target == desired.placement.target);
+        let in_force = in_force.into_iter().flat_map(|release| &release.exposure.routes);
+        let names: Vec<_> = desired.exposure.routes.iter().chain(in_force).cloned().collect();
+        target.runtime.names(app, &names);
     }
 }
 

@@ -10,6 +10,7 @@
 //! Knows the world only through the seams; knows no concrete adapter.
 
 mod analyst;
+mod certificates;
 pub mod clock;
 pub mod conditions;
 mod control;

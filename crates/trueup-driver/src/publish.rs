@@ -17,11 +17,12 @@ use trueup_types::status::{
 };
 use trueup_types::verdict::State;
 use trueup_types::{
-    AppName, Generation, Instance, InstanceId, Observed, Revision, RouteSight, TargetName, Timestamp, Verdict,
+    AppName, Certificate, Generation, Instance, InstanceId, Observed, Revision, RouteSight, TargetName, Timestamp,
+    Verdict,
 };
 
-use crate::conditions;
 use crate::engine::{Cell, DECISIONS_MAX, Engine, Shown};
+use crate::{certificates, conditions};
 
 /// Releases shown of an app's history; BEHAVIOUR.md says 10.
 const HISTORY_MAX: usize = 10;
@@ -57,6 +58,9 @@ pub(crate) fn app(
         Some(old) if unseen => old.status.instances.clone(),
         Some(_) | None => observed.instances.iter().map(|one| instance(one, record, observed)).collect(),
     };
+    let certificates = certificates::of(engine, app, record);
+    let mut all = conditions::conditions(verdict, record, steps, error.as_deref(), before, now);
+    all.extend(certificates::condition(&certificates, verdict.generation, before, now));
     let status = AppStatus {
         metadata: AppMetadata {
             name: app.clone(),
@@ -65,13 +69,13 @@ pub(crate) fn app(
         },
         status: AppState {
             observed_generation: verdict.generation,
-            conditions: conditions::conditions(verdict, record, steps, error.as_deref(), before, now),
+            conditions: all,
             word: conditions::word(verdict, record, steps, error.as_deref()),
             verdict: verdict.clone(),
             target: desired.map_or_else(|| last_home(record), |desired| desired.placement.target.clone()),
             replicas: verdict.counts,
             instances,
-            routes: routes(engine, app, record, observed),
+            routes: routes(engine, app, record, observed, &certificates),
             release: release(record, verdict, steps),
             last_good: record.current,
             rejected: rejected(record),
@@ -190,7 +194,13 @@ fn instance(one: &Instance, record: &AppRecord, observed: &Observed) -> Instance
     }
 }
 
-fn routes(engine: &Engine, app: &AppName, record: &AppRecord, observed: &Observed) -> Vec<RouteStatus> {
+fn routes(
+    engine: &Engine,
+    app: &AppName,
+    record: &AppRecord,
+    observed: &Observed,
+    certificates: &[Certificate],
+) -> Vec<RouteStatus> {
     let RouteSight::Seen(seen) = &observed.routes else { return Vec::new() };
     // Where a platform chose part of the name, only its adapter knows it.
     let called = || record.homes.iter().find_map(|home| engine.target(home)?.runtime.called(app));
@@ -202,6 +212,7 @@ fn routes(engine: &Engine, app: &AppName, record: &AppRecord, observed: &Observe
         host: host(&entry.host),
         path: entry.path.clone(),
         backends: entry.backends.iter().map(|one| format!("{}={}", one.instance, one.weight)).collect(),
+        certificate: certificates.iter().find(|one| one.host == entry.host).map(|one| one.state.clone()),
     };
     seen.share.entries.iter().map(entry).collect()
 }

@@ -58,7 +58,7 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     }
     let (wake, verdict) = carry_out(engine, &cell, &mut memory, plan, &scene, ask).await;
     keep_asking(engine, app, &memory.record, &wanted, &observed);
-    kept::watch(engine, app, &memory.record);
+    kept::stand(engine, app, &memory.record, &wanted);
     wanted::release_place(engine, app, &memory.record, &verdict.state);
     if matches!(wanted, Wanted::Gone { .. }) && matches!(verdict.state, State::Orphaned | State::Suspended) {
         // What stays for ever keeps nobody from going.

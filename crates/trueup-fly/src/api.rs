@@ -266,7 +266,18 @@ pub(crate) struct Certificates {
 #[serde(default)]
 pub(crate) struct Certificate {
     pub hostname: String,
+    /// It is there.
+    pub configured: bool,
+    /// `active`, `pending_ownership` or `pending_validation`.
+    pub status: String,
     pub dns_requirements: Dns,
+    pub rate_limited_until: String,
+}
+
+impl Certificate {
+    pub(crate) fn is_there(&self) -> bool {
+        self.configured || self.status == "active"
+    }
 }
 
 /// What the DNS needs.
@@ -276,4 +287,22 @@ pub(crate) struct Dns {
     pub a: Vec<String>,
     pub aaaa: Vec<String>,
     pub cname: String,
+    pub acme_challenge: Challenge,
+    pub ownership: Ownership,
+}
+
+/// What proves a name before its traffic comes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Challenge {
+    pub name: String,
+    pub target: String,
+}
+
+/// What proves whose a name is.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Ownership {
+    pub name: String,
+    pub app_value: String,
 }

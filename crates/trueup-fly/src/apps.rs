@@ -3,6 +3,7 @@
 //! Names are derived, so that making one twice is making it once: a name that is taken is ours where it is in our
 //! organisation, and another is tried where it is somebody else's. That we set out to make one is written down before.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -143,7 +144,13 @@ impl Inner {
     }
 
     fn forget_app(&self, app: &AppName) -> std::io::Result<()> {
-        self.memory.change(|kept| (kept.homes.remove(app), kept.words.remove(app))).map(drop)
+        self.certified.forget(app);
+        let forgotten = self.memory.change(|kept| {
+            kept.homes.remove(app);
+            kept.words.remove(app);
+            kept.certified.remove(app);
+        });
+        forgotten.map(drop)
     }
 
     /// The addresses by which the world reaches an app: one for IPv6, and a shared one for IPv4, which cost nothing.
@@ -207,6 +214,7 @@ impl Inner {
             let volumes: Vec<Volume> = self.client.read(Call::get("Volumes_list", &fly, path).within(CALL)).await?;
             if !others.is_empty() || volumes.iter().any(|volume| !volume.is_going()) {
                 tracing::warn!(%app, fly, machines = others.len(), volumes = volumes.len(), "the app stays, with what is not ours to destroy");
+                self.drop_certificates(app, &fly, &BTreeSet::new()).await?;
             } else {
                 // It may have machines on their way out.
                 let path = format!("/v1/apps/{}?force=true", encoded(&fly));
@@ -217,6 +225,8 @@ impl Inner {
                     Err(fault) => return Err(fault.into()),
                 }
             }
+        } else {
+            self.drop_certificates(app, &fly, &BTreeSet::new()).await?;
         }
         self.retired(app, &fly)
     }

@@ -51,7 +51,8 @@ impl Inner {
         }
         if !release.exposure.routes.is_empty() && id.task.is_none() {
             self.ensure_addresses(&fly).await?;
-            self.ask_certificates(&fly, release).await;
+            // Nothing waits for one: whoever minds them asks as soon as the app is there.
+            self.certified.hurry(&id.app);
         }
         let region = region(place, &self.settings.primary_region);
         let mut config = config;

@@ -4,7 +4,7 @@
 //! before the platform is asked, so that what a daemon began is known to the next; each is found or guessed again where the
 //! folder is lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -56,6 +56,8 @@ pub(crate) struct Kept {
     pub asked: BTreeMap<String, Asked>,
     pub told: BTreeMap<String, Told>,
     pub words: BTreeMap<AppName, Word>,
+    /// The names for which we asked for certificates: those go with their routes.
+    pub certified: BTreeMap<AppName, BTreeSet<String>>,
     pub generation: TableGeneration,
     pub shares: Vec<AppRoutes>,
 }

@@ -13,6 +13,7 @@ use trueup_types::step::{StepOutcome, TargetStep};
 use trueup_types::{AppName, OwnerId, TargetName, Timestamp};
 
 use crate::book::AppBook;
+use crate::certificates::Keeper;
 use crate::client::Client;
 use crate::labels::Mine;
 use crate::memory::Memory;
@@ -74,6 +75,8 @@ pub(crate) struct Inner {
     pub(crate) apps_at: Option<String>,
     /// What the world is answered while a rollout is under way.
     pub(crate) public: Public,
+    /// The certificates of apps' own names.
+    pub(crate) certified: Keeper,
     pub(crate) handle: Handle,
     pub(crate) sink: OnceLock<NudgeSink>,
     /// What is known, by the name of the app there.
@@ -103,6 +106,7 @@ impl FlyRuntime {
             propagation: config.propagation,
             apps_at: config.apps_at,
             public: Public::default(),
+            certified: Keeper::default(),
             handle: Handle::current(),
             sink: OnceLock::new(),
             books: Mutex::default(),
@@ -133,6 +137,14 @@ impl Runtime for FlyRuntime {
 
     fn watch(&self, app: &AppName, watch: Watch) {
         self.inner.public.watch(app, watch);
+    }
+
+    fn names(&self, app: &AppName, routes: &[trueup_types::Route]) {
+        self.inner.certified.want(app, routes);
+    }
+
+    fn certificates(&self, app: &AppName) -> Vec<trueup_types::Certificate> {
+        self.inner.certified.of(app)
     }
 
     fn called(&self, app: &AppName) -> Option<String> {

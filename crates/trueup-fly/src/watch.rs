@@ -50,6 +50,7 @@ pub(crate) async fn keep_watch(inner: Arc<Inner>) {
             }
         }
         inner.ask_the_public();
+        inner.mind_certificates();
         let new = inner.picture();
         if let Some(sink) = inner.sink.get() {
             for (app, picture) in &new {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use trueup_types::observed::Sighting;
 use trueup_types::route::{RouteTable, TableSight};
 use trueup_types::step::{StepOutcome, TargetStep};
-use trueup_types::{AppName, InstanceId, Place, Release, Revision, Timestamp};
+use trueup_types::{AppName, Certificate, InstanceId, Place, Release, Revision, Route, Timestamp};
 
 use crate::BoxFuture;
 
@@ -67,6 +67,18 @@ pub trait Runtime: Send + Sync {
     fn called(&self, app: &AppName) -> Option<String> {
         let _ = app;
         None
+    }
+
+    /// Which ways in an app is to have here. Told after each tick; does not wait.
+    fn names(&self, app: &AppName, routes: &[Route]) {
+        // Most targets have names of nobody to care for.
+        let _ = (app, routes);
+    }
+
+    /// How it stands with the certificates of the names of an app, in the order of their hosts.
+    fn certificates(&self, app: &AppName) -> Vec<Certificate> {
+        let _ = app;
+        Vec::new()
     }
 }
 

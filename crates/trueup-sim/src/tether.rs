@@ -17,7 +17,7 @@ use trueup_types::record::AppRecord;
 use trueup_types::route::{RouteTable, TableSight};
 use trueup_types::status::Event;
 use trueup_types::step::{StepOutcome, TargetStep};
-use trueup_types::{AppName, InstanceId, Timestamp};
+use trueup_types::{AppName, Certificate, InstanceId, Route, Timestamp};
 
 use crate::SimClock;
 use crate::pulse::Pulse;
@@ -319,6 +319,14 @@ impl<T: Runtime> Runtime for Tethered<T> {
 
     fn watch(&self, app: &AppName, watch: Watch) {
         self.inner.watch(app, watch);
+    }
+
+    fn names(&self, app: &AppName, routes: &[Route]) {
+        self.inner.names(app, routes);
+    }
+
+    fn certificates(&self, app: &AppName) -> Vec<Certificate> {
+        self.inner.certificates(app)
     }
 
     fn called(&self, app: &AppName) -> Option<String> {

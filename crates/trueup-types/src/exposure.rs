@@ -60,3 +60,43 @@ impl Tls {
         *self == Self::Off
     }
 }
+
+/// How it stands with the certificate of a host, where a platform obtains it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Certificate {
+    /// The host.
+    pub host: String,
+    /// How far it has come.
+    pub state: Certified,
+}
+
+/// How far a certificate has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Certified {
+    /// It is there.
+    Issued,
+    /// It was asked for, and comes once the DNS says so.
+    Pending {
+        /// What its owner must set, one line.
+        records: String,
+    },
+    /// It could not be asked for, or nobody could ask how it stands: one line.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Certified {
+    /// One word, for tables.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Issued => "Issued",
+            Self::Pending { .. } => "Pending",
+            Self::Unknown { .. } => "Unknown",
+        }
+    }
+}

@@ -37,7 +37,7 @@ pub mod window;
 
 pub use desired::{Cause, DesiredApp, Doubt, Hold, Inputs, Permits, Placement, Prune, Readiness, Wanted};
 pub use digest::{IntentDigest, ReleaseDigest, TemplateDigest};
-pub use exposure::{Exposure, Route, Tls};
+pub use exposure::{Certificate, Certified, Exposure, Route, Tls};
 pub use name::{AppName, InstanceId, Label, NameError, OwnerId, Place, PortName, TargetName, Task};
 pub use number::{Generation, Ordinal, Percent, Quantity, Revision, TableGeneration};
 pub use observed::{

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ReleaseDigest;
+use crate::exposure::Certified;
 use crate::name::{AppName, InstanceId, Label, OwnerId, TargetName, Task};
 use crate::number::{Generation, Percent, Revision};
 use crate::observed::ProbeFailure;
@@ -209,6 +210,9 @@ pub struct RouteStatus {
     pub path: String,
     /// Who answers, with weights.
     pub backends: Vec<String>,
+    /// How it stands with its host's certificate, where a platform obtains one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certified>,
 }
 
 /// The release that an app heads for.
@@ -279,7 +283,7 @@ pub struct TargetStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// `Ready`, `Reconciling`, `Stalled`, `Reverted`, `Degraded`, `Suspended`, `Pinned`, `ManifestInvalid`,
-    /// `DependencyNotReady`, `RolloutHeld`, `AwaitingApproval`, `HookRunning`, or one of the daemon's.
+    /// `DependencyNotReady`, `RolloutHeld`, `AwaitingApproval`, `HookRunning`, `CertificateReady`, or one of the daemon's.
     #[serde(rename = "type")]
     pub kind: String,
     /// `True`, `False` or `Unknown`.

@@ -85,7 +85,9 @@ fn head(text: &mut String, app: &AppStatus, status: &Status) {
         line(text, "Manifest error", error);
     }
     for route in &state.routes {
-        line(text, "Route", &format!("{}{} to {}", route.host, route.path, route.backends.join(", ")));
+        let certificate = route.certificate.as_ref();
+        let certificate = certificate.map_or_else(String::new, |one| format!(" (certificate: {})", one.word()));
+        line(text, "Route", &format!("{}{} to {}{certificate}", route.host, route.path, route.backends.join(", ")));
     }
 }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
-use trueup_types::AppName;
 use trueup_types::history::ReleaseNote;
 use trueup_types::status::{AppStatus, Event};
+use trueup_types::{AppName, Certified};
 
 use crate::cli::{Get, Output, Places, Table};
 use crate::status_reader::{self, Status};
@@ -225,7 +225,7 @@ pub(crate) fn event_cells(event: &Event, status: &Status) -> Vec<String> {
 }
 
 fn routes(status: &Status) -> Listing {
-    let headers = vec!["HOST", "PATH", "APP", "BACKENDS"];
+    let headers = vec!["HOST", "PATH", "APP", "CERTIFICATE", "BACKENDS"];
     let mut rows = Vec::new();
     for app in &status.document.apps {
         rows.extend(app.status.routes.iter().map(|route| Row {
@@ -234,6 +234,7 @@ fn routes(status: &Status) -> Listing {
                 route.host.clone(),
                 route.path.clone(),
                 app.metadata.name.to_string(),
+                route.certificate.as_ref().map_or(NONE, Certified::word).to_owned(),
                 route.backends.join(","),
             ],
             object: object(route, Some(&app.metadata.name)),

@@ -204,27 +204,3 @@ async fn a_region_whose_listing_is_not_whole_is_looked_at_app_by_app() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(stand.survey().await.len(), 2, "both are seen, as far as their hosts say");
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_name_of_ones_own_gets_its_certificate_asked_for_once() {
-    let mut named = sketch("web", "a:1");
-    named.exposure.routes[0].host = "shop.example.com".to_owned();
-    named.exposure.routes[0].tls = trueup_types::Tls::Auto;
-    let stand = Stand::new(quick());
-    for revision in [1, 2] {
-        stand.up(&named.release(Revision(revision)), 0).await;
-    }
-    assert_eq!(stand.calls("App_Certificates_acme_create"), 1);
-    // The machine comes though nothing can be certified.
-    let rule = Rule {
-        operation: "App_Certificates_*".to_owned(),
-        app: None,
-        machine: None,
-        times: None,
-        skip: 0,
-        permille: 1_000,
-        fault: Fault::Answers(Said::status(403)),
-    };
-    let stand = Stand::new(Scenario { faults: vec![rule], ..quick() });
-    stand.up(&named.release(Revision(1)), 0).await;
-}

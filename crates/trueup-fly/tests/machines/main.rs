@@ -6,6 +6,7 @@ mod contract;
 mod crashes;
 mod daemon;
 mod faults;
+mod names;
 mod public;
 mod rollouts;
 mod stand;
