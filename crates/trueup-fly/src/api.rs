@@ -199,20 +199,6 @@ pub(crate) struct Ip {
     pub shared: bool,
 }
 
-/// A lease, in its wrapping.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Leased {
-    pub data: Lease,
-}
-
-/// A lease.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Lease {
-    pub nonce: String,
-}
-
 /// What a command answered.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

@@ -25,8 +25,11 @@ pub(crate) struct AppBook {
     pub machines: BTreeMap<String, Known>,
     /// When its own listing was read last.
     pub read: Option<Instant>,
-    /// Something was seen or done since that asks for another look.
+    /// Something was seen since, or went wrong, that asks for another look.
     pub dirty: bool,
+    /// Whether somebody waits for one that is on its way, and from when on it is worth waiting.
+    pub awaited: bool,
+    pub await_from: Option<Instant>,
 }
 
 /// One machine.
@@ -40,6 +43,8 @@ pub(crate) struct Known {
     pub started: Option<u64>,
     /// What its checks came to at the last look.
     pub health: Option<Health>,
+    /// When it is worth a look whether they pass, where they do not.
+    pub worth: Option<Instant>,
     /// Since when its host cannot be asked.
     pub unreached_since: Option<WallMillis>,
     /// What the organisation's listing said of it last.
@@ -86,8 +91,8 @@ impl Known {
     pub(crate) fn new(machine: Machine, written: Written) -> Self {
         let started = lift::started(&machine);
         let made = Made::of(&machine, &written);
-        let (health, unreached_since, row, deed) = (None, None, None, None);
-        Self { machine, written, made, started, health, unreached_since, row, deed, ghost: false }
+        let (health, worth, unreached_since, row, deed) = (None, None, None, None, None);
+        Self { machine, written, made, started, health, worth, unreached_since, row, deed, ghost: false }
     }
 
     /// Takes over what was read of it.
@@ -127,22 +132,16 @@ impl Known {
         }
     }
 
-    /// Whether it is on its way somewhere, so that it is worth looking at again soon.
-    pub(crate) fn moves(&self, now: Instant) -> bool {
-        let rests = ["started", "stopped", "suspended", "failed"].contains(&self.machine.state.as_str());
-        let settling = self.deed.as_ref().is_some_and(|(_, at)| now.duration_since(*at) < SETTLES / 3);
-        let unwell = !matches!(self.health, None | Some(Health::Passing { .. }));
-        !self.ghost && (!rests || settling || (self.machine.state == "started" && unwell))
-    }
-
     /// Whether the organisation's listing asks for a closer look; remembers what it said.
-    pub(crate) fn heard(&mut self, row: Option<&Row>) -> bool {
+    pub(crate) fn heard(&mut self, row: Option<&Row>, now: Instant) -> bool {
         let mark = row.map(RowMark::of);
         if mark == self.row {
             return false;
         }
         self.row.clone_from(&mark);
-        mark.is_none_or(|mark| !mark.agrees(&self.machine))
+        let older = row.is_some_and(|row| WallMillis::read(&row.updated_at) < Some(self.machine.updated()));
+        // What is on its way is looked at in its own time, and what was before says nothing of what is.
+        !self.is_removed() && !self.on_its_way(now) && !older && mark.is_none_or(|mark| !mark.agrees(&self.machine))
     }
 }
 
@@ -203,6 +202,10 @@ impl AppBook {
             let older = machine.updated() < known.machine.updated() && !reads.contains_key(&id);
             let taken_away = known.is_removed() && known.contradicted(Some(&machine), now);
             if !(older || taken_away) {
+                if known.is_removed() && !machine.is_going() {
+                    // It was said to go, and is there long after: it has not gone.
+                    known.deed = None;
+                }
                 known.read(machine, wall);
             }
             return Ok(());

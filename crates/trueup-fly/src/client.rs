@@ -42,8 +42,6 @@ pub(crate) struct Call {
     pub method: &'static str,
     pub path: String,
     pub body: Option<Value>,
-    /// The right to change a machine whose lease we hold.
-    pub nonce: Option<String>,
     /// Whether doing it twice is doing it once.
     pub repeats: bool,
     /// For all of it.
@@ -56,7 +54,7 @@ impl Call {
     pub(crate) fn new(method: &'static str, action: &'static str, whom: &str, path: String) -> Self {
         let whom = whom.to_owned();
         let (patience, once) = (PATIENCE, TRY);
-        Self { action, whom, method, path, body: None, nonce: None, repeats: true, patience, once }
+        Self { action, whom, method, path, body: None, repeats: true, patience, once }
     }
 
     pub(crate) fn get(action: &'static str, whom: &str, path: String) -> Self {
@@ -75,6 +73,12 @@ impl Call {
     /// It makes something anew each time.
     pub(crate) fn once_only(mut self) -> Self {
         self.repeats = false;
+        self
+    }
+
+    /// It is answered when something has happened, within so long.
+    pub(crate) fn held(mut self, within: Duration) -> Self {
+        (self.patience, self.once) = (within, within);
         self
     }
 
@@ -140,8 +144,7 @@ impl Client {
         turn.map_err(|TooSoon(wait)| Fault::Unsent(format!("its turn comes in {} ms", wait.as_millis())))?;
         let token = (self.token)().await.map_err(Fault::Unsent)?;
         let base = if call.path.starts_with("/api/") { &self.web } else { &self.api };
-        let mut headers = vec![("authorization", header(&token)), ("accept", "application/json".to_owned())];
-        headers.extend(call.nonce.clone().map(|nonce| ("fly-machine-lease-nonce", nonce)));
+        let headers = vec![("authorization", header(&token)), ("accept", "application/json".to_owned())];
         let request = Request {
             method: call.method,
             url: format!("{base}{}", call.path),

@@ -15,6 +15,7 @@ use crate::api::Machine;
 use crate::apps::NoApp;
 use crate::book::{Deed, Known};
 use crate::client::{Call, encoded};
+use crate::due::CHECKED;
 use crate::fault::{Fault, RETRY_AFTER, underway};
 use crate::labels::Written;
 use crate::lower::lower;
@@ -29,8 +30,8 @@ const LOOK_AFTER: Duration = Duration::from_millis(500);
 const TRY: Duration = Duration::from_secs(10);
 /// Longest that all of it may take: the driver gives a step thirty seconds.
 const ALL: Duration = Duration::from_secs(26);
-/// How old a listing may be that says that there is nothing of the name.
-const LISTED: Duration = Duration::from_secs(5);
+/// How old a listing may be that says that there is nothing of the name: the platform itself refuses a second one of it.
+const LISTED: Duration = CHECKED;
 
 impl Inner {
     pub(crate) async fn create(
@@ -164,10 +165,7 @@ impl Inner {
         let written = Written::read(&machine.labels()).map_err(Fault::Broken)?;
         let mut known = Known::new(machine, written);
         known.deed = Some((Deed::Made, Instant::now()));
-        self.book(fly, |book| {
-            book.dirty = true;
-            book.machines.insert(known.machine.id.clone(), known.clone());
-        });
+        self.book(fly, |book| book.machines.insert(known.machine.id.clone(), known.clone()));
         Ok(known)
     }
 }

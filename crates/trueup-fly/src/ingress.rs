@@ -257,7 +257,8 @@ impl Inner {
         let id = &known.machine.id;
         let (action, verb) = if register { ("Machines_uncordon", "uncordon") } else { ("Machines_cordon", "cordon") };
         let path = format!("/v1/apps/{}/machines/{}/{verb}", encoded(fly), encoded(id));
-        self.client.tell(Call::post(action, id, path).within(CALL)).await?;
+        let answered = self.client.tell(Call::post(action, id, path).within(CALL)).await;
+        answered.inspect_err(|_| self.doubt(fly))?;
         let told = Told { registered: register, at: (self.clocks.wall)() };
         if let Err(error) = self.memory.change(|kept| kept.told.insert(id.clone(), told)) {
             return Err(Fault::Unsent(format!("its folder cannot be written: {error}")));

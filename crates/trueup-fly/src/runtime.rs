@@ -81,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) sink: OnceLock<NudgeSink>,
     /// What is known, by the name of the app there.
     pub(crate) books: Mutex<BTreeMap<String, AppBook>>,
+    /// When the organisation's listing was read last, where that went well.
+    pub(crate) around: tokio::sync::Mutex<Option<tokio::time::Instant>>,
     /// One closer look at an app at a time.
     pub(crate) looks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// One app is made at a time, and one table is made true.
@@ -110,6 +112,7 @@ impl FlyRuntime {
             handle: Handle::current(),
             sink: OnceLock::new(),
             books: Mutex::default(),
+            around: tokio::sync::Mutex::default(),
             looks: Mutex::default(),
             making: tokio::sync::Mutex::default(),
             routing: tokio::sync::Mutex::default(),
@@ -171,5 +174,10 @@ impl Inner {
     /// Works on what is known of an app there.
     pub(crate) fn book<T>(&self, fly: &str, work: impl FnOnce(&mut AppBook) -> T) -> T {
         work(self.books().entry(fly.to_owned()).or_default())
+    }
+
+    /// Has an app looked at again: something went otherwise than it should have by what is known of it.
+    pub(crate) fn doubt(&self, fly: &str) {
+        self.book(fly, |book| book.dirty = true);
     }
 }

@@ -1,7 +1,8 @@
 //! Start, stop and remove: each safe to repeat, at any moment, by a daemon that has forgotten all.
 //!
-//! What is done is done to one life of one machine, which is read just before. A verb whose answer is lost is told again:
-//! the platform takes each of them twice.
+//! What is done is done to one life of one machine, as it was seen seconds ago. What has changed since the platform refuses
+//! itself: it starts nothing twice, and destroys nothing that runs; then the app is looked at again. A verb whose answer is
+//! lost is told again: the platform takes each of them twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use trueup_types::{Incarnation, InstanceId};
 
 use crate::api::Machine;
 use crate::apps::NoApp;
-use crate::book::{Deed, Known};
+use crate::book::{AppBook, Deed, Known};
 use crate::client::{Call, encoded};
 use crate::config::go;
 use crate::fault::{Fault, RETRY_AFTER};
@@ -34,7 +35,10 @@ const CALL: Duration = Duration::from_secs(9);
 const STARTS: u32 = 4;
 const START_AGAIN: Duration = Duration::from_millis(1_000);
 
-/// A machine that was just read.
+/// How old a listing may be that says how a machine is.
+const LISTED: Duration = Duration::from_secs(5);
+
+/// A machine, as it is.
 struct Found {
     fly: String,
     known: Known,
@@ -59,36 +63,29 @@ impl Inner {
             InstanceStep::Stop { id, incarnation, stop } => self.stop(id, incarnation, stop).await,
             InstanceStep::Remove { id, incarnation } => self.remove(id, incarnation).await,
         };
-        done.unwrap_or_else(|why| why.outcome(&what))
+        let outcome = done.unwrap_or_else(|why| why.outcome(&what));
+        let app = &step.id().app;
+        if !outcome.settled()
+            && let Some(fly) = self.memory.look(|kept| kept.homes.get(app).map(|home| home.fly.clone()))
+        {
+            self.doubt(&fly);
+        }
+        outcome
     }
 
     /// The machine of an instance, as it is now.
     async fn find(self: &Arc<Self>, id: &InstanceId) -> Result<Option<Found>, NoApp> {
         let Some(fly) = self.home(&id.app).await? else { return Ok(None) };
-        let seen = self.book(&fly, |book| book.read.is_some() && book.find(id).is_some());
-        if !seen {
-            self.refresh(&fly, CALL).await.map_err(Fault::Unsent)?;
-        }
-        let Some(known) = self.book(&fly, |book| book.find(id).cloned()) else { return Ok(None) };
-        if known.ghost {
-            return Ok(Some(Found { fly, known }));
-        }
-        let read = self.read_machine(&fly, &known.machine.id).await?;
-        let wall = (self.clocks.wall)();
-        let known = self.book(&fly, |book| {
-            let there = book.machines.get_mut(&known.machine.id)?;
-            match read {
-                Some(machine) => there.read(machine, wall),
-                // What was just made may not be found yet; all else is gone.
-                None if there.contradicted(None, Instant::now()) => {}
-                None => {
-                    book.machines.remove(&known.machine.id);
-                    book.dirty = true;
-                    return None;
-                }
+        let listed = |read: Option<Instant>| read.is_some_and(|read| read.elapsed() < LISTED);
+        let known = |book: &mut AppBook| (listed(book.read) && !book.dirty, book.find(id).cloned());
+        let known = match self.book(&fly, known) {
+            (true, Some(known)) => Some(known),
+            (_, Some(known)) if known.ghost => Some(known),
+            (true | false, _) => {
+                self.refresh(&fly, CALL).await.map_err(Fault::Unsent)?;
+                self.book(&fly, |book| book.find(id).cloned())
             }
-            Some(there.clone())
-        });
+        };
         Ok(known.map(|known| Found { fly, known }))
     }
 
@@ -197,21 +194,13 @@ impl Inner {
             let own = known.machine.id == found.machine().id;
             let one = Found { fly: found.fly.clone(), known };
             if !one.known.ghost {
-                let lease = if force || !own { None } else { Some(self.lease(&one.fly, &one.machine().id).await?) };
-                let nonce = lease.as_ref().map(|lease| lease.nonce().to_owned());
                 let query = if force || !own { "?force=true" } else { "" };
                 let path = format!("/v1/apps/{}/machines/{}{query}", encoded(&one.fly), encoded(&one.machine().id));
-                let mut call = Call::new("DELETE", "Machines_delete", &one.machine().id, path).within(CALL);
-                call.nonce = nonce;
+                let call = Call::new("DELETE", "Machines_delete", &one.machine().id, path).within(CALL);
                 match self.client.tell(call).await {
                     Ok(()) => {}
                     Err(fault) if fault.is_absence() => {}
-                    Err(fault) => {
-                        if let Some(lease) = lease {
-                            lease.release().await;
-                        }
-                        return Err(fault.into());
-                    }
+                    Err(fault) => return Err(fault.into()),
                 }
             }
             self.did(&one, Deed::Removed);
@@ -236,8 +225,15 @@ impl Inner {
     fn did(&self, found: &Found, deed: Deed) {
         let id = &found.machine().id;
         self.book(&found.fly, |book| {
-            book.dirty = true;
             let known = book.machines.entry(id.clone()).or_insert_with(|| found.known.clone());
+            let state = match &deed {
+                Deed::Started(_) => Some("starting"),
+                Deed::Stopped(_) => Some("stopping"),
+                Deed::Made | Deed::Removed | Deed::Told(_) => None,
+            };
+            if let Some(state) = state {
+                state.clone_into(&mut known.machine.state);
+            }
             known.deed = Some((deed, Instant::now()));
             known.ghost = false;
         });

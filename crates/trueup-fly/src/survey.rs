@@ -1,5 +1,8 @@
-//! The survey: one listing for the whole organisation, and a closer look at each app of which it says something new, which
-//! is on its way, or whose checks are due.
+//! The survey: one listing for the whole organisation, and a closer look at each app of which it says something new, or
+//! that is due by itself.
+//!
+//! What we did is known without asking, and what nobody can have changed is not asked for again: a survey is answered from
+//! what is known while that is fresh ([`AROUND`] for what there is, `due` for how it is). A look that failed is no look.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,10 +24,8 @@ use crate::runtime::Inner;
 
 /// Closer looks at a time.
 const LOOKS_MAX: usize = 8;
-/// How old a look at an app may be in which something is on its way: as often as the platform lets anybody list.
-pub(crate) const FRESH: Duration = Duration::from_millis(1_000);
-/// How old a look at a quiet app with checks may be, where its probes do not ask more often.
-const CHECKED: Duration = Duration::from_secs(10);
+/// How old the organisation's listing may be: what others do to our machines is seen within so long.
+pub(crate) const AROUND: Duration = Duration::from_secs(15);
 /// Machines on a page of the listing: the most there is.
 const PAGE: usize = 1_000;
 /// Most pages of one listing: a hundred thousand machines.
@@ -41,8 +42,36 @@ impl Inner {
         }
     }
 
-    /// Brings what is known up to date.
+    /// Brings what is known up to date, as far as it is not.
     pub(crate) async fn look_around(self: &Arc<Self>) -> Result<(), String> {
+        let mut around = self.around.lock().await;
+        let now = Instant::now();
+        let apps = if around.is_some_and(|around| now.duration_since(around) < AROUND) {
+            self.apps_due(now)
+        } else {
+            *around = None;
+            let apps = self.apps_in_question().await?;
+            *around = Some(now);
+            apps
+        };
+        drop(around);
+        let looks: Vec<_> = apps.into_iter().map(|fly| async move { self.refresh(&fly, LOOK).await }).collect();
+        let looked: Vec<_> = futures_util::stream::iter(looks).buffered(LOOKS_MAX).collect().await;
+        looked.into_iter().collect::<Result<Vec<()>, String>>()?;
+        let books = self.books();
+        let there: BTreeSet<_> = books.values().flat_map(|book| book.machines.keys().cloned()).collect();
+        drop(books);
+        self.memory.keep_only(&|machine| there.contains(machine));
+        Ok(())
+    }
+
+    /// The apps that are due by themselves.
+    pub(crate) fn apps_due(&self, now: Instant) -> BTreeSet<String> {
+        self.books().iter().filter(|(_, book)| book.is_due(now)).map(|(fly, _)| fly.clone()).collect()
+    }
+
+    /// The apps that want a closer look, by the organisation's listing or by themselves.
+    async fn apps_in_question(&self) -> Result<BTreeSet<String>, String> {
         let (rows, dark) = self.org_rows().await.map_err(|fault| format!("the organisation's machines: {fault}"))?;
         let mut apps = self.take_rows(rows, !dark.is_empty());
         if !dark.is_empty() {
@@ -52,14 +81,7 @@ impl Inner {
                 self.apps_that_may_be_ours().await.map_err(|fault| format!("the organisation's apps: {fault}"))?,
             );
         }
-        let looks: Vec<_> = apps.into_iter().map(|fly| async move { self.refresh(&fly, LOOK).await }).collect();
-        let looked: Vec<_> = futures_util::stream::iter(looks).buffered(LOOKS_MAX).collect().await;
-        looked.into_iter().collect::<Result<Vec<()>, String>>()?;
-        let books = self.books();
-        let there: BTreeSet<_> = books.values().flat_map(|book| book.machines.keys().cloned()).collect();
-        drop(books);
-        self.memory.keep_only(&|machine| there.contains(machine));
-        Ok(())
+        Ok(apps)
     }
 
     /// The organisation's listing, all pages, and the regions that it does not know all of.
@@ -96,14 +118,15 @@ impl Inner {
         let mut wanted = BTreeSet::new();
         for (fly, book) in books.iter_mut() {
             let rows = by_app.remove(fly).unwrap_or_default();
-            let new = rows.iter().any(|(id, row)| row.state != "destroyed" && !book.machines.contains_key(id));
+            let there = |row: &Row| !["destroying", "destroyed"].contains(&row.state.as_str());
+            let new = rows.iter().any(|(id, row)| there(row) && !book.machines.contains_key(id));
             let mut heard = false;
             for (id, known) in &mut book.machines {
                 let row = rows.get(id);
-                heard |= (row.is_some() || !partial) && known.heard(row) && !known.is_removed();
+                heard |= (row.is_some() || !partial) && known.heard(row, now);
             }
             book.dirty |= new || heard;
-            if book.dirty || book.is_due(now) || (partial && !book.machines.is_empty()) {
+            if book.is_due(now) || (partial && !book.machines.is_empty()) {
                 wanted.insert(fly.clone());
             }
         }
@@ -197,11 +220,12 @@ impl Inner {
     fn take_health(&self, fly: &str) {
         let arounds: Vec<_> = self
             .book(fly, |book| book.machines.values().map(|known| (known.machine.id.clone(), known.clone())).collect());
+        let (steady, now) = ((self.clocks.now)(), Instant::now());
         for (id, known) in arounds {
-            let health = self.sighting(&known).checks;
+            let sighting = self.sighting(&known);
             self.book(fly, |book| {
                 if let Some(known) = book.machines.get_mut(&id) {
-                    known.health = health;
+                    known.judged(sighting, steady, now);
                 }
             });
         }
@@ -251,15 +275,6 @@ impl Inner {
 }
 
 impl AppBook {
-    /// Whether it is time for another look.
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
-        let Some(read) = self.read else { return !self.machines.is_empty() };
-        let age = now.duration_since(read);
-        let moves = self.machines.values().any(|known| known.moves(now));
-        let checked = self.machines.values().any(|known| known.health.is_some());
-        (moves && age >= FRESH) || (checked && age >= CHECKED)
-    }
-
     /// What there is to show: each instance once.
     pub(crate) fn shown(&self) -> impl Iterator<Item = &Known> {
         let there = self.machines.values().filter(|known| !known.is_removed());

@@ -156,6 +156,7 @@ async fn a_host_that_cannot_be_reached_is_borne_for_a_while_and_then_given_up() 
         "the others are in sight"
     );
     assert!(matches!(stand.apply(Stand::stop(&one)).await, StepOutcome::Retry { .. }));
+    stand.survey().await;
 
     tokio::time::sleep(std::time::Duration::from_secs(70)).await;
     let lost = stand.one("web-r1-0").await.expect("it is there");
@@ -199,7 +200,8 @@ async fn an_old_version_that_the_platform_puts_back_without_a_word_is_told_from_
     assert_ne!(back.incarnation, one.incarnation, "though it is another life");
     // And what can be pulled runs, and is not ours, whatever its labels say.
     stand.platform.do_to(json!({"edit": {"config": {"image": "a:2"}}}));
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    // What others do is seen with the organisation's next listing.
+    tokio::time::sleep(std::time::Duration::from_secs(16)).await;
     let altered = stand.running("web-r1-0").await;
     assert_ne!(altered.release, one.release, "started is not enough: it is another version");
 }
