@@ -11,6 +11,8 @@ use trueup_types::Doubt;
 use trueup_types::docker::{Address, DockerSpec};
 use trueup_types::step::{Refusal, StepOutcome};
 
+use crate::health::Asker;
+
 /// Longest a call may take that only looks, or that writes a little. They take milliseconds; a loaded engine, seconds.
 pub(crate) const QUICK: Duration = Duration::from_secs(10);
 /// Longest a start may take: within the driver's patience with a step.
@@ -20,12 +22,17 @@ const CLIENT_SECONDS: u64 = 24 * 60 * 60;
 /// When something that an engine could not do is tried again.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 
+/// What podman calls itself.
+const PODMAN: &str = "Podman Engine";
+
 /// An engine behind a socket or a port.
 pub(crate) struct Engine {
     /// As manifests spell it.
     address: String,
     /// Connected and agreed on a version; forgotten when a connection breaks, as another engine may come up.
     client: Mutex<Option<Docker>>,
+    /// Who asks what images bring to be asked, as far as its last answer told.
+    asker: Mutex<Asker>,
 }
 
 /// Why a call came to nothing.
@@ -43,7 +50,7 @@ pub(crate) enum Fault {
 
 impl Engine {
     pub(crate) fn new(address: Address<'_>) -> Self {
-        Self { address: address.to_string(), client: Mutex::new(None) }
+        Self { address: address.to_string(), client: Mutex::new(None), asker: Mutex::default() }
     }
 
     /// A client that has agreed on a version with the engine.
@@ -62,8 +69,17 @@ impl Engine {
         let agreed = tokio::time::timeout(QUICK, client.negotiate_version()).await;
         let client = agreed.map_err(|_| Fault::Unreachable(format!("{shown} does not answer")))?;
         let client = client.map_err(unreachable)?;
+        let version = self.look(client.version()).await?;
+        let mut parts = version.components.iter().flatten();
+        let asker = if parts.any(|part| part.name == PODMAN) { Asker::Perhaps } else { Asker::Engine };
+        *self.asker.lock().expect("no holder panics") = asker;
         *self.client.lock().expect("no holder panics") = Some(client.clone());
         Ok(client)
+    }
+
+    /// Who asks what images bring to be asked.
+    pub(crate) fn asker(&self) -> Asker {
+        *self.asker.lock().expect("no holder panics")
     }
 
     /// Waits for an answer, at most so long.

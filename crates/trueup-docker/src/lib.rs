@@ -5,7 +5,8 @@
 //! image a release was begun with, lie in a small folder of ours, since an engine remembers neither.
 //!
 //! Read in this order: [`labels`] (what is written on a container), [`lower`] (a release becomes a container), [`lift`]
-//! (what the engine says becomes a sighting), [`engine`] (one call, its deadline, its faults), [`images`] (how an image
+//! (what the engine says becomes a sighting, with the image's own
+//! [`health`] check), [`engine`] (one call, its deadline, its faults), [`images`] (how an image
 //! comes to the engine: [`pull`], [`build`], each a [`work`] that takes long; what its name means:
 //! [`names`]), [`runtime`] and [`steps`], with what an engine has forgotten ([`orphan`]).
 //!
@@ -17,8 +18,10 @@ mod bell;
 mod build;
 mod credentials;
 mod engine;
+mod health;
 mod images;
 mod inspect;
+mod known;
 mod labels;
 mod lift;
 mod lower;

@@ -6,6 +6,7 @@ use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateSt
 use trueup_types::observed::{ExitWhy, Phase, Sighting};
 use trueup_types::{Incarnation, Place, PortName, Timestamp};
 
+use crate::health::{self, Asker};
 use crate::labels::Written;
 use crate::lower;
 use crate::moment::{Clocks, WallMillis, nanos};
@@ -26,6 +27,8 @@ pub(crate) struct Around {
     pub engine_up: Option<WallMillis>,
     /// What its first process said of a program that it could not start.
     pub not_started: Option<String>,
+    /// Who asks what its image brings to be asked.
+    pub asker: Asker,
 }
 
 /// Which life of a container this is.
@@ -82,6 +85,7 @@ pub(crate) fn sighting(
         phase: phase(&state, created, around, clocks),
         addresses: addresses(container, written),
         checks: None,
+        healthcheck: health::of(&state, around.asker, clocks).filter(|_| up(container)),
         created,
         template: written.release.clone(),
     }

@@ -6,7 +6,7 @@ use bollard::models::{
     ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
     MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
-use trueup_types::docker::{DockerSpec, LogDriver, RestartBy};
+use trueup_types::docker::{DockerSpec, Healthcheck, LogDriver, RestartBy};
 use trueup_types::template::{Protocol, Resources, RestartPolicy as Restarts};
 use trueup_types::{InstanceId, PortName, Release, Template};
 
@@ -84,8 +84,8 @@ pub(crate) fn container(
         labels: Some(mine.of(id, release)),
         // An engine before API 1.42 takes the signal from here, a later one from the stop itself.
         stop_signal: Some(template.stop.signal.clone()),
-        // Our probes decide; an image's own would run beside them, and flood the events.
-        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
+        // What the image says, where it says anything; what runs a hook is judged by its end.
+        healthcheck: (id.task.is_some() || settings.healthcheck == Healthcheck::Off).then(no_check),
         // Bindings without these are silently dropped.
         exposed_ports: Some(ports.iter().map(Inside::key).collect()),
         host_config: Some(host(mine, settings, id, template, &ports)),
@@ -95,6 +95,11 @@ pub(crate) fn container(
         }),
         ..ContainerCreateBody::default()
     }
+}
+
+/// Whatever an image says of its health is not asked.
+fn no_check() -> HealthConfig {
+    HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }
 }
 
 /// `command` takes the place of the image's entry point, and `args` that of its arguments.
@@ -263,7 +268,6 @@ mod tests {
             ExposedPorts 8080/tcp: {}
             ExposedPorts 8081/tcp: {}
             ExposedPorts 8082/udp: {}
-            Healthcheck Test: ["NONE"]
             HostConfig Init: true
             HostConfig LogConfig Config max-file: "2"
             HostConfig LogConfig Config max-size: "10m"

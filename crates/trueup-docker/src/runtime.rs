@@ -24,7 +24,8 @@ use crate::build::BUILDS_MAX;
 use crate::credentials::Env;
 use crate::engine::{Engine, Fault};
 use crate::images::Pins;
-use crate::labels::{INSTANCE, Mine, Written};
+use crate::known::{Known, Mark};
+use crate::labels::{Mine, Written};
 use crate::lift::{self, Around};
 use crate::moment::{Clocks, WallMillis};
 use crate::names::Silent;
@@ -106,19 +107,6 @@ struct Seen {
     dark: Option<(WallMillis, WallMillis)>,
     failing: bool,
 }
-
-/// One container, looked at closely.
-#[derive(Clone)]
-struct Known {
-    /// What the listing said of it then; any other word of it asks for another look.
-    mark: Mark,
-    sighting: Sighting,
-}
-
-/// What a listing says that changes with each change of a container: its state, since when (in words that a new start
-/// sets back), its ports, its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Mark(String);
 
 impl DockerRuntime {
     /// Reads the folder, and makes nothing before the first step; the engine is reached when it is first needed. Needs a
@@ -211,7 +199,7 @@ impl Inner {
         // Of an engine elsewhere nobody here knows when its host came up.
         let here = matches!(self.settings.address(), Address::Socket(_));
         let booted = here.then(Clocks::booted);
-        let around = Around { booted, dark: self.seen().dark, ..Around::default() };
+        let around = Around { booted, dark: self.seen().dark, asker: self.engine.asker(), ..Around::default() };
         let before = self.seen().known.clone();
         let looks: Vec<_> = listed.iter().map(|entry| self.look(entry, &before, &around)).collect();
         let looked: Vec<_> = futures_util::stream::iter(looks).buffered(LOOKS_MAX).collect().await;
@@ -291,12 +279,8 @@ impl Inner {
             around.engine_up = self.engine_up().await;
         }
         let mut sighting = lift::sighting(&container, &written, &around, &self.clocks);
-        // The two clocks drift apart by a little: what has not changed keeps its moments.
-        if let Some(known) = earlier.filter(|known| known.sighting.incarnation == sighting.incarnation) {
-            sighting.created = known.sighting.created;
-            if std::mem::discriminant(&sighting.phase) == std::mem::discriminant(&known.sighting.phase) {
-                sighting.phase = known.sighting.phase.clone();
-            }
+        if let Some(known) = earlier {
+            known.dates(&mut sighting);
         }
         Ok(Some((id, Known { mark, sighting })))
     }
@@ -390,11 +374,4 @@ impl Inner {
 struct Rank {
     renamed: bool,
     created: i64,
-}
-
-impl Mark {
-    fn of(entry: &ContainerSummary) -> Self {
-        let label = entry.labels.as_ref().and_then(|labels| labels.get(INSTANCE));
-        Self(format!("{:?} {:?} {:?} {:?} {label:?}", entry.state, entry.status, entry.ports, entry.names))
-    }
 }

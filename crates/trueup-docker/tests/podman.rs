@@ -15,7 +15,9 @@ use support::{now, release};
 use trueup_docker::{DockerConfig, DockerRuntime};
 use trueup_sim::contract::runtime::{RuntimeFixture, check};
 use trueup_types::docker::DockerSpec;
-use trueup_types::{OwnerId, Place, TargetName};
+use trueup_types::observed::Phase;
+use trueup_types::step::{InstanceStep, StepOutcome, TargetStep};
+use trueup_types::{Health, InstanceId, OwnerId, Place, TargetName};
 
 /// The image: podman looks for a name without a registry elsewhere.
 const IMAGE: &str = "localhost/trueup-test:v1";
@@ -153,4 +155,33 @@ async fn podman_keeps_the_contract() {
         done: vec!["true".to_owned()],
     };
     check(&fixture).await;
+    nobody_waits_for_a_check_that_is_never_asked(&podman, &fixture).await;
+}
+
+/// What an image brings to be asked is asked by systemd there, or by nobody: then it is `starting` for ever.
+async fn nobody_waits_for_a_check_that_is_never_asked(podman: &Podman, fixture: &RuntimeFixture) {
+    const CHECKED: &str = "localhost/trueup-checked:v1";
+    let recipe = podman.folder.path().join("Checkfile");
+    std::fs::write(&recipe, format!("FROM {IMAGE}\nHEALTHCHECK --interval=1s CMD true\n")).expect("it is written");
+    let mut build = self::podman(podman.folder.path());
+    build.args(["build", "--format", "docker", "--isolation", "chroot", "--tag", CHECKED, "--file"]).arg(&recipe);
+    let built = build.arg(podman.folder.path().join("run")).output().expect("podman is there");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let id: InstanceId = "checked-r1-0".parse().expect("a name");
+    let mut made = release(&id.app, id.revision, "exec sleep 600");
+    made.template.image = Some(CHECKED.to_owned());
+    let create = InstanceStep::Create { id: id.clone(), place: Place::here(), release: Arc::new(made) };
+    let outcome = fixture.runtime.apply(&TargetStep::Instance(create)).await;
+    assert_eq!(outcome, StepOutcome::Done);
+    let deadline = tokio::time::Instant::now() + support::PATIENCE;
+    loop {
+        let survey = fixture.runtime.survey().await;
+        let sight = survey.into_values().next().expect("one place").expect("it is in sight");
+        let one = sight.instances.into_iter().find(|one| one.id == id).expect("it is there");
+        if matches!(one.phase, Phase::Running { .. }) {
+            assert!(!matches!(one.healthcheck, Some(Health::Waiting)), "{one:?}");
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "it does not run: {one:?}");
+    }
 }

@@ -111,6 +111,7 @@ mod tests {
             phase: Phase::Starting,
             addresses: BTreeMap::new(),
             checks: None,
+            healthcheck: None,
             created: NOW,
             template: None,
         };

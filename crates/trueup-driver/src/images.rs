@@ -7,13 +7,14 @@
 
 use std::sync::Arc;
 
-use trueup_seams::{Asking, Likeness, Runtime};
+use trueup_seams::{Asking, Likeness, Runtime, Snapshot};
 use trueup_types::desired::{DesiredApp, Wanted};
 use trueup_types::record::{AppRecord, Rollout};
 use trueup_types::status::EventKind;
 use trueup_types::{AppName, Release, Template, TemplateDigest};
 
 use crate::engine::Engine;
+use crate::wanted;
 
 /// An app as the planner is to want it, and what was found if it was asked for the first time.
 pub(crate) struct Meant {
@@ -24,8 +25,9 @@ pub(crate) struct Meant {
     pub anew: bool,
 }
 
-/// What is wanted, where only the image's name is new in the words of the release that has that very image.
-pub(crate) async fn in_known_words(engine: &Engine, app: &AppName, wanted: Wanted, record: &AppRecord) -> Wanted {
+/// What is wanted of an app, where only its image's name is new in the words of the release that has that very image.
+pub(crate) async fn wanted(engine: &Engine, snapshot: &Snapshot, app: &AppName, record: &AppRecord) -> Wanted {
+    let wanted = wanted::wanted(engine, snapshot, app, record);
     let Wanted::Present(desired) = &wanted else { return wanted };
     let Some(target) = engine.target(&desired.placement.target) else { return wanted };
     let meant = meant(target.runtime.as_ref(), desired, record, Asking::ForGood).await;

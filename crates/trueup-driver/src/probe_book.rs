@@ -95,7 +95,9 @@ impl ProbeBook {
                 continue;
             };
             if release.template.health.is_empty() || sighting.id.task.is_some() {
-                healths.push(Health::Passing { since });
+                // Where nobody else is asked, what its image brings decides alone.
+                let own = sighting.healthcheck.clone().filter(|_| sighting.id.task.is_none());
+                healths.push(own.unwrap_or(Health::Passing { since }));
                 continue;
             }
             let probes = asked(&release, sighting);
@@ -111,10 +113,11 @@ impl ProbeBook {
                 ours.insert(key.clone(), one);
             }
             let health = ours[&key].health.lock().expect("no holder panics").clone();
-            healths.push(match &sighting.checks {
+            let health = match &sighting.checks {
                 Some(checks) => together([checks, &health]),
                 None => health,
-            });
+            };
+            healths.push(beside(health, sighting.healthcheck.as_ref()));
             keys.push(key);
         }
         ours.retain(|key, _| keys.contains(key));
@@ -156,6 +159,15 @@ impl ProbeBook {
             futures_util::future::join_all(loops).await;
         });
         Tracked { incarnation: sighting.incarnation.clone(), health, task }
+    }
+}
+
+/// The probes' health, and a failure of the image's own check beside it: that it passes, or is on its way, is no word against
+/// probes that were written for the app.
+fn beside(health: Health, own: Option<&Health>) -> Health {
+    match own {
+        Some(bad @ Health::Failed { .. }) => together([&health, bad]),
+        Some(Health::Passing { .. } | Health::Waiting | Health::Unknown) | None => health,
     }
 }
 

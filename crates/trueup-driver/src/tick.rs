@@ -36,8 +36,7 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     let mut memory = cell.memory.lock().await;
     let snapshot = engine.snapshot();
     let needed = engine.needed(&cell, memory.acted, ask.priority);
-    let wanted = wanted::wanted(engine, &snapshot, app, &memory.record);
-    let wanted = images::in_known_words(engine, app, wanted, &memory.record).await;
+    let wanted = images::wanted(engine, &snapshot, app, &memory.record).await;
     let (observed, books) = match look(engine, app, &wanted, &mut memory, needed).await {
         Ok(seen) => seen,
         Err(why) => return dark(engine, app, &cell, &mut memory, &snapshot, why),

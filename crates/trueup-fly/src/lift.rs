@@ -101,6 +101,7 @@ pub(crate) fn sighting(
         phase,
         addresses: addresses(machine, release.as_deref()),
         checks,
+        healthcheck: None,
         created,
         template: release,
     }

@@ -26,6 +26,7 @@ pub(crate) fn sighting(entry: &Entry) -> Sighting {
         phase: phase(&entry.state),
         addresses: addresses.collect(),
         checks: None,
+        healthcheck: None,
         created: spec.created,
         template: Some(Arc::clone(&spec.release)),
     }

@@ -196,6 +196,7 @@ impl SimInstance {
             phase: self.phase(now),
             addresses,
             checks: None,
+            healthcheck: None,
             created: self.created,
             template: Some(Arc::clone(&self.release)),
         }

@@ -52,6 +52,9 @@ pub struct DockerSpec {
     /// What becomes of images that no release needs any more.
     #[serde(skip_serializing_if = "OldImages::stay")]
     pub old_images: OldImages,
+    /// Whether an image's own HEALTHCHECK is asked.
+    #[serde(skip_serializing_if = "Healthcheck::is_image")]
+    pub healthcheck: Healthcheck,
 }
 
 /// A registry, and who asks it.
@@ -136,6 +139,24 @@ impl OldImages {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
     fn stay(&self) -> bool {
         *self == Self::Keep
+    }
+}
+
+/// Whether an image's own HEALTHCHECK is asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Healthcheck {
+    /// Where the image has one.
+    #[default]
+    Image,
+    /// Never.
+    Off,
+}
+
+impl Healthcheck {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+    fn is_image(&self) -> bool {
+        *self == Self::Image
     }
 }
 

@@ -72,6 +72,10 @@ pub struct Sighting {
     /// here then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checks: Option<Health>,
+    /// What a check says that its image brings and its engine asks: one more source beside the probes. Nothing where there is
+    /// none, or where it may never be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Health>,
     /// When this name was created.
     pub created: Timestamp,
     /// The whole release, where the runtime can give it back.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use trueup_types::Label;
-use trueup_types::docker::{DockerSpec, LogDriver, LogSpec, OldImages, RestartBy};
+use trueup_types::docker::{DockerSpec, Healthcheck, LogDriver, LogSpec, OldImages, RestartBy};
 
 use crate::field::{Field, Shape, Word};
 use crate::node::{Node, Value};
@@ -54,6 +54,8 @@ pub(super) const DOCKER: &[Field] = &[
     Field::new("restart", Shape::Word(RESTART), "Who starts again what has ended.").or("trueup"),
     Field::new("oldImages", Shape::Word(OLD_IMAGES), "What becomes of images that no release needs any more.")
         .or("keep"),
+    Field::new("healthcheck", Shape::Word(HEALTHCHECK), "Whether an image's own HEALTHCHECK is a source of health.")
+        .or("image"),
 ];
 
 const REGISTRY_AUTH_FROM: &[Field] = &[Field::new(
@@ -89,6 +91,11 @@ const OLD_IMAGES: &[Word] = &[
     Word::new("prune", "Those that trueup pulled or built are removed once no release that is kept needs them."),
 ];
 
+const HEALTHCHECK: &[Word] = &[
+    Word::new("image", "Where the image has one: alone where the app has no probes, else beside them."),
+    Word::new("off", "It is not asked."),
+];
+
 /// What a checked `docker:` says; what `check` has refused is left at its default, and the target is refused anyway.
 pub(super) fn lower(node: &Node) -> DockerSpec {
     let text = |node: &Node, key| node.entry(key).and_then(|entry| entry.node.text()).map(str::to_owned);
@@ -112,6 +119,7 @@ pub(super) fn lower(node: &Node) -> DockerSpec {
         log: node.entry("log").filter(|entry| entry.node.value != Value::Null).map(|entry| log(&entry.node)),
         restart: if is("restart", "engine") { RestartBy::Engine } else { RestartBy::Trueup },
         old_images: if is("oldImages", "prune") { OldImages::Prune } else { OldImages::Keep },
+        healthcheck: if is("healthcheck", "off") { Healthcheck::Off } else { Healthcheck::Image },
     }
 }
 

@@ -151,6 +151,7 @@ impl Model {
             phase,
             addresses: ports.map(|port| (port.name.clone(), address(id, being.life))).collect(),
             checks: None,
+            healthcheck: None,
             created: being.born,
             template: Some(Arc::clone(&being.release)),
         }

@@ -293,6 +293,7 @@ impl Reader {
             phase,
             addresses,
             checks: None,
+            healthcheck: None,
             created: ago(Duration::from_secs(3600)),
             template: (!words.contains(&"bare")).then(|| Arc::clone(release)),
         };

@@ -215,6 +215,7 @@ impl Being {
             phase: self.phase(),
             addresses: ports.map(|port| (port.name.clone(), self.address())).collect(),
             checks: None,
+            healthcheck: None,
             created: self.since,
             template: Some(Arc::clone(&self.release)),
         }

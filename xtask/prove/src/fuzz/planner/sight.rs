@@ -139,6 +139,7 @@ fn sighting(id: InstanceId, release: &Arc<Release>, phase: Phase, since: Timesta
         phase,
         addresses: release.template.ports.iter().map(|port| (port.name.clone(), address)).collect(),
         checks: None,
+        healthcheck: None,
         created: since,
         template: Some(Arc::clone(release)),
     }
