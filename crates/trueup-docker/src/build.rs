@@ -64,6 +64,11 @@ impl Recipe {
         let image = format!("{owner}-build/{}:{}", release.app, &tag[..TAG_CHARACTERS]);
         Some(Ok(Self { image, build, tree }))
     }
+
+    /// What it is called while it is built.
+    pub(crate) fn work(&self) -> String {
+        format!("building {}", self.image)
+    }
 }
 
 /// Why a build came to nothing.
@@ -79,7 +84,7 @@ impl Inner {
     pub(crate) async fn built(self: &Arc<Self>, recipe: &Recipe, release: &Release) -> Result<(), StepOutcome> {
         let (inner, recipe) = (Arc::clone(self), recipe.clone());
         let app = release.app.clone();
-        self.see_through(&format!("building {}", recipe.image), &app, |work| async move {
+        self.see_through(&recipe.work(), &app, |work| async move {
             // Closed only with the runtime.
             let _turn = inner.builds.acquire().await;
             let packed = inner.packed(&recipe, &work).await;

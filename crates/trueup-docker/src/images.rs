@@ -18,6 +18,7 @@ use trueup_types::{AppName, Release, ReleaseDigest};
 use crate::build::Recipe;
 use crate::engine::{Fault, QUICK, RETRY_AFTER};
 use crate::names;
+use crate::pull;
 use crate::runtime::Inner;
 
 /// Most releases that are remembered; the longest untouched go first.
@@ -187,6 +188,14 @@ impl Origin {
             Self::Built(recipe) => &recipe.image,
         }
     }
+
+    /// What it is called while it is brought.
+    fn work(&self) -> String {
+        match self {
+            Self::Named(image) => pull::work(image),
+            Self::Built(recipe) => recipe.work(),
+        }
+    }
 }
 
 fn refused(why: String) -> StepOutcome {
@@ -202,8 +211,12 @@ impl Inner {
             None => {
                 let there = self.local(origin.name()).await?;
                 let known = self.pins.brought(there.as_ref().map(|there| there.id.as_str()));
+                // An engine has it a moment before it has said all there is to say of that.
+                let underway = self.works.find(&origin.work()).is_some();
                 if there.is_none() {
                     self.pins.begin(origin.name());
+                }
+                if there.is_none() || underway {
                     self.bring(&origin, release).await?;
                 }
                 let Some(found) = self.local(origin.name()).await? else {

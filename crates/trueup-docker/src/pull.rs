@@ -113,11 +113,16 @@ impl Layers {
     }
 }
 
+/// What a pull is called while it goes on.
+pub(crate) fn work(image: &str) -> String {
+    format!("pulling {image}")
+}
+
 impl Inner {
     /// Has an image pulled for an app; `Ok` once it is there.
     pub(crate) async fn pull(self: &Arc<Self>, image: &str, app: &AppName) -> Result<(), StepOutcome> {
         let (inner, name) = (Arc::clone(self), image.to_owned());
-        self.see_through(&format!("pulling {image}"), app, |work| async move {
+        self.see_through(&work(image), app, |work| async move {
             let credentials = |why| StepOutcome::Retry { after: AGAIN, why: format!("credentials: {why}") };
             let asker = credentials::asker(&inner.settings, &inner.env, credentials::registry(&name));
             let asker = asker.await.map_err(credentials)?;

@@ -71,7 +71,8 @@ impl Work {
 }
 
 impl Works {
-    fn find(&self, key: &str) -> Option<Arc<Work>> {
+    /// What is under way, or has ended and nobody has asked how.
+    pub(crate) fn find(&self, key: &str) -> Option<Arc<Work>> {
         let mut all = self.0.lock().expect("no holder panics");
         let now = Clocks::wall().0;
         all.retain(|_, work| match &*work.far.borrow() {
