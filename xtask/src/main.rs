@@ -1,5 +1,6 @@
 //! The project's own chores: `cargo xtask test`, `prove`, `bench`, `schema`, `picture`.
 
+mod behind;
 mod bench;
 mod components;
 mod picture;
