@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt as _;
-use trueup_seams::Nudge;
+use trueup_seams::{Nudge, NudgeSink, Nudges};
 use trueup_types::AppName;
 
 use crate::labels::APP;
-use crate::runtime::Inner;
+use crate::runtime::{DockerRuntime, Inner};
 
 /// What of all events says that an instance may have changed. A probe within a container makes three others, each time; `health_status` comes
 /// only when it turns. /// `remove` and `died` are podman's words.
@@ -21,8 +21,19 @@ const ACTIONS: [&str; 9] = ["create", "start", "die", "died", "oom", "destroy", 
 /// From one try to open the stream to the next.
 const AGAIN: Duration = Duration::from_secs(1);
 
+impl Nudges for DockerRuntime {
+    fn listen(&self, sink: NudgeSink) {
+        // Only the first listener hears: a runtime has one driver.
+        if self.inner.sink.set(sink).is_ok() {
+            let task = self.inner.handle.spawn(ring_at_events(Arc::clone(&self.inner)));
+            // Set once, as the sink was.
+            let _ = self.bell.set(task.abort_handle());
+        }
+    }
+}
+
 /// Rings at events until it is aborted, with the runtime.
-pub(crate) async fn ring_at_events(inner: Arc<Inner>) {
+async fn ring_at_events(inner: Arc<Inner>) {
     loop {
         listen(&inner).await;
         tokio::time::sleep(AGAIN).await;

@@ -1,6 +1,6 @@
 //! A release becomes a container: pure, and snapshot-tested.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
@@ -67,6 +67,7 @@ pub(crate) fn container(
     id: &InstanceId,
     release: &Release,
     image: &str,
+    secrets: &BTreeMap<String, String>,
 ) -> ContainerCreateBody {
     let template = &release.template;
     // What runs a hook is reached by nobody.
@@ -78,7 +79,7 @@ pub(crate) fn container(
         hostname: Some(name).filter(|name| name.len() <= HOSTNAME_BYTES_MAX),
         entrypoint,
         cmd,
-        env: Some(environment(id, release, &ports)),
+        env: Some(environment(id, release, &ports, secrets)),
         working_dir: template.workdir.clone(),
         user: template.user.clone(),
         labels: Some(mine.of(id, release)),
@@ -112,8 +113,13 @@ fn words(id: &InstanceId, release: &Release) -> (Option<Vec<String>>, Option<Vec
 }
 
 /// What the instance finds in its environment; the image's own stays beneath.
-fn environment(id: &InstanceId, release: &Release, ports: &[Inside]) -> Vec<String> {
-    let env = release.environment(id, ports.iter().map(|port| (&port.name, port.number)));
+fn environment(
+    id: &InstanceId,
+    release: &Release,
+    ports: &[Inside],
+    secrets: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let env = release.environment(id, ports.iter().map(|port| (&port.name, port.number)), secrets);
     env.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
@@ -238,7 +244,7 @@ mod tests {
     /// What an engine is sent, keys sorted, without the labels, which have a test of their own.
     fn sent(id: &str, settings: &DockerSpec) -> String {
         let id: InstanceId = id.parse().expect("a name");
-        let body = container(&mine(), settings, &id, &release(), "shop/web:1");
+        let body = container(&mine(), settings, &id, &release(), "shop/web:1", &secrets);
         let mut lines = Vec::new();
         flatten(
             "",

@@ -12,14 +12,13 @@ use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
-use trueup_seams::{Asking, BoxFuture, Likeness, NudgeSink, Nudges, ObserveError, Runtime, Sight, Survey};
+use trueup_seams::{Asking, BoxFuture, Likeness, NudgeSink, ObserveError, Runtime, Secrets, Sight, Survey};
 use trueup_types::docker::{Address, DockerSpec};
 use trueup_types::observed::{ExitWhy, Phase, Sighting};
 use trueup_types::step::{StepOutcome, TargetStep};
 use trueup_types::{AppName, InstanceId, OwnerId, Place, Release, TargetName, Timestamp};
 
 use crate::asked::AskedBook;
-use crate::bell;
 use crate::build::BUILDS_MAX;
 use crate::credentials::Env;
 use crate::engine::{Engine, Fault};
@@ -54,6 +53,8 @@ pub struct DockerConfig {
     pub root: PathBuf,
     /// The environment, for passwords that are in it and for programs that keep them.
     pub env: Env,
+    /// What releases' secrets hold.
+    pub secrets: Arc<dyn Secrets>,
     /// Steady time.
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -61,7 +62,7 @@ pub struct DockerConfig {
 /// Containers of an engine.
 pub struct DockerRuntime {
     pub(crate) inner: Arc<Inner>,
-    bell: OnceLock<AbortHandle>,
+    pub(crate) bell: OnceLock<AbortHandle>,
 }
 
 impl Drop for DockerRuntime {
@@ -88,6 +89,7 @@ pub(crate) struct Inner {
     pub(crate) folder: PathBuf,
     pub(crate) root: PathBuf,
     pub(crate) env: Env,
+    pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) handle: Handle,
     pub(crate) sink: OnceLock<NudgeSink>,
     /// Containers that a task of ours is stopping.
@@ -129,6 +131,7 @@ impl DockerRuntime {
             folder: config.folder,
             root: config.root,
             env: config.env,
+            secrets: config.secrets,
             handle: Handle::current(),
             sink: OnceLock::new(),
             stopping: Mutex::default(),
@@ -176,17 +179,6 @@ impl Runtime for DockerRuntime {
             self.keep(app, &[]).await;
             StepOutcome::AlreadyTrue
         })
-    }
-}
-
-impl Nudges for DockerRuntime {
-    fn listen(&self, sink: NudgeSink) {
-        // Only the first listener hears: a runtime has one driver.
-        if self.inner.sink.set(sink).is_ok() {
-            let task = self.inner.handle.spawn(bell::ring_at_events(Arc::clone(&self.inner)));
-            // Set once, as the sink was.
-            let _ = self.bell.set(task.abort_handle());
-        }
     }
 }
 

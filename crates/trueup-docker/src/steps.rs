@@ -77,13 +77,17 @@ impl Inner {
         if let Some(found) = self.find(id).await? {
             return Ok(same_or_taken(&found, release));
         }
+        let secrets = match self.secrets.environment(release) {
+            Ok(secrets) => secrets,
+            Err(why) => return Ok(StepOutcome::Refused { why: Refusal::Invalid(why) }),
+        };
         let image = match self.image(release).await {
             Ok(image) => image,
             Err(outcome) => return Ok(outcome),
         };
         self.ensure_network().await?;
         let client = self.engine.client().await?;
-        let body = lower::container(&self.mine, &self.settings, id, release, &image);
+        let body = lower::container(&self.mine, &self.settings, id, release, &image, &secrets);
         let make = async |name: &str| {
             let options = CreateContainerOptionsBuilder::default().name(name).build();
             self.engine.within(QUICK, client.create_container(Some(options), body.clone())).await

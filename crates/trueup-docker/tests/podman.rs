@@ -142,6 +142,7 @@ async fn podman_keeps_the_contract() {
         settings: DockerSpec { host: Some(format!("unix://{}", podman.socket().display())), ..DockerSpec::default() },
         root: folder.path().to_owned(),
         env: Arc::new(|_| None),
+        secrets: Arc::new(trueup_seams::NoSecrets),
         now: Arc::new(now),
     };
     let fixture = RuntimeFixture {

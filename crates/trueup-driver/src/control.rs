@@ -53,7 +53,8 @@ impl Handle {
     async fn look_and_plan(&self, wanted: Vec<DesiredApp>) -> Result<Vec<AppPreview>, ControlError> {
         let engine = &self.engine;
         let snapshot = engine.snapshot();
-        let mut after: BTreeMap<_, _> = wanted.into_iter().map(|app| (app.name.clone(), app)).collect();
+        let mut after: BTreeMap<_, _> =
+            wanted.into_iter().map(|app| (app.name.clone(), snapshot.with_secrets(app))).collect();
         let mut names: std::collections::BTreeSet<_> = snapshot.apps.keys().cloned().collect();
         names.extend(after.keys().cloned());
         names.extend(engine.cells.lock().expect("no holder panics").keys().cloned());
@@ -218,7 +219,7 @@ impl Control for Handle {
 
     fn decisions(&self, app: &AppName) -> Result<Vec<RecordedDecision>, ControlError> {
         let _known = self.engine.find(app).ok_or_else(|| ControlError::NoSuchApp(app.clone()))?;
-        Ok(mask::masked(&self.engine.recorder.of(app)))
+        Ok(mask::masked_beside(&self.engine.recorder.of(app), &self.engine.parts.secrets.values()))
     }
 
     fn preview(&self, wanted: Vec<DesiredApp>) -> BoxFuture<'_, Result<Vec<AppPreview>, ControlError>> {

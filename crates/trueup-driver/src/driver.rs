@@ -20,7 +20,7 @@ use crate::engine::{DriverParts, Engine};
 use crate::events::Events;
 use crate::queue::Priority;
 use crate::survey::Target;
-use crate::{status_writer, tick, wanted};
+use crate::{secrets, status_writer, tick, wanted};
 
 /// Ticks under way at once: each may hold a call to a runtime.
 pub const TICKS_MAX: usize = 64;
@@ -81,6 +81,7 @@ impl Driver {
         engine.prune.lock().expect("no holder panics").approved(approved);
         let cell = |(app, record)| (AppName::clone(&app), Arc::new(engine.new_cell(&app, record, true)));
         wanted::take_places(&engine, &memory.apps);
+        secrets::remember(&engine, &memory.apps);
         let cells = memory.apps.into_iter().map(cell);
         *engine.cells.lock().expect("no holder panics") = cells.collect();
         Ok(Self { engine })

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use trueup_seams::{DaemonRecord, Ingress, Inspect, Nudges, Runtime, Snapshot, Source, Store};
+use trueup_seams::{DaemonRecord, Ingress, Inspect, Nudges, Runtime, Secrets, Snapshot, Source, Store};
 use trueup_types::observed::Sighting;
 use trueup_types::status::{AppStatus, Decision, EventKind};
 use trueup_types::target::TargetSpec;
@@ -58,6 +58,8 @@ pub struct DriverParts {
     pub runtimes: RuntimeFactory,
     /// How requests are routed.
     pub ingress: Option<Arc<dyn Ingress>>,
+    /// Who keeps the values of secrets.
+    pub secrets: Arc<dyn Secrets>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// For jitter.

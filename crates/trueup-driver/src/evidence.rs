@@ -10,6 +10,7 @@ use trueup_types::status::EvidenceFile;
 use trueup_types::{AppName, Release};
 
 use crate::engine::Engine;
+use crate::secrets;
 use crate::status_writer::replace;
 use crate::tick::Scene;
 
@@ -87,7 +88,7 @@ async fn logs(engine: &Engine, scene: &Scene<'_>, revision: trueup_types::Revisi
             text.truncate(text.floor_char_boundary(LINE_BYTES_MAX));
             text
         });
-        found.insert(one.sighting.id.to_string(), text.collect());
+        found.insert(one.sighting.id.to_string(), secrets::struck_lines(engine, text.collect()));
     }
     found
 }

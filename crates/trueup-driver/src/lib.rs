@@ -1,8 +1,8 @@
 //! The loop: queue, tick, execute, probe, publish.
 //!
 //! [`Driver`] takes who is due from the [`queue`] and runs a `tick` for each: what is `wanted`, what a shared
-//! [`survey`], the [`probe_book`] and the [`route_book`] of each ingress (`routing`) see, what a new image turns out to be
-//! (`images`), what the planner decides, and what came of it. What stands around an app goes when it does (`retire`). What happened goes to [`events`], how things stand to
+//! [`survey`], the [`probe_book`] and the [`route_book`] of each ingress (`routing`) see, what a new image turns out to be (`images`), what the planner decides, and what
+//! came of it. What stands around an app goes when it does (`retire`). What happened goes to [`events`], how things stand to
 //! the status document (`publish`, [`conditions`], `status_writer`), and what a failed release left behind to `evidence`.
 //! Each decision is kept by the `recorder` for a while, [`mask`]ed when it leaves the daemon, and made again by [`replay`].
 //! People reach it through `control`.
@@ -39,6 +39,7 @@ mod retire;
 pub mod retry;
 pub mod route_book;
 mod routing;
+mod secrets;
 mod status_writer;
 pub mod survey;
 mod tick;

@@ -66,7 +66,15 @@ pub struct Masker {
 /// The same decisions, without a byte of what may be a secret; each is decided as it was.
 #[must_use]
 pub fn masked(decisions: &[impl AsRef<RecordedDecision>]) -> Vec<RecordedDecision> {
+    masked_beside(decisions, &BTreeSet::new())
+}
+
+/// The same, without a byte of these values either: those of secrets are in no decision, but an app may have answered a
+/// probe with one.
+#[must_use]
+pub fn masked_beside(decisions: &[impl AsRef<RecordedDecision>], values: &BTreeSet<String>) -> Vec<RecordedDecision> {
     let mut masker = Masker::default();
+    values.iter().for_each(|value| masker.name_whole(value));
     for one in decisions.iter().map(AsRef::as_ref) {
         let others = one.given.permits.dependencies.keys();
         others.chain([&one.app]).for_each(|name| masker.spare(name.as_str()));
@@ -100,9 +108,7 @@ impl Masker {
             Value::Object(map) => {
                 for (key, inner) in map {
                     let secret = secrets(key, inner);
-                    secret.iter().for_each(|text| self.name(text));
-                    let lines = secret.iter().filter(|text| text.contains('\n')).flat_map(|text| text.lines());
-                    lines.filter(|line| line.len() >= LINE_CHARACTERS_MIN).for_each(|line| self.name(line));
+                    secret.iter().for_each(|text| self.name_whole(text));
                     if ERRORS.contains(&key.as_str()) {
                         self.learn_errors(inner);
                     }
@@ -137,6 +143,13 @@ impl Masker {
             Value::Array(errors) => errors.iter().filter_map(Value::as_str).for_each(|error| self.learn_error(error)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
         }
+    }
+
+    /// Learns one value that is known to be one, and its lines where it has many.
+    pub fn name_whole(&mut self, value: &str) {
+        self.name(value);
+        let lines = Some(value).filter(|value| value.contains('\n')).into_iter().flat_map(str::lines);
+        lines.filter(|line| line.len() >= LINE_CHARACTERS_MIN).for_each(|line| self.name(line));
     }
 
     /// Learns one value that is known to be one.

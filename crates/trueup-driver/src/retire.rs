@@ -12,6 +12,7 @@ use trueup_types::status::EventKind;
 use trueup_types::{AppName, AppRecord, StepOutcome, TargetName, Verdict};
 
 use crate::engine::Engine;
+use crate::secrets;
 use crate::tick::{BUG_AGAIN, STEP_TIMEOUT};
 
 /// How soon a target that could not is asked again.
@@ -76,6 +77,7 @@ pub(crate) async fn forget(engine: &Engine, app: &AppName, record: &AppRecord, v
             let wait = if healthy { BUG_AGAIN / 10 } else { BUG_AGAIN };
             return engine.ask_at(app, engine.now().after(wait), "owed");
         }
+        secrets::forget(engine, app);
         if *record != AppRecord::default() {
             engine.note(EventKind::Normal, "Deleted", Some(app), None, verdict.message.clone());
         }

@@ -20,7 +20,7 @@ use crate::analyst::Room;
 use crate::engine::{AppMemory, Cell, Engine};
 use crate::queue::Ask;
 use crate::routing::SeenBooks;
-use crate::{evidence, images, kept, notices, publish, recorder, replay, retire, wanted};
+use crate::{evidence, images, kept, notices, publish, recorder, replay, retire, secrets, wanted};
 
 /// Longest one step may take; its outcome is unknown then.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -256,6 +256,7 @@ async fn save(engine: &Engine, app: &AppName, memory: &mut AppMemory, record: Ap
         return;
     }
     engine.dependents.learn(app, &memory.record.needs, &record.needs);
+    secrets::follow(engine, app, &memory.record, &record);
     memory.saved = match engine.parts.store.save(app, &record).await {
         Ok(()) => true,
         Err(error) => {
@@ -317,7 +318,7 @@ async fn look(
     let release =
         |one: &trueup_types::Sighting| record.release(one.id.revision).cloned().or_else(|| one.template.clone());
     let healths = engine.probes.observe(app, &seen, release);
-    let together = seen.into_iter().zip(healths);
+    let together = seen.into_iter().zip(secrets::struck(engine, healths));
     let all: Vec<_> = together.map(|((target, sighting, _), health)| Instance { sighting, target, health }).collect();
     if is_older(&memory.record, &all) {
         recall(engine, app, memory, &all);

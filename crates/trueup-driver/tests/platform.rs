@@ -165,6 +165,7 @@ impl Stage {
             }),
             ingress: Some(Arc::clone(&edge) as Arc<dyn Ingress>),
             clock: Arc::new(world.clock),
+            secrets: Arc::new(trueup_seams::NoSecrets),
             seed: 7,
             owner: OwnerId::new("sim").expect("a name"),
             state_dir: None,

@@ -292,3 +292,25 @@ pub(crate) struct Ownership {
     pub name: String,
     pub app_value: String,
 }
+
+/// Secrets of an app: their names and digests, and the version after a change.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Secrets {
+    secrets: Vec<Secret>,
+    pub version: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Secret {
+    name: String,
+    digest: String,
+}
+
+impl Secrets {
+    /// By name.
+    pub(crate) fn digests(&self) -> BTreeMap<String, String> {
+        self.secrets.iter().map(|secret| (secret.name.clone(), secret.digest.clone())).collect()
+    }
+}

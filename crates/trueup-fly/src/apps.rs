@@ -192,6 +192,7 @@ impl Inner {
         let Some(fly) = self.home(app).await? else { return Ok(StepOutcome::AlreadyTrue) };
         let remembered = self.memory.look(|kept| kept.homes.get(app).cloned());
         let ours = remembered.map_or(!self.settings.app_name_is_derived(), |home| home.ours);
+        let mut stays = !ours;
         if ours {
             let machines = match self.list_machines(&fly, CALL).await {
                 Ok(machines) => machines,
@@ -213,6 +214,7 @@ impl Inner {
             let path = format!("/v1/apps/{}/volumes", encoded(&fly));
             let volumes: Vec<Volume> = self.client.read(Call::get("Volumes_list", &fly, path).within(CALL)).await?;
             if !others.is_empty() || volumes.iter().any(|volume| !volume.is_going()) {
+                stays = true;
                 tracing::warn!(%app, fly, machines = others.len(), volumes = volumes.len(), "the app stays, with what is not ours to destroy");
                 self.drop_certificates(app, &fly, &BTreeSet::new()).await?;
             } else {
@@ -228,11 +230,15 @@ impl Inner {
         } else {
             self.drop_certificates(app, &fly, &BTreeSet::new()).await?;
         }
+        if stays {
+            self.unset_all_secrets(&fly).await?;
+        }
         self.retired(app, &fly)
     }
 
     fn retired(&self, app: &AppName, fly: &str) -> Result<StepOutcome, NoApp> {
         self.forget_app(app).map_err(unwritten)?;
+        self.memory.change(|kept| kept.secrets.remove(fly)).map_err(unwritten)?;
         self.books().remove(fly);
         self.addressed.lock().expect("no holder panics").remove(fly);
         Ok(StepOutcome::Done)

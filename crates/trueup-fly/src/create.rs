@@ -55,13 +55,18 @@ impl Inner {
             // Nothing waits for one: whoever minds them asks as soon as the app is there.
             self.certified.hurry(&id.app);
         }
+        let secrets = self.ensure_secrets(&fly, release).await?;
         let region = region(place, &self.settings.primary_region);
         let mut config = config;
         config.mounts = self.mounts(&fly, &region, id, release, config.guest.as_ref()).await?;
         self.mine.label(&mut config, id, release, &self.settings);
         // Nobody sends it anything before it is told to: a name that is registered at birth would get requests untried.
-        let body =
+        let mut body =
             json!({"name": id.to_string(), "region": region, "config": config, "skip_service_registration": true});
+        // Another host may not have heard of them yet.
+        if let Some(version) = secrets {
+            body["min_secrets_version"] = json!(version);
+        }
         self.make(&fly, id, release, &body, deadline, what).await
     }
 

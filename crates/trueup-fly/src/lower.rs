@@ -33,7 +33,7 @@ const CHECK_MAX: Duration = Duration::from_secs(60);
 /// Shortest grace of a check that has any.
 const GRACE_MIN: Duration = Duration::from_secs(1);
 /// What the platform keeps for itself among the names of variables.
-const RESERVED: &str = "FLY_";
+pub(crate) const RESERVED: &str = "FLY_";
 
 /// One port of a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +109,7 @@ fn environment(id: &InstanceId, release: &Release, ports: &[Inside]) -> Result<B
     if let Some(name) = release.template.env.keys().find(|name| name.starts_with(RESERVED)) {
         return Err(format!("the variable `{name}`: names that begin with `{RESERVED}` are the platform's own"));
     }
-    Ok(release.environment(id, ports.iter().map(|port| (&port.name, port.number))))
+    Ok(release.environment(id, ports.iter().map(|port| (&port.name, port.number)), &BTreeMap::new()))
 }
 
 fn guest(size: &Size) -> Guest {

@@ -15,6 +15,7 @@ use trueup_types::{AppName, Incarnation, TableGeneration};
 
 use crate::moment::WallMillis;
 use crate::public::Word;
+use crate::secrets::Set;
 
 /// The version of what we write.
 const VERSION: u32 = 1;
@@ -55,6 +56,8 @@ pub(crate) struct Kept {
     pub homes: BTreeMap<AppName, Home>,
     pub asked: BTreeMap<String, Asked>,
     pub told: BTreeMap<String, Told>,
+    /// What we have set of secrets, by the app's name there.
+    pub secrets: BTreeMap<String, Set>,
     pub words: BTreeMap<AppName, Word>,
     /// The names for which we asked for certificates: those go with their routes.
     pub certified: BTreeMap<AppName, BTreeSet<String>>,

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
-use trueup_seams::{BoxFuture, NudgeSink, Nudges, Runtime, Survey, Watch};
+use trueup_seams::{BoxFuture, NudgeSink, Nudges, Runtime, Secrets, Survey, Watch};
 use trueup_types::fly::FlySpec;
 use trueup_types::step::{StepOutcome, TargetStep};
-use trueup_types::{AppName, OwnerId, TargetName, Timestamp};
+use trueup_types::{AppName, OwnerId, Release, TargetName, Timestamp};
 
 use crate::book::AppBook;
 use crate::certificates::Keeper;
@@ -39,6 +39,8 @@ pub struct FlyConfig {
     pub settings: FlySpec,
     /// Hands out the token.
     pub token: TokenSource,
+    /// What releases' secrets hold.
+    pub secrets: Arc<dyn Secrets>,
     /// Who carries requests.
     pub wire: Arc<dyn Wire>,
     /// Steady time.
@@ -88,6 +90,9 @@ pub(crate) struct Inner {
     /// One app is made at a time, and one table is made true.
     pub(crate) making: tokio::sync::Mutex<()>,
     pub(crate) routing: tokio::sync::Mutex<()>,
+    /// And one app's secrets are set.
+    pub(crate) setting: tokio::sync::Mutex<()>,
+    pub(crate) secrets: Arc<dyn Secrets>,
     /// Apps whose addresses were seen.
     pub(crate) addressed: Mutex<std::collections::BTreeSet<String>>,
 }
@@ -116,6 +121,8 @@ impl FlyRuntime {
             looks: Mutex::default(),
             making: tokio::sync::Mutex::default(),
             routing: tokio::sync::Mutex::default(),
+            setting: tokio::sync::Mutex::default(),
+            secrets: config.secrets,
             addressed: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner), watch: OnceLock::new() })
@@ -132,6 +139,13 @@ impl Runtime for FlyRuntime {
             let TargetStep::Instance(step) = step;
             self.inner.apply(step).await
         })
+    }
+
+    fn keep<'a>(&'a self, app: &'a AppName, releases: &'a [Arc<Release>]) -> BoxFuture<'a, ()> {
+        let (inner, app, releases) = (Arc::clone(&self.inner), app.clone(), releases.to_vec());
+        // Nobody waits for the platform.
+        self.inner.handle.spawn(async move { inner.keep_secrets(&app, &releases).await });
+        Box::pin(std::future::ready(()))
     }
 
     fn retire<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, StepOutcome> {

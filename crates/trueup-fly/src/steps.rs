@@ -20,6 +20,7 @@ use crate::book::{AppBook, Deed, Known};
 use crate::client::{Call, encoded};
 use crate::config::go;
 use crate::fault::{Fault, RETRY_AFTER};
+use crate::labels;
 use crate::lift;
 use crate::memory::Asked;
 use crate::runtime::Inner;
@@ -103,6 +104,10 @@ impl Inner {
         if found.known.ghost || found.machine().state.ends_with("failed") {
             // There is nothing to start: what stands in the way of another goes.
             return self.destroy(&found, false).await;
+        }
+        // It finds the secrets of the moment when it starts, which may be those of another release by now.
+        if let Some(release) = labels::release(&found.machine().config, &found.known.written) {
+            self.ensure_secrets(&found.fly, &release).await?;
         }
         let before = found.known.started;
         for _ in 1..STARTS {

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use trueup_types::desired::DesiredApp;
 use trueup_types::docker::RegistrySpec;
-use trueup_types::{AppName, TargetKind, TargetName, TargetSpec};
+use trueup_types::secret::SecretSpec;
+use trueup_types::{AppName, Label, TargetKind, TargetName, TargetSpec};
 
 use crate::diagnostic::{Finding, ManifestDiagnostic};
 use crate::graph::{Waits, circles};
-use crate::kind::{Kind, registry, target};
+use crate::kind::{Kind, registry, secret, target};
 use crate::lower::{self, Lowered, Setting};
 use crate::node::Node;
 use crate::parse::{Document, ParsedFile};
@@ -30,6 +31,8 @@ pub struct Resolution {
     pub apps: BTreeMap<AppName, ResolvedApp>,
     /// The targets without an error; `local` is always there.
     pub targets: BTreeMap<TargetName, TargetSpec>,
+    /// The secrets without an error.
+    pub secrets: BTreeMap<Label, SecretSpec>,
     /// The profiles without an error, the built-in ones among them.
     pub profiles: BTreeMap<String, Profile>,
     /// Every error of every file, by file and place; the warnings of an app that is taken are with the app.
@@ -72,7 +75,9 @@ pub fn resolve(files: &BTreeMap<String, Arc<ParsedFile>>, holders: &BTreeMap<Str
     resolving.targets(files);
     resolving.registries(files);
     resolving.profiles(files);
+    resolving.secrets(files);
     let mut apps = resolving.apps(files);
+    resolving.ask_secrets(&mut apps);
     resolving.dependencies(&mut apps);
     resolving.routes(&mut apps, holders);
     resolving.finish(apps)
@@ -84,9 +89,10 @@ type Files = BTreeMap<String, Arc<ParsedFile>>;
 #[derive(Default)]
 struct Resolving {
     out: Resolution,
-    /// Names of targets and profiles that are there but wrong.
+    /// Names of targets, profiles and secrets that are there but wrong.
     wrong_targets: BTreeSet<String>,
     wrong_profiles: BTreeSet<String>,
+    wrong_secrets: BTreeSet<String>,
     specs: BTreeMap<String, Arc<Node>>,
 }
 
@@ -174,6 +180,43 @@ impl Resolving {
         for target in self.out.targets.values_mut() {
             if let TargetKind::Docker(settings) = &mut target.kind {
                 settings.registries.clone_from(&all);
+            }
+        }
+    }
+
+    fn secrets(&mut self, files: &Files) {
+        for (name, places) in self.named(files, Kind::Secret) {
+            let mut findings = Vec::new();
+            let (file, document, at) = places[0];
+            match secret::lower(&document.root, at, &mut findings) {
+                Some(spec) if places.len() == 1 && !document.broken => {
+                    self.out.secrets.insert(spec.name.clone(), spec);
+                }
+                Some(_) | None => {
+                    self.wrong_secrets.insert(name.to_owned());
+                }
+            }
+            findings.into_iter().for_each(|finding| self.say(file, finding));
+        }
+    }
+
+    /// Refuses apps that ask for a secret which nobody has, or which is wrong.
+    fn ask_secrets(&mut self, apps: &mut BTreeMap<AppName, Candidate<'_>>) {
+        for app in apps.values_mut() {
+            for (name, at) in &app.lowered.secrets {
+                let (message, help) = if self.wrong_secrets.contains(name.as_str()) {
+                    (format!("the secret `{name}` has errors"), "mend the secret first".to_owned())
+                } else if self.out.secrets.contains_key(name.as_str()) {
+                    continue;
+                } else {
+                    let near = suggest::nearest(name.as_str(), self.out.secrets.keys().map(Label::as_str));
+                    let add = || format!("add a manifest of `kind: Secret` with `metadata: {{name: {name}}}`");
+                    let help = near.map_or_else(add, |near| format!("did you mean `{near}`?"));
+                    (format!("there is no secret `{name}`"), help)
+                };
+                app.refused = true;
+                let finding = Finding::error("manifest::reference", *at, message).help(help);
+                self.out.diagnostics.push(finding.within(&app.file.source));
             }
         }
     }

@@ -70,6 +70,8 @@ pub(crate) const NOTE: &Rule = &rule("text", "\"true\"", ARGUMENT_BYTES_MAX, no_
 pub(crate) const CONTENT: &Rule = &rule("text", "\"…\"", CONTENT_BYTES_MAX, |_| Ok(()));
 pub(crate) const VARIABLE: &Rule =
     &rule("the name of a variable", "RUST_LOG", WORD_BYTES_MAX, variable).pattern("^[^=]+$");
+pub(crate) const SECRET_KEY: &Rule =
+    &rule("the name of a variable", "DATABASE_URL", WORD_BYTES_MAX, secret_key).pattern("^[A-Za-z_][A-Za-z0-9_]*$");
 pub(crate) const KEY: &Rule = &rule("a key", "stack", WORD_BYTES_MAX, one_word);
 pub(crate) const URL: &Rule =
     &rule("an address", "http://127.0.0.1:9090", PATH_BYTES_MAX, units::url).pattern("^http://");
@@ -134,6 +136,14 @@ fn one_word(text: &str) -> Result<(), String> {
 fn variable(text: &str) -> Result<(), String> {
     one_word(text)?;
     if text.contains('=') { Err("holds `=`".to_owned()) } else { Ok(()) }
+}
+
+/// What shells, engines and platforms all take for a name.
+fn secret_key(text: &str) -> Result<(), String> {
+    if trueup_types::secret::is_key(text) {
+        return Ok(());
+    }
+    Err("is not made of letters, digits and `_`, or begins with a digit".to_owned())
 }
 
 fn signal(text: &str) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! A release becomes a life: pure, and snapshot-tested.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use trueup_types::{Incarnation, InstanceId, PortName, Release};
@@ -13,6 +14,8 @@ pub(crate) struct Surroundings<'a> {
     pub base_env: &'a [(String, String)],
     pub root: &'a Path,
     pub user: Option<User>,
+    /// What its secrets hold.
+    pub secrets: BTreeMap<String, String>,
     pub ports: Vec<(PortName, u16)>,
     pub cgroups: Vec<PathBuf>,
     /// `RLIMIT_NOFILE` as the daemon found it, soft and hard; the daemon's own soft one is higher.
@@ -46,11 +49,11 @@ pub(crate) fn life(id: &InstanceId, release: &Release, incarnation: Incarnation,
 
 /// The base, and over it what every instance finds in its environment.
 fn environment(id: &InstanceId, release: &Release, around: &Surroundings<'_>) -> Vec<(String, String)> {
-    let mut env: std::collections::BTreeMap<String, String> = around.base_env.iter().cloned().collect();
+    let mut env: BTreeMap<String, String> = around.base_env.iter().cloned().collect();
     if let Some(user) = &around.user {
         env.insert("HOME".to_owned(), user.home.clone());
     }
-    env.extend(release.environment(id, around.ports.iter().map(|(name, port)| (name, *port))));
+    env.extend(release.environment(id, around.ports.iter().map(|(name, port)| (name, *port)), &around.secrets));
     env.into_iter().collect()
 }
 
@@ -76,6 +79,9 @@ mod tests {
             base_env: &base_env,
             root: Path::new("/state/instances/web-r3-0/root"),
             user: None,
+            secrets: [("TOKEN", "hush"), ("COLOUR", "overruled"), ("TRUEUP_APP", "forged")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
             ports: vec![(PortName::new("http").expect("a name"), 20_001)],
             cgroups: Vec::new(),
             open_files: (1_024, 4_096),
@@ -90,6 +96,7 @@ mod tests {
             PATH=/bin
             PORT=20001
             PORT_HTTP=20001
+            TOKEN=hush
             TRUEUP_APP=web
             TRUEUP_INSTANCE=web-r3-0
             TRUEUP_REVISION=3

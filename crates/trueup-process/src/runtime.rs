@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Handle;
 use trueup_host::LocalHost;
-use trueup_seams::{BoxFuture, Nudge, NudgeSink, Nudges, ObserveError, Runtime, Sight, Survey};
+use trueup_seams::{BoxFuture, Nudge, NudgeSink, Nudges, ObserveError, Runtime, Secrets, Sight, Survey};
 use trueup_types::step::{InstanceStep, Refusal, StepOutcome, TargetStep};
 use trueup_types::{InstanceId, OwnerId, Place, Timestamp};
 
@@ -39,6 +39,8 @@ pub struct ProcessConfig {
     pub base_env: Vec<(String, String)>,
     /// `RLIMIT_NOFILE` of instances that ask for none, soft and hard.
     pub open_files: Option<(u64, u64)>,
+    /// What releases' secrets hold.
+    pub secrets: Arc<dyn Secrets>,
     /// Steady time.
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -54,6 +56,7 @@ pub(crate) struct Inner {
     pub(crate) program: PathBuf,
     pub(crate) base_env: Vec<(String, String)>,
     pub(crate) open_files: (u64, u64),
+    pub(crate) secrets: Arc<dyn Secrets>,
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     pub(crate) world: World,
     pub(crate) cgroups: Cgroups,
@@ -87,6 +90,7 @@ impl ProcessRuntime {
             program: config.program,
             base_env: config.base_env,
             open_files: config.open_files.unwrap_or(found),
+            secrets: config.secrets,
             now: config.now,
             world: World::here()?,
             cgroups: Cgroups::detect(),

@@ -155,6 +155,8 @@ impl Inner {
 
     fn lower(&self, spec: &Spec, number: u32, paths: &InstancePaths, user: Option<User>) -> Result<Life, StepOutcome> {
         let template = &spec.release.template;
+        let secrets = self.secrets.environment(&spec.release);
+        let secrets = secrets.map_err(|why| StepOutcome::Refused { why: Refusal::Invalid(why) })?;
         let mut ports = Vec::new();
         // What runs a hook is reached by nobody.
         for port in template.ports.iter().filter(|_| spec.id.task.is_none()) {
@@ -167,8 +169,15 @@ impl Inner {
         let cgroups = self.cgroups.prepare(&spec.id, &template.resources);
         let cgroups = cgroups.map_err(|why| StepOutcome::Retry { after: RETRY_AFTER, why })?;
         let root = paths.root();
-        let around =
-            Surroundings { base_env: &self.base_env, root: &root, user, ports, cgroups, open_files: self.open_files };
+        let around = Surroundings {
+            base_env: &self.base_env,
+            root: &root,
+            user,
+            secrets,
+            ports,
+            cgroups,
+            open_files: self.open_files,
+        };
         Ok(lower::life(&spec.id, &spec.release, incarnation(spec.created, number), around))
     }
 

@@ -21,6 +21,7 @@ fn open(folder: &Folder) -> ProcessRuntime {
         program: PathBuf::from(env!("CARGO_BIN_EXE_trueup-test-shim")),
         base_env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
         open_files: None,
+        secrets: Arc::new(trueup_seams::NoSecrets),
         now: Arc::new(now),
     };
     ProcessRuntime::open(config).expect("the folder can be made")

@@ -1,11 +1,12 @@
 //! The small traits between decision and effect.
 //!
 //! The driver speaks to the world through these, and to nothing else: [`Runtime`] and [`Ingress`] make things true,
-//! [`Inspect`] and [`Nudges`] are optional, [`Source`] says what is wanted, [`Store`] remembers. The simulated world
+//! [`Inspect`] and [`Nudges`] are optional, [`Source`] says what is wanted, [`Store`] remembers, [`Secrets`] keeps what nobody else may see. The simulated world
 //! implements all of them. Knows no tokio and no vendor.
 
 pub mod control;
 pub mod runtime;
+pub mod secrets;
 pub mod source;
 pub mod store;
 
@@ -17,6 +18,7 @@ pub use runtime::{
     Asking, ExecOutput, Ingress, Inspect, Likeness, LogLine, LogQuery, Nudge, NudgeSink, Nudges, ObserveError, Runtime,
     Sight, Survey, Watch,
 };
+pub use secrets::{NoSecrets, Secrets};
 pub use source::{Absence, Snapshot, Source, SourceApp};
 pub use store::{DaemonRecord, Memory, Store, StoreError, StoreHealth};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use trueup_types::desired::{DesiredApp, Doubt};
 use trueup_types::status::{Condition, FileFault};
 use trueup_types::target::TargetSpec;
-use trueup_types::{AppName, TargetName};
+use trueup_types::{AppName, Label, TargetName};
 
 use crate::NudgeSink;
 
@@ -22,6 +22,9 @@ pub trait Source: Send + Sync {
     fn relist(&self);
 }
 
+/// What stands for a secret that nobody has read here.
+const UNREAD: &str = "unread";
+
 /// All manifests at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
@@ -31,6 +34,8 @@ pub struct Snapshot {
     pub apps: BTreeMap<AppName, SourceApp>,
     /// The targets, `local` always among them.
     pub targets: BTreeMap<TargetName, TargetSpec>,
+    /// What each secret that an app asks for was read as: keyed fingerprints.
+    pub secrets: BTreeMap<Label, String>,
     /// For names that were there in this life: the first scan that missed them.
     pub vanished: BTreeMap<AppName, u64>,
     /// Why absence means nothing at all: the root is in doubt.
@@ -64,6 +69,17 @@ pub enum Absence {
 }
 
 impl Snapshot {
+    /// An app as somebody's manifests want it, with what its secrets were read as here: whoever asks reads none of them.
+    #[must_use]
+    pub fn with_secrets(&self, app: DesiredApp) -> DesiredApp {
+        let asked = || app.template.env_from.iter().map(|one| &one.secret);
+        if asked().next().is_none() {
+            return app;
+        }
+        let known = |secret: &Label| self.secrets.get(secret).cloned().unwrap_or_else(|| UNREAD.to_owned());
+        app.with_secrets(asked().map(|secret| (secret.to_string(), known(secret))).collect())
+    }
+
     /// What it means that this snapshot does not hold `app`.
     #[must_use]
     pub fn absence(&self, app: &AppName) -> Absence {

@@ -103,6 +103,7 @@ impl House {
             }),
             ingress: Some(Arc::new(ingress)),
             clock: Arc::clone(tether) as Arc<dyn Clock>,
+            secrets: Arc::new(trueup_seams::NoSecrets),
             seed: 7,
             owner: OwnerId::new("sim").expect("a literal name"),
             state_dir: None,

@@ -16,6 +16,7 @@ use trueup_types::target::TargetSpec;
 
 use crate::claims::{self, Held, Settlement};
 use crate::reader::{FileOutcome, Reader, Resolved};
+use crate::secrets::Specs;
 use crate::walk::{Content, Listing};
 
 /// For how many scans a name stays among the vanished once that is confirmed; what is not among them is gone anyway.
@@ -64,6 +65,7 @@ pub(crate) struct Catalogue {
     good: BTreeMap<String, Good>,
     held: BTreeMap<AppName, Held>,
     snapshot: Snapshot,
+    secrets: Specs,
     /// Scans that could see everything; [`Snapshot::scans`] is this, or 1 when none has.
     clear_scans: u64,
 }
@@ -81,7 +83,13 @@ struct Reading {
 impl Catalogue {
     pub(crate) fn new(reader: Arc<dyn Reader>) -> Self {
         let snapshot = Snapshot::default();
-        Self { reader, good: BTreeMap::new(), held: BTreeMap::new(), snapshot, clear_scans: 0 }
+        let secrets = Specs::new();
+        Self { reader, good: BTreeMap::new(), held: BTreeMap::new(), snapshot, secrets, clear_scans: 0 }
+    }
+
+    /// What the newest snapshot's manifests say of secrets.
+    pub(crate) fn secrets(&self) -> &Specs {
+        &self.secrets
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
@@ -218,6 +226,7 @@ impl Catalogue {
         }
         self.keep_claimed(&mut reading);
         resolved.targets.entry(trueup_types::TargetName::local()).or_insert_with(TargetSpec::local);
+        self.secrets = resolved.secrets;
         (reading, resolved.targets)
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Any event (`watch`), or the passing of time, makes the directory be listed and read (`walk`); a listing counts once
 //! it has held still (`settle`); what counts is read by the [`Reader`] into apps, each file falling back on its last
-//! good version (`catalogue`), and two apps never holding one name or one route (`claims`). Folders that apps ship are read
-//! beside them (`trees`). `life` turns the wheel.
+//! good version (`catalogue`), and two apps never holding one name or one route (`claims`). Folders that apps ship, and secrets
+//! that they ask for, are read beside them (`trees`, `secrets`). `life` turns the wheel.
 //!
 //! Events are hints. What cannot be seen is never taken for absent: it freezes pruning, and is said.
 //! Knows nothing of YAML, of runtimes, nor of what becomes of an app that is gone.
@@ -14,6 +14,7 @@ mod interest;
 mod life;
 mod once;
 mod reader;
+mod secrets;
 mod settle;
 mod trees;
 mod walk;
@@ -24,12 +25,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use trueup_seams::{NudgeSink, Snapshot, Source};
+use trueup_seams::{NudgeSink, Secrets, Snapshot, Source};
 
 use life::Life;
 
 pub use once::read_once;
 pub use reader::{FileOutcome, Reader, Resolved};
+pub use secrets::read_secrets;
 pub use trees::{root_of, shipped};
 pub use walk::{DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX};
 
@@ -64,9 +66,9 @@ impl DirectorySource {
     /// # Panics
     /// Outside of a tokio runtime.
     #[must_use]
-    pub fn start(config: SourceConfig, reader: Arc<dyn Reader>) -> Arc<Self> {
+    pub fn start(config: SourceConfig, reader: Arc<dyn Reader>, secrets: Arc<dyn Secrets>) -> Arc<Self> {
         let shared = Arc::new(Shared::default());
-        let task = tokio::spawn(Life::new(config, reader, &shared.wake).run(Arc::clone(&shared)));
+        let task = tokio::spawn(Life::new(config, reader, secrets, &shared.wake).run(Arc::clone(&shared)));
         Arc::new(Self { shared, task })
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use trueup_museum::{Bug, Carried, planted};
-use trueup_seams::{Nudge, Snapshot};
+use trueup_seams::{Nudge, Secrets, Snapshot};
 use trueup_types::desired::Doubt;
 use trueup_types::status::{Condition, ConditionStatus};
 use trueup_types::{Generation, Timestamp};
@@ -18,6 +18,7 @@ use trueup_types::{Generation, Timestamp};
 use crate::catalogue::{Catalogue, Changed, Pending};
 use crate::interest::Interest;
 use crate::reader::Reader;
+use crate::secrets::{Known, Look};
 use crate::settle::{Settled, Settler};
 use crate::trees::Trees;
 use crate::walk::{self, Listing, Trust, Unseen};
@@ -41,6 +42,8 @@ pub(crate) struct Life {
     settler: Settler,
     catalogue: Catalogue,
     trees: Trees,
+    secrets: Known,
+    keeper: Arc<dyn Secrets>,
     /// The listing that counts.
     counts: Option<Listing>,
     /// Of the first root that was seen in this life.
@@ -58,13 +61,20 @@ struct Turn {
 }
 
 impl Life {
-    pub(crate) fn new(config: SourceConfig, reader: Arc<dyn Reader>, wake: &Arc<Notify>) -> Self {
+    pub(crate) fn new(
+        config: SourceConfig,
+        reader: Arc<dyn Reader>,
+        keeper: Arc<dyn Secrets>,
+        wake: &Arc<Notify>,
+    ) -> Self {
         Self {
             watches: Watches::new(wake),
             wake: Arc::clone(wake),
             settler: Settler::new(config.settle),
             catalogue: Catalogue::new(reader),
             trees: Trees::default(),
+            secrets: Known::default(),
+            keeper,
             counts: None,
             device: None,
             read_at: None,
@@ -128,6 +138,7 @@ impl Life {
             self.read_at = Some(now);
         }
         self.trees.add_to(&mut listing.interest);
+        self.secrets.add_to(&self.config.root, &mut listing.interest);
         let watched = self.watches.set(&listing.interest);
         if let Some(why) = self.suspicion(&listing) {
             return self.doubt(why, now);
@@ -145,8 +156,14 @@ impl Life {
         let changed = if same { self.catalogue.confirm() } else { self.catalogue.accept(&listing) };
         self.counts = Some(listing);
         let looked = self.trees.look(&self.config.root, self.catalogue.snapshot(), self.config.settle, now);
-        let changed = changed.and(looked.changed);
-        let soon = self.catalogue.pending() == Pending::SecondScan || watched == Watched::More || looked.restless;
+        let (root, settle) = (&self.config.root, self.config.settle);
+        let look = Look { root, keeper: self.keeper.as_ref(), settle, now };
+        let read = self.secrets.look(self.catalogue.secrets(), self.catalogue.snapshot(), &look);
+        let changed = changed.and(looked.changed).and(read.changed);
+        let soon = self.catalogue.pending() == Pending::SecondScan
+            || watched == Watched::More
+            || looked.restless
+            || read.restless;
         let next = if soon { now + self.config.settle } else { now + self.idle() };
         let next = self.settler.pending().map_or(next, |_| now + self.config.settle);
         Turn { next, news: Some((self.with_conditions(), changed)) }
@@ -193,6 +210,7 @@ impl Life {
     fn with_conditions(&mut self) -> Snapshot {
         let mut snapshot = self.catalogue.snapshot().clone();
         self.trees.fill(&mut snapshot);
+        self.secrets.fill(&mut snapshot);
         let doubt = snapshot.doubt.as_ref().map(|doubt| ("SourceUnavailable", format!("{doubt}; nothing is deleted")));
         let degraded = self.watches.degraded();
         let degraded = degraded.map(|why| ("WatchDegraded", format!("{why}; changes are found by polling")));

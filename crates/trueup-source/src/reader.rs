@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use trueup_types::desired::DesiredApp;
+use trueup_types::secret::SecretSpec;
 use trueup_types::target::TargetSpec;
-use trueup_types::{AppName, TargetName};
+use trueup_types::{AppName, Label, TargetName};
 
 /// Turns all the files of a source into apps and targets.
 pub trait Reader: Send + Sync {
@@ -26,6 +27,8 @@ pub struct Resolved {
     pub files: BTreeMap<String, FileOutcome>,
     /// The targets.
     pub targets: BTreeMap<TargetName, TargetSpec>,
+    /// Where the secrets are that apps ask for.
+    pub secrets: BTreeMap<Label, SecretSpec>,
 }
 
 /// What one file says.

@@ -124,6 +124,15 @@ impl DesiredApp {
         Inputs { restarts, ..self.inputs.clone() }
     }
 
+    /// With what its secrets were read as; a changed value is an edit of what is wanted.
+    #[must_use]
+    pub fn with_secrets(&self, fingerprints: BTreeMap<String, String>) -> Self {
+        let mut whole = self.clone();
+        whole.intent = IntentDigest::of(&(self.intent, &fingerprints));
+        whole.inputs.secret_fingerprints = fingerprints;
+        whole
+    }
+
     /// The wanted number of instances, over all places.
     #[must_use]
     pub fn replicas(&self) -> u32 {

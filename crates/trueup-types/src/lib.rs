@@ -1,8 +1,8 @@
 //! The nouns of trueup, and how they are spelled.
 //!
 //! Everything else speaks in these words. Read in this order: [`name`] and [`number`] (what things are called),
-//! [`time`], [`desired`] with [`template`], [`policy`], [`window`], [`analysis`] and [`exposure`] (what is wanted), [`target`] with
-//! [`docker`], [`fly`] and [`pattern`] (where), [`release`] (what one rollout carries), [`observed`] (what is there), [`record`] with
+//! [`time`], [`desired`] with [`template`], [`policy`], [`window`], [`analysis`] and [`exposure`] (what is wanted), [`secret`] (what is read
+//! from elsewhere), [`target`] with [`docker`], [`fly`] and [`pattern`] (where), [`release`] (what one rollout carries), [`observed`] (what is there), [`record`] with
 //! [`history`] (what only memory knows), [`step`], [`verdict`] and [`decision`] (what is decided), [`route`] (what the ingress
 //! is told), and [`status`] (what people are shown).
 //!
@@ -27,6 +27,7 @@ pub mod probe;
 pub mod record;
 pub mod release;
 pub mod route;
+pub mod secret;
 pub mod status;
 pub mod step;
 pub mod target;

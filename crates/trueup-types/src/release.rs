@@ -54,19 +54,21 @@ impl Release {
         self.template.hooks.of(id.task?).get(place)
     }
 
-    /// What an instance finds in its environment, wherever it runs: its ports, the first of them as `PORT`, then the
-    /// manifest's, which wins; our own names last, so that nobody can forge them.
+    /// What an instance finds in its environment, wherever it runs: its ports, the first of them as `PORT`, then what its
+    /// secrets hold, then the manifest's, which wins; our own names last, so that nobody can forge them.
     #[must_use]
     pub fn environment<'p>(
         &self,
         id: &InstanceId,
         ports: impl IntoIterator<Item = (&'p PortName, u16)>,
+        secrets: &BTreeMap<String, String>,
     ) -> BTreeMap<String, String> {
         let mut env = BTreeMap::new();
         for (name, number) in ports {
             env.entry("PORT".to_owned()).or_insert_with(|| number.to_string());
             env.insert(format!("PORT_{}", name.as_str().to_uppercase().replace('-', "_")), number.to_string());
         }
+        env.extend(secrets.clone());
         env.extend(self.template.env.clone());
         env.insert("TRUEUP_APP".to_owned(), self.app.to_string());
         env.insert("TRUEUP_INSTANCE".to_owned(), id.to_string());

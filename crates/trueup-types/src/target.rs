@@ -79,7 +79,6 @@ impl TargetKind {
             Self::Docker(_) => {
                 let asked = [
                     (template.source.is_some(), "source"),
-                    (!template.env_from.is_empty(), "envFrom"),
                     (template.resources.cpu_kind.is_some(), "resources.cpuKind"),
                     (template.concurrency.is_some(), "concurrency"),
                     (template.autostop.is_some(), "autostop"),
@@ -95,7 +94,6 @@ impl TargetKind {
                     (template.source.is_some(), "source"),
                     (template.workdir.is_some(), "workdir"),
                     (template.user.is_some(), "user"),
-                    (!template.env_from.is_empty(), "envFrom"),
                     (resources.pids.is_some(), "resources.pids"),
                     (resources.open_files.is_some(), "resources.openFiles"),
                 ];
@@ -106,7 +104,6 @@ impl TargetKind {
                     (template.image.is_some(), "image"),
                     (template.build.is_some(), "build"),
                     (template.source.is_some(), "source"),
-                    (!template.env_from.is_empty(), "envFrom"),
                     (template.resources.cpu_kind.is_some(), "resources.cpuKind"),
                     (template.resources.cpus.is_some(), "resources.cpus"),
                     (template.concurrency.is_some(), "concurrency"),

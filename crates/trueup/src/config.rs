@@ -1,5 +1,6 @@
 //! What the environment says: the one file that reads it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,14 @@ pub(crate) fn is_empty(name: &OsStr) -> bool {
 /// A variable that a manifest names, or that a program which keeps credentials looks for.
 pub(crate) fn variable(name: &str) -> Option<String> {
     read(name)
+}
+
+/// The whole environment, for what manifests read of it and for commands that print secrets; what is no text is left out.
+pub(crate) fn variables() -> BTreeMap<String, String> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
 }
 
 /// Where the state lies.

@@ -59,7 +59,7 @@ fn outcome(resolution: Resolution) -> Resolved {
     for app in resolution.apps.into_values() {
         files.entry(app.file).or_default().apps.push(app.desired);
     }
-    Resolved { files, targets: resolution.targets }
+    Resolved { files, targets: resolution.targets, secrets: resolution.secrets }
 }
 
 /// All that a directory says at this moment.

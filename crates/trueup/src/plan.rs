@@ -19,13 +19,15 @@ use std::process::ExitCode;
 use serde_json::json;
 use trueup_driver::{Clock as _, SteadyClock};
 use trueup_seams::{AppPreview, Change};
+use trueup_secrets::Looking;
 use trueup_server::{ClientError, ControlClient};
 use trueup_types::desired::DesiredApp;
-use trueup_types::{TargetName, TargetSpec, Task};
+use trueup_types::secret::SecretSpec;
+use trueup_types::{Label, TargetName, TargetSpec, Task};
 
 use crate::cli::{Format, Places, PlanArgs};
 use crate::plan::costs::Costs;
-use crate::run::alone;
+use crate::run::{alone, wiring};
 use crate::table::counted;
 use crate::terminal::{Tone, out, say, toned};
 use crate::{config, manifests};
@@ -64,18 +66,29 @@ async fn preview(places: &Places, asked: &PlanArgs) -> anyhow::Result<(Targets, 
     if let Some(revision) = &asked.against {
         return against::previews(&asked.dir, revision);
     }
-    let (targets, wanted) = wanted(&asked.dir)?;
+    let Manifests { targets, apps, secrets } = wanted(&asked.dir)?;
     let state_dir = config::state_dir(places);
-    let previews = match ControlClient::new(&state_dir)?.preview(&wanted).await {
+    // A daemon knows what its secrets hold, and its environment is another one.
+    let previews = match ControlClient::new(&state_dir)?.preview(&apps).await {
         Ok(previews) => previews,
-        Err(ClientError::NoDaemon { .. }) => alone::preview(&state_dir, &asked.owner, targets.clone(), wanted).await?,
+        Err(ClientError::NoDaemon { .. }) => {
+            let apps = with_secrets(&asked.dir, &state_dir, apps, secrets).await?;
+            alone::preview(&state_dir, &asked.owner, targets.clone(), apps).await?
+        }
         Err(error) => return Err(error.into()),
     };
     Ok((targets, previews))
 }
 
-/// What a directory of manifests wants, and where.
-fn wanted(dir: &Path) -> anyhow::Result<(Targets, Vec<DesiredApp>)> {
+/// What a directory of manifests says.
+struct Manifests {
+    targets: Targets,
+    apps: Vec<DesiredApp>,
+    secrets: BTreeMap<Label, SecretSpec>,
+}
+
+/// What a directory of manifests wants, and where; its secrets are not read.
+fn wanted(dir: &Path) -> anyhow::Result<Manifests> {
     let directory = manifests::read(dir)?;
     for diagnostic in directory.diagnostics() {
         say(&format!("{:?}", miette::Report::new(diagnostic.clone())));
@@ -84,7 +97,23 @@ fn wanted(dir: &Path) -> anyhow::Result<(Targets, Vec<DesiredApp>)> {
     let root = trueup_source::root_of(dir);
     let apps = directory.resolution.apps.into_values();
     let apps: Result<_, _> = apps.map(|app| trueup_source::shipped(&root, &app.desired)).collect();
-    Ok((directory.resolution.targets, apps.map_err(anyhow::Error::msg)?))
+    let (targets, secrets) = (directory.resolution.targets, directory.resolution.secrets);
+    Ok(Manifests { targets, apps: apps.map_err(anyhow::Error::msg)?, secrets })
+}
+
+/// Reads the secrets of apps as the next daemon would, and keeps none of their values.
+async fn with_secrets(
+    dir: &Path,
+    state_dir: &Path,
+    apps: Vec<DesiredApp>,
+    secrets: BTreeMap<Label, SecretSpec>,
+) -> anyhow::Result<Vec<DesiredApp>> {
+    let (root, folder) = (trueup_source::root_of(&config::absolute(dir)), wiring::vault_dir(state_dir));
+    let read = tokio::task::spawn_blocking(move || {
+        let keeper = Looking::open(&folder, config::variables()).map_err(|error| error.to_string())?;
+        apps.iter().map(|app| trueup_source::read_secrets(&root, app, &secrets, &keeper)).collect::<Result<_, _>>()
+    });
+    read.await?.map_err(anyhow::Error::msg)
 }
 
 /// What does not change and has nothing to say is left out.

@@ -19,6 +19,7 @@ mod memory;
 mod plans;
 mod rollbacks;
 mod rollouts;
+mod secrets;
 mod service;
 mod source;
 mod standing;

@@ -86,10 +86,26 @@ impl Scene {
 
     /// Wants an app, with so many instances in the first region.
     pub fn want(&self, sketch: &AppSketch) {
-        let mut desired = DesiredApp::clone(&sketch.build());
+        self.want_made(sketch, DesiredApp::clone(&sketch.build()));
+    }
+
+    /// The same, with these values of its secret.
+    pub fn want_with(&self, sketch: &AppSketch, fingerprint: &str) {
+        let mut asking = sketch.clone();
+        asking.template = crate::vault::asking(&sketch.template);
+        let mut desired = DesiredApp::clone(&asking.build());
+        desired.inputs.secret_fingerprints = crate::vault::inputs(fingerprint);
+        self.want_made(sketch, desired);
+    }
+
+    fn want_made(&self, sketch: &AppSketch, mut desired: DesiredApp) {
         desired.placement.spread = BTreeMap::from([(Place::new("iad").expect("a name"), sketch.replicas)]);
         let (template, placement) = (desired.template_digest, &desired.placement);
         desired.intent = DesiredApp::intent_of(template, &desired.policy, &desired.exposure, placement, desired.prune);
+        let fingerprints = std::mem::take(&mut desired.inputs.secret_fingerprints);
+        if !fingerprints.is_empty() {
+            desired = desired.with_secrets(fingerprints);
+        }
         self.house.source.put(Arc::new(desired));
     }
 

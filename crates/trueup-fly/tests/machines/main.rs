@@ -9,4 +9,6 @@ mod faults;
 mod names;
 mod public;
 mod rollouts;
+mod secrets;
 mod stand;
+mod vault;

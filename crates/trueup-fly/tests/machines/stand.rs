@@ -22,6 +22,8 @@ use trueup_types::step::{InstanceStep, StepOutcome, TargetStep};
 use trueup_types::template::{Port, Protocol, Stop};
 use trueup_types::{AppName, InstanceId, Label, OwnerId, Place, PortName, Release, Revision, TargetName, Timestamp};
 
+use crate::vault::Vault;
+
 #[path = "../../../trueup-fly-sim/tests/suite/gaps.rs"]
 mod gaps;
 
@@ -99,6 +101,8 @@ impl Wire for Aside {
 /// A platform whose every exchange is held against its specification.
 pub struct Platform {
     pub sim: Arc<FlySim>,
+    /// What releases' secrets hold.
+    pub vault: Arc<Vault>,
     violations: Arc<Mutex<Vec<String>>>,
 }
 
@@ -124,7 +128,7 @@ impl Platform {
             let found = contract().lock().expect("no holder panics").violations(exchange);
             heard.lock().expect("no holder panics").extend(found);
         }));
-        Self { sim: Arc::new(sim), violations }
+        Self { sim: Arc::new(sim), vault: Arc::default(), violations }
     }
 
     pub fn settings(&self) -> FlySpec {
@@ -143,7 +147,7 @@ impl Platform {
 
     /// The same platform, for whoever needs it longer.
     pub fn again(&self) -> Self {
-        Self { sim: Arc::clone(&self.sim), violations: Arc::clone(&self.violations) }
+        Self { sim: Arc::clone(&self.sim), vault: Arc::clone(&self.vault), violations: Arc::clone(&self.violations) }
     }
 
     pub fn open(&self, folder: &Path, wire: Arc<dyn Wire>, owner: &str, propagation: Duration) -> FlyRuntime {
@@ -167,6 +171,7 @@ impl Platform {
             target: TargetName::new("prod").expect("a name"),
             settings: self.settings(),
             token: Arc::new(|| Box::pin(async { Ok("FlyV1 fm2_abc".to_owned()) })),
+            secrets: Arc::clone(&self.vault) as Arc<dyn trueup_seams::Secrets>,
             wire,
             now,
             wall: Arc::new(move || WallMillis(wall.now().millis())),

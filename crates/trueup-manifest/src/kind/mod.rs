@@ -7,6 +7,7 @@ mod docker;
 mod fly;
 pub(crate) mod profile;
 pub(crate) mod registry;
+pub(crate) mod secret;
 pub(crate) mod target;
 
 use std::fmt;
@@ -29,14 +30,16 @@ pub enum Kind {
     Profile,
     /// Credentials of a registry of images.
     Registry,
+    /// Values that are read from elsewhere.
+    Secret,
 }
 
 /// Kinds that are known by name and come later.
-pub(crate) const LATER: [&str; 5] = ["Secret", "Notifier", "ServiceRegistry", "AppSet", "ReleaseGroup"];
+pub(crate) const LATER: [&str; 4] = ["Notifier", "ServiceRegistry", "AppSet", "ReleaseGroup"];
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::App, Self::Target, Self::Profile, Self::Registry];
+    pub const ALL: [Self; 5] = [Self::App, Self::Target, Self::Profile, Self::Registry, Self::Secret];
 
     /// The word in manifests.
     #[must_use]
@@ -46,6 +49,7 @@ impl Kind {
             Self::Target => "Target",
             Self::Profile => "Profile",
             Self::Registry => "Registry",
+            Self::Secret => "Secret",
         }
     }
 
@@ -56,6 +60,7 @@ impl Kind {
             Self::Target => target::DOCUMENT,
             Self::Profile => profile::DOCUMENT,
             Self::Registry => registry::DOCUMENT,
+            Self::Secret => secret::DOCUMENT,
         }
     }
 
@@ -65,6 +70,7 @@ impl Kind {
             Self::App => "An app that trueup keeps true.",
             Self::Target => "A runtime somewhere, and who routes to it.",
             Self::Registry => "Credentials of a registry of images: every target of containers shows them to it.",
+            Self::Secret => "Keys and values for environments, read from where it says; no manifest holds a value.",
             Self::Profile => "Named defaults: a partial App spec, merged under the spec of each app that names it.",
         }
     }

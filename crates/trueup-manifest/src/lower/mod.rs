@@ -20,7 +20,7 @@ use trueup_types::desired::{DesiredApp, Inputs, Prune};
 use trueup_types::release::Origin;
 use trueup_types::target::IngressKind;
 use trueup_types::template::Exclusive;
-use trueup_types::{AppName, TargetKind, TargetSpec, TemplateDigest};
+use trueup_types::{AppName, Label, TargetKind, TargetSpec, TemplateDigest};
 
 use crate::diagnostic::{Finding, ManifestDiagnostic};
 use crate::node::{Node, View};
@@ -66,6 +66,8 @@ pub(crate) struct Lowered {
     pub diagnostics: Vec<ManifestDiagnostic>,
     /// Each dependency and where it is written.
     pub depends_on: Vec<(AppName, Span)>,
+    /// Each secret and where it is asked for.
+    pub secrets: Vec<(Label, Span)>,
     /// Where each route of `desired` is written, in its order.
     pub routes: Vec<Span>,
 }
@@ -102,13 +104,11 @@ fn lower(document: &Document, source: &Arc<Source>, setting: &Setting) -> Lowere
     placement::sharing(spec, template.exclusive(&setting.target.kind), replicas, &mut notes);
     let standing = policy::Standing { exclusive, unweighed: unweighed(&setting.target), replicas };
     let (policy, depends_on) = policy::lower(spec, &standing, &mut notes);
-    match &setting.target.kind {
-        TargetKind::Process | TargetKind::Docker(_) => {
-            policy::restart_beside_routes(spec, &template.restart, &mut notes);
-        }
-        // One that has ended there is woken by whoever asks next.
-        TargetKind::Fly(_) => {}
+    // One that has ended on Fly is woken by whoever asks next.
+    if !matches!(setting.target.kind, TargetKind::Fly(_)) {
+        policy::restart_beside_routes(spec, &template.restart, &mut notes);
     }
+    let secrets = template::secrets(spec.get("envFrom"), &mut notes);
     let prune = prune(metadata, &mut notes);
     if template.health.is_empty() && spec.get("health").items().next().is_none() {
         notes.warn_without_probes();
@@ -142,6 +142,7 @@ fn lower(document: &Document, source: &Arc<Source>, setting: &Setting) -> Lowere
         desired: desired.filter(|_| sound).map(Arc::new),
         diagnostics: findings.into_iter().map(|finding| finding.within(source)).collect(),
         depends_on,
+        secrets,
         routes,
     }
 }

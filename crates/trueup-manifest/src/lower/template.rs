@@ -8,13 +8,14 @@ use trueup_types::template::{
     Autostop, AutostopMode, Build, Concurrency, ConcurrencyKind, CpuKind, EnvFrom, FileSpec, Hook, Hooks, Port,
     Protocol, Resources, Restart, RestartPolicy, SourceTree, Stop, Template, Volume,
 };
-use trueup_types::{PortName, TargetKind, TargetSpec};
+use trueup_types::{Label, PortName, TargetKind, TargetSpec};
 
 use super::health;
 use super::machine;
 use super::notes::Notes;
 use super::read::{Broken, integer, name, parsed, spelled, text, text_map, texts, truth, word};
 use crate::node::{View, cut};
+use crate::text::Span;
 use crate::units;
 
 /// Permission bits of a file that names none.
@@ -98,6 +99,21 @@ fn source(view: View<'_>) -> Result<Option<SourceTree>, Broken> {
 
 fn env_from(view: View<'_>) -> Vec<EnvFrom> {
     view.items().filter_map(|item| Some(EnvFrom { secret: name(item.get("secret")).ok()?? })).collect()
+}
+
+/// The secrets that are asked for, each with its place.
+pub(super) fn secrets(view: View<'_>, notes: &mut Notes<'_>) -> Vec<(Label, Span)> {
+    let mut secrets: Vec<(Label, Span)> = Vec::new();
+    for item in view.items() {
+        let at = item.get("secret");
+        let Ok(Some(name)) = name::<Label>(at) else { continue };
+        if secrets.iter().any(|(other, _)| *other == name) {
+            let message = format!("the secret `{name}` is asked for twice");
+            notes.error(at, "manifest::secret::twice", message, "keep one of them");
+        }
+        secrets.push((name, notes.place(at)));
+    }
+    secrets
 }
 
 fn files(view: View<'_>, target: &TargetSpec, notes: &mut Notes<'_>) -> Vec<FileSpec> {

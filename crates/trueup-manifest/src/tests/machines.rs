@@ -182,8 +182,6 @@ fn what_machines_cannot_have_is_refused_by_name() {
           app.yaml:9:3: `workdir` is not served by fly targets (remove it, or choose another target than `prod`)
         error manifest::unserved
           app.yaml:10:3: `user` is not served by fly targets (remove it, or choose another target than `prod`)
-        error manifest::unserved
-          app.yaml:11:3: `envFrom` is not served by fly targets (remove it, or choose another target than `prod`)
         error manifest::env
           app.yaml:12:9: the variable `FLY_REGION` is the platform's, as are all that begin with `FLY_` (choose another name)
         error manifest::yaml::ambiguous

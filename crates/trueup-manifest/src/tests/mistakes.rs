@@ -82,7 +82,7 @@ spec:
 apiVersion: trueup.dev/v1
 kind: Ap
 ---
-kind: Secret
+kind: Notifier
 ---
 - a
 ---
@@ -128,7 +128,7 @@ fn what_yaml_allows_and_manifests_do_not_is_refused_with_a_remedy() {
         error manifest::kind
           a.yaml:11:7: there is no kind `Ap` (did you mean `App`?)
         error manifest::unserved
-          a.yaml:13:7: the kind `Secret` is not served by this build (move the document out of the source)
+          a.yaml:13:7: the kind `Notifier` is not served by this build (move the document out of the source)
         error manifest::type
           a.yaml:15:1: a manifest is a map, found a list (begin it with `apiVersion: trueup.dev/v1`)
         error manifest::word

@@ -7,6 +7,7 @@ mod machines;
 mod mistakes;
 mod published;
 mod rivals;
+mod secrets;
 mod served;
 mod trips;
 

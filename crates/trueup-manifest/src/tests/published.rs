@@ -17,7 +17,8 @@ fn the_published_schemas_are_fresh() {
     expect_file!["../../../../manifests/schema/target.json"].assert_eq(text("target.json"));
     expect_file!["../../../../manifests/schema/profile.json"].assert_eq(text("profile.json"));
     expect_file!["../../../../manifests/schema/registry.json"].assert_eq(text("registry.json"));
-    assert_eq!(files.len(), 4);
+    expect_file!["../../../../manifests/schema/secret.json"].assert_eq(text("secret.json"));
+    assert_eq!(files.len(), 5);
 }
 
 /// What a schema says against a value; the part of JSON Schema that ours use.

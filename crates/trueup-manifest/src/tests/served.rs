@@ -33,7 +33,6 @@ hooks:
         6:3: `build` is not served by process targets (remove it, or choose another target than `local`)
         6:3: `image` and `build` exclude each other (keep one: `image` is fetched, `build` is built)
         7:3: `source` is not served by process targets (remove it, or choose another target than `local`)
-        9:3: `envFrom` is not served by process targets (remove it, or choose another target than `local`)
         11:3: `regions` is not served by process targets (remove it, or choose another target than `local`)
         12:15: `resources.cpuKind` is not served by process targets (remove it, or choose another target than `local`)
         12:32: `resources.cpus` is not served by process targets (remove it, or choose another target than `local`)
@@ -347,8 +346,6 @@ spec: {profile: web, target: containers, build: {context: ../shop, dockerfile: .
           a.yaml:11:17: `resources.cpuKind` is not served by docker targets (profile `nitro` sets it) (write `resources.cpuKind: null` to do without it, or choose another target than `containers`)
         error manifest::unserved
           a.yaml:11:44: `source` is not served by docker targets (remove it, or choose another target than `containers`)
-        error manifest::unserved
-          a.yaml:11:63: `envFrom` is not served by docker targets (remove it, or choose another target than `containers`)
         error manifest::unserved
           a.yaml:11:87: `regions` is not served by docker targets (remove it, or choose another target than `containers`)
         error manifest::workdir

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use trueup_seams::{Absence, Nudge, Snapshot, Source};
+use trueup_seams::{Absence, NoSecrets, Nudge, Secrets, Snapshot, Source};
 use trueup_source::{DirectorySource, Reader, SourceConfig};
 
 use super::toy::{Toy, name};
@@ -36,19 +36,28 @@ impl Bed {
     }
 
     pub fn start(files: &[(&str, &str)], rescan: Duration) -> Self {
+        Self::keeping(files, rescan, Arc::new(NoSecrets))
+    }
+
+    /// The same with somebody who reads secrets.
+    pub fn keeping(files: &[(&str, &str)], rescan: Duration, keeper: Arc<dyn Secrets>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let root = dir.path().join("manifests");
         std::fs::create_dir(&root).expect("makes");
         for (file, text) in files {
             write(&root, file, text);
         }
-        Self::on(dir, root, rescan)
+        Self::with(dir, root, rescan, keeper)
     }
 
     pub fn on(dir: tempfile::TempDir, root: PathBuf, rescan: Duration) -> Self {
+        Self::with(dir, root, rescan, Arc::new(NoSecrets))
+    }
+
+    fn with(dir: tempfile::TempDir, root: PathBuf, rescan: Duration, keeper: Arc<dyn Secrets>) -> Self {
         let reader = Arc::new(Toy::default());
         let config = SourceConfig { root: root.clone(), settle: SETTLE, rescan };
-        let source = DirectorySource::start(config, Arc::clone(&reader) as Arc<dyn Reader>);
+        let source = DirectorySource::start(config, Arc::clone(&reader) as Arc<dyn Reader>, keeper);
         let nudges = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&nudges);
         source.listen(Arc::new(move |nudge| told.lock().expect("nobody panics").push(nudge)));

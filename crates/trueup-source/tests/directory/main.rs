@@ -3,6 +3,7 @@
 
 mod bed;
 mod claims;
+mod secrets;
 mod toy;
 mod trees;
 
@@ -356,7 +357,7 @@ async fn a_reader_that_panics_is_said_and_freezes_everything() {
     let dir = tempfile::tempdir().expect("a directory");
     write(dir.path(), "web.yaml", "app web v1");
     let config = SourceConfig { root: dir.path().to_owned(), settle: SETTLE, rescan: NEVER };
-    let source = DirectorySource::start(config, Arc::new(Bad));
+    let source = DirectorySource::start(config, Arc::new(Bad), Arc::new(trueup_seams::NoSecrets));
     let said = async {
         while source.snapshot().doubt.is_none() {
             tokio::time::sleep(Duration::from_millis(2)).await;

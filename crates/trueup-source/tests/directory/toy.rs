@@ -10,11 +10,15 @@ use trueup_types::desired::{DesiredApp, Inputs, Placement, Prune};
 use trueup_types::exposure::{Exposure, Route, Tls};
 use trueup_types::policy::{History, Policy, RevertMode, Strategy};
 use trueup_types::release::Origin;
-use trueup_types::template::Build;
-use trueup_types::{AppName, IntentDigest, Percent, Place, PortName, Quantity, TargetName, Template, TemplateDigest};
+use trueup_types::secret::{SecretFrom, SecretSpec};
+use trueup_types::template::{Build, EnvFrom};
+use trueup_types::{
+    AppName, IntentDigest, Label, Percent, Place, PortName, Quantity, TargetName, Template, TemplateDigest,
+};
 
-/// Reads lines: `app NAME COMMAND [HOST/PATH]`, `built NAME FOLDER`, `profile NAME`, `uses PROFILE`, and `only THING`, which is an error of
-/// every file that holds it when two do; anything else is an error.
+/// Reads lines: `app NAME COMMAND [HOST/PATH]`, `built NAME FOLDER`, `asks NAME SECRET`, `secret NAME FILE`, `prints NAME
+/// FILE`, `profile NAME`, `uses PROFILE`, and `only THING`, which is an error of every file that holds it when two do;
+/// anything else is an error.
 #[derive(Default)]
 pub struct Toy {
     pub calls: AtomicUsize,
@@ -36,6 +40,15 @@ impl Reader for Toy {
                 match line.split(' ').collect::<Vec<_>>()[..] {
                     ["app", name, command] => outcome.apps.push(desired(name, command, None)),
                     ["app", name, command, route] => outcome.apps.push(desired(name, command, Some(route))),
+                    ["asks", name, secret] => outcome.apps.push(asking(name, secret)),
+                    ["secret", name, file] => {
+                        let spec = secret(name, SecretFrom::File(file.to_owned()));
+                        resolved.secrets.insert(spec.name.clone(), spec);
+                    }
+                    ["prints", name, file] => {
+                        let spec = secret(name, SecretFrom::Exec(vec!["cat".to_owned(), file.to_owned()]));
+                        resolved.secrets.insert(spec.name.clone(), spec);
+                    }
                     ["built", name, context] => outcome.apps.push(built(name, context)),
                     ["profile", _] => {}
                     ["only", _]
@@ -54,6 +67,20 @@ impl Reader for Toy {
         }
         resolved
     }
+}
+
+fn secret(name: &str, from: SecretFrom) -> SecretSpec {
+    SecretSpec { name: Label::new(name).expect("a label"), from }
+}
+
+/// An app that asks for a secret.
+fn asking(app: &str, secret: &str) -> Arc<DesiredApp> {
+    let mut made = DesiredApp::clone(&desired(app, "serve", None));
+    let asked = EnvFrom { secret: Label::new(secret).expect("a label") };
+    let template = Template { env_from: vec![asked], ..Template::clone(&made.template) };
+    made.template_digest = TemplateDigest::of(&template);
+    made.template = Arc::new(template);
+    Arc::new(made)
 }
 
 /// An app whose image is built of a folder.

@@ -15,11 +15,13 @@ use serde_json::Value;
 use trueup_driver::mask::Masker;
 use trueup_driver::{Clock as _, SteadyClock};
 use trueup_seams::LogQuery;
+use trueup_secrets::Vault;
 use trueup_server::ControlClient;
 use trueup_types::status::StatusDocument;
 use trueup_types::{AppName, Timestamp};
 
 use crate::cli::{Bundle, Places};
+use crate::run::wiring;
 use crate::terminal::{Progress, out};
 use crate::{config, doctor, manifests, status_reader, why};
 use archive::Archive;
@@ -117,6 +119,7 @@ async fn gather(
     gathered.texts.insert("doctor.txt".to_owned(), doctor::report(places).await);
     gathered.texts.insert("state.txt".to_owned(), listing(&state_dir));
     learn_from_instances(&state_dir, masker);
+    Vault::values_in(&wiring::vault_dir(&state_dir)).iter().for_each(|value| masker.name_whole(value));
     progress.show("reading the status, the manifests and the evidence");
     let status = match status_reader::read(places) {
         Ok(status) => Some(status.document),

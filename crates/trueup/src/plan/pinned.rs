@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use trueup_types::OwnerId;
 
-use super::{COST, objects, shown, wanted};
+use super::{COST, Manifests, objects, shown, wanted, with_secrets};
 use crate::run::alone;
 
 /// Refuses where what would be done by now is not what the file shows.
@@ -17,8 +17,9 @@ pub(crate) async fn hold(file: &Path, dir: &Path, owner: &OwnerId, state_dir: &P
     let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let then: Value = serde_json::from_str(&text)
         .with_context(|| format!("{} is no plan; `trueup plan DIR -o json` writes one", file.display()))?;
-    let (targets, wanted) = wanted(dir)?;
-    let previews = alone::preview(state_dir, owner, targets, wanted).await?;
+    let Manifests { targets, apps, secrets } = wanted(dir)?;
+    let apps = with_secrets(dir, state_dir, apps, secrets).await?;
+    let previews = alone::preview(state_dir, owner, targets, apps).await?;
     let changes: Vec<_> = previews.iter().filter(|preview| shown(preview)).collect();
     let differs = differing(&then, &objects(&changes));
     anyhow::ensure!(

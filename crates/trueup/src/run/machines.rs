@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use trueup_driver::{Clock as _, RuntimeParts, SteadyClock};
+use trueup_driver::{Clock as _, RuntimeParts};
 use trueup_fly::{FlyConfig, FlyRuntime, Network, WallMillis, token_source};
 use trueup_seams::{Ingress, Inspect, Nudges, Runtime};
+use trueup_types::TargetName;
 use trueup_types::fly::FlySpec;
-use trueup_types::{OwnerId, TargetName};
 
+use super::wiring::Ground;
 use crate::config;
 
 /// The runtime of a target of machines, with a folder of its own.
@@ -18,16 +19,16 @@ pub(crate) fn open(
     target: &TargetName,
     settings: &FlySpec,
     folder: PathBuf,
-    owner: &OwnerId,
-    clock: &Arc<SteadyClock>,
+    ground: &Ground,
 ) -> std::io::Result<FlyRuntime> {
     let settings = reached(settings);
-    let clock = Arc::clone(clock);
+    let clock = Arc::clone(&ground.clock);
     FlyRuntime::open(FlyConfig {
         folder,
-        owner: owner.clone(),
+        owner: ground.owner.clone(),
         target: target.clone(),
         token: token_source(&settings.token_from, config::variable),
+        secrets: Arc::clone(&ground.secrets),
         wire: Arc::new(Network::open()),
         propagation: settings.propagation(),
         apps_at: apps_at(&settings),

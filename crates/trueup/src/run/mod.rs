@@ -10,7 +10,7 @@ mod machines;
 mod once;
 mod options;
 mod service;
-mod wiring;
+pub(crate) mod wiring;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

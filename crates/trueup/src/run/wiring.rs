@@ -10,7 +10,10 @@ use trueup_docker::{DockerConfig, DockerRuntime};
 use trueup_driver::preview::Looked;
 use trueup_driver::{Clock as _, DriverParts, Identity, RuntimeParts, SteadyClock, clock};
 use trueup_process::{ProcessConfig, ProcessRuntime};
-use trueup_seams::{DaemonRecord, Inspect, Nudges, ObserveError, Runtime, Source, Store as _, StoreError, Survey};
+use trueup_seams::{
+    DaemonRecord, Inspect, NoSecrets, Nudges, ObserveError, Runtime, Secrets, Source, Store as _, StoreError, Survey,
+};
+use trueup_secrets::Vault;
 use trueup_source::{DirectorySource, SourceConfig};
 use trueup_store::SledStore;
 use trueup_types::docker::{Address, DockerSpec};
@@ -38,6 +41,17 @@ pub(crate) struct House {
     pub edge: Arc<EdgeKeeper>,
 }
 
+/// What every target is made with.
+pub(crate) struct Ground {
+    pub state_dir: PathBuf,
+    /// The folder that paths in manifests begin from.
+    pub root: PathBuf,
+    pub owner: OwnerId,
+    pub open_files: (u64, u64),
+    pub clock: Arc<SteadyClock>,
+    pub secrets: Arc<dyn Secrets>,
+}
+
 impl House {
     pub(crate) async fn build(
         places: &Places,
@@ -53,11 +67,20 @@ impl House {
         let clock = Arc::new(steady_clock(store.as_ref()).await?);
         let edge = EdgeKeeper::start(state_dir, asked.listen.clone(), asked.owner.clone()).await?;
         let settings = SourceConfig { root: config::absolute(&asked.dir), settle: asked.settle, rescan: asked.resync };
-        let source: Arc<dyn Source> = DirectorySource::start(settings, Arc::new(ManifestReader::default()));
+        let vault = Vault::open(&vault_dir(state_dir), config::variables());
+        let vault = Arc::new(vault.context("the folder of secrets cannot be opened")?);
+        let secrets = || Arc::clone(&vault) as Arc<dyn Secrets>;
+        let source: Arc<dyn Source> = DirectorySource::start(settings, Arc::new(ManifestReader::default()), secrets());
         let runtimes = {
-            let (state_dir, owner, clock) = (state_dir.to_owned(), asked.owner.clone(), Arc::clone(&clock));
-            let root = trueup_source::root_of(&config::absolute(&asked.dir));
-            Box::new(move |spec: &TargetSpec| runtime(spec, &state_dir, &root, &owner, open_files, &clock))
+            let ground = Ground {
+                state_dir: state_dir.to_owned(),
+                root: trueup_source::root_of(&config::absolute(&asked.dir)),
+                owner: asked.owner.clone(),
+                open_files,
+                clock: Arc::clone(&clock),
+                secrets: secrets(),
+            };
+            Box::new(move |spec: &TargetSpec| runtime(spec, &ground))
         };
         let listen: Vec<_> = asked.listen.iter().map(ToString::to_string).collect();
         let parts = DriverParts {
@@ -65,6 +88,7 @@ impl House {
             store,
             runtimes,
             ingress: Some(edge.ingress()),
+            secrets: secrets(),
             seed: clock.now().as_millis(),
             clock,
             owner: asked.owner.clone(),
@@ -111,27 +135,25 @@ async fn steady_clock(store: &SledStore) -> anyhow::Result<SteadyClock> {
     Ok(clock)
 }
 
+/// Where the values of secrets are kept.
+pub(crate) fn vault_dir(state_dir: &Path) -> PathBuf {
+    state_dir.join("secrets")
+}
+
 /// What reaches a target.
-fn runtime(
-    spec: &TargetSpec,
-    state_dir: &Path,
-    root: &Path,
-    owner: &OwnerId,
-    open_files: (u64, u64),
-    clock: &Arc<SteadyClock>,
-) -> RuntimeParts {
+fn runtime(spec: &TargetSpec, ground: &Ground) -> RuntimeParts {
     match &spec.kind {
-        TargetKind::Process => match processes(&spec.name, state_dir, owner, open_files, clock) {
+        TargetKind::Process => match processes(&spec.name, ground) {
             Ok(runtime) => parts(runtime),
             Err(error) => out_of_sight(&error),
         },
-        TargetKind::Docker(settings) => match containers(spec, settings, state_dir, root, owner, clock) {
+        TargetKind::Docker(settings) => match containers(spec, settings, ground) {
             Ok(runtime) => parts(runtime),
             Err(error) => out_of_sight(&error),
         },
         TargetKind::Fly(settings) => {
-            let folder = home(&spec.name, state_dir).join("fly");
-            match machines::open(&spec.name, settings, folder, owner, clock) {
+            let folder = home(&spec.name, &ground.state_dir).join("fly");
+            match machines::open(&spec.name, settings, folder, ground) {
                 Ok(runtime) => machines::parts(runtime),
                 Err(error) => out_of_sight(&error),
             }
@@ -147,21 +169,28 @@ pub(crate) fn looking(
     clock: &Arc<SteadyClock>,
 ) -> std::io::Result<Option<Looked>> {
     let looked = |runtime: Arc<dyn Runtime>| Some(Looked { runtime, ingress: None });
+    // Who only looks builds nothing, and gives nothing to anybody.
+    let ground = |open_files| Ground {
+        state_dir: state_dir.to_owned(),
+        root: PathBuf::new(),
+        owner: owner.clone(),
+        open_files,
+        clock: Arc::clone(clock),
+        secrets: Arc::new(NoSecrets),
+    };
     match &spec.kind {
         TargetKind::Process if home(&spec.name, state_dir).join("instances").exists() => {
-            let runtime = processes(&spec.name, state_dir, owner, raise_open_files(), clock)?;
-            Ok(looked(Arc::new(runtime)))
+            Ok(looked(Arc::new(processes(&spec.name, &ground(raise_open_files()))?)))
         }
         TargetKind::Docker(settings) if may_be_there(settings) => {
-            // Who only looks builds nothing.
-            Ok(looked(Arc::new(containers(spec, settings, state_dir, Path::new(""), owner, clock)?)))
+            Ok(looked(Arc::new(containers(spec, settings, &ground((0, 0)))?)))
         }
         TargetKind::Fly(settings) => {
             let folder = home(&spec.name, state_dir).join("fly");
             if !machines::was_used(&folder) {
                 return Ok(None);
             }
-            let parts = machines::parts(machines::open(&spec.name, settings, folder, owner, clock)?);
+            let parts = machines::parts(machines::open(&spec.name, settings, folder, &ground((0, 0)))?);
             Ok(Some(Looked { runtime: parts.runtime, ingress: parts.ingress }))
         }
         TargetKind::Process | TargetKind::Docker(_) => Ok(None),
@@ -192,41 +221,30 @@ fn out_of_sight(error: &std::io::Error) -> RuntimeParts {
     RuntimeParts { runtime: Arc::new(OutOfSight { why }), inspect: None, nudges: None, ingress: None }
 }
 
-fn containers(
-    spec: &TargetSpec,
-    settings: &DockerSpec,
-    state_dir: &Path,
-    root: &Path,
-    owner: &OwnerId,
-    clock: &Arc<SteadyClock>,
-) -> std::io::Result<DockerRuntime> {
-    let clock = Arc::clone(clock);
+fn containers(spec: &TargetSpec, settings: &DockerSpec, ground: &Ground) -> std::io::Result<DockerRuntime> {
+    let clock = Arc::clone(&ground.clock);
     DockerRuntime::open(DockerConfig {
-        folder: home(&spec.name, state_dir).join("docker"),
-        owner: owner.clone(),
+        folder: home(&spec.name, &ground.state_dir).join("docker"),
+        owner: ground.owner.clone(),
         target: spec.name.clone(),
         settings: settings.clone(),
-        root: root.to_owned(),
+        root: ground.root.clone(),
         env: Arc::new(config::variable),
+        secrets: Arc::clone(&ground.secrets),
         now: Arc::new(move || clock.now()),
     })
 }
 
 /// The process runtime of a target; each target has a folder of its own.
-fn processes(
-    target: &TargetName,
-    state_dir: &Path,
-    owner: &OwnerId,
-    open_files: (u64, u64),
-    clock: &Arc<SteadyClock>,
-) -> std::io::Result<ProcessRuntime> {
-    let clock = Arc::clone(clock);
+fn processes(target: &TargetName, ground: &Ground) -> std::io::Result<ProcessRuntime> {
+    let clock = Arc::clone(&ground.clock);
     ProcessRuntime::open(ProcessConfig {
-        state_dir: home(target, state_dir),
-        owner: owner.clone(),
+        state_dir: home(target, &ground.state_dir),
+        owner: ground.owner.clone(),
         program: PathBuf::from(OURSELVES),
         base_env: config::base_env(),
-        open_files: Some(open_files),
+        open_files: Some(ground.open_files),
+        secrets: Arc::clone(&ground.secrets),
         now: Arc::new(move || clock.now()),
     })
 }

@@ -23,6 +23,16 @@ metadata: {name: spare}
 spec: {process: {}}
 ---
 apiVersion: trueup.dev/v1
+kind: Secret
+metadata: {name: keys}
+spec: {fromEnv: {KEY: KEY}}
+---
+apiVersion: trueup.dev/v1
+kind: Secret
+metadata: {name: locks}
+spec: {fromEnv: {LOCK: LOCK}}
+---
+apiVersion: trueup.dev/v1
 kind: Target
 metadata: {name: quiet}
 spec: {process: {}, ingress: none}

@@ -99,8 +99,8 @@ pub const FIELDS: &[Values] = &[
     field("spec.user", Rolls, &[r#""www-data""#, r#""1000""#], &[r#""two words""#]),
     field("spec.env", Rolls, &["{}", r#"{"VERSION":"2","MORE":"yes"}"#], &[r#"{"A B":"c"}"#]),
     field("spec.env.*", Rolls, &[r#""2""#, r#""""#, r#""a b c""#], &["null"]),
-    field("spec.envFrom", Unserved, &[r#"[{"secret":"keys"}]"#], &["[{}]"]),
-    field("spec.envFrom[].secret", Unserved, &[r#""keys""#], NAMES),
+    field("spec.envFrom", Rolls, &["[]", r#"[{"secret":"keys"}]"#], &["[{}]", r#"[{"secret":"nobodys"}]"#]),
+    field("spec.envFrom[].secret", Rolls, &[r#""keys""#], NAMES).within(r#"{"envFrom":[{"secret":"locks"}]}"#),
     field("spec.files", Rolls, &[r#"[{"path":"a.toml","content":"a"}]"#], &["[{}]"]),
     field("spec.files[].path", Rolls, &[r#""b/c.toml""#], &[r#""/etc/passwd""#, r#""../up""#])
         .within(r#"{"files":[{"path":"a.toml","content":"a"}]}"#),

@@ -84,6 +84,7 @@ impl Stage {
                 }
             }),
             ingress: Some(Arc::new(ingress) as Arc<dyn Ingress>),
+            secrets: Arc::new(trueup_seams::NoSecrets),
             clock: Arc::new(self.world.clock),
             seed: self.seed,
             owner: owner(),

@@ -110,7 +110,11 @@ fn on_a_directory(
         let root = dir.path().join("manifests");
         std::fs::create_dir(&root).and_then(|()| lay(&root)).map_err(|why| why.to_string())?;
         let (settle, rescan) = config;
-        let source = DirectorySource::start(SourceConfig { root, settle, rescan }, Arc::new(Lines));
+        let source = DirectorySource::start(
+            SourceConfig { root, settle, rescan },
+            Arc::new(Lines),
+            Arc::new(trueup_seams::NoSecrets),
+        );
         let seen: Arc<Mutex<Vec<Arc<Snapshot>>>> = Arc::default();
         let (of, kept) = (Arc::downgrade(&source), Arc::clone(&seen));
         source.listen(Arc::new(move |_| {
