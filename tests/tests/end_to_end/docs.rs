@@ -130,6 +130,7 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup rollout status NAME", Ends(0)),
     ("trueup rollout status shop", Ends(0)),
     ("trueup explain app.spec", Ends(0)),
+    ("trueup explain secret.spec", Ends(0)),
     ("trueup explain app.spec.rollout", Ends(0)),
     ("trueup suspend NAME", Ends(0)),
     ("trueup resume NAME", Ends(0)),

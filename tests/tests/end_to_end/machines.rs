@@ -65,7 +65,8 @@ fn platform(words: &[&str]) -> (Bench, Fly) {
 fn get(fly: &Fly, path: &str) -> Value {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let answer = reqwest::get(format!("{}{path}", fly.base)).await.expect("the platform answers");
+        let asked = reqwest::Client::new().get(format!("{}{path}", fly.base)).bearer_auth("any");
+        let answer = asked.send().await.expect("the platform answers");
         answer.json().await.expect("in JSON")
     })
 }
@@ -234,7 +235,9 @@ fn revision(status: &Value) -> u64 {
 
 #[test]
 fn a_whole_stack_converges_and_then_its_plan_is_empty() {
-    let (bench, fly) = platform(&[]);
+    let (mut bench, fly) = platform(&[]);
+    bench.tell("SHOP_DATABASE_PASSWORD", "choose-one");
+    bench.tell("SHOP_DATABASE_URL", "postgres://postgres:choose-one@trueup-stack-db.internal:5432/shop");
     copied(&bench, "fly-vango", |text| text.replace("primaryRegion: fra", "primaryRegion: fra, propagation: 1s"));
     // One target serves both.
     copied(&bench, "fly-stack", |text| text.replace("primaryRegion: iad", "primaryRegion: iad, propagation: 1s"));
@@ -249,4 +252,9 @@ fn a_whole_stack_converges_and_then_its_plan_is_empty() {
     assert!(alone.starts_with("Nothing would change.") && !alone.contains("Cost"), "nor without a daemon: {alone}");
     let apps = get(&fly, "/_sim")["apps"].clone();
     assert_eq!(apps.as_array().map(Vec::len), Some(6), "{apps}");
+    let kept = get(&fly, "/v1/apps/trueup-stack-api/secrets?show_secrets=true")["secrets"].clone();
+    let given = |one: &Value| {
+        one["name"] == "DATABASE_URL" && one["value"].as_str().is_some_and(|url| url.contains("choose-one"))
+    };
+    assert!(kept.as_array().is_some_and(|all| all.len() == 1 && all.iter().all(given)), "{kept}");
 }
