@@ -10,7 +10,8 @@
 //! is there an edge that knows nobody. What is observed is what machines say, and when they were told; the table itself
 //! lies in our folder, and where that is lost it is read again from what the machines carry.
 //!
-//! The proxy cannot weigh: who is registered gets requests, who is on standby gets none.
+//! The proxy cannot weigh: who is registered gets requests, who is on standby gets none, but where nobody else is left that
+//! would answer (`standby`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -188,13 +189,12 @@ impl Inner {
             wanted.entry(known.written.id.app.clone()).or_default();
         }
         for share in shares {
-            let routed = share.entries.iter().flat_map(|entry| &entry.backends).filter(|backend| backend.weight > 0);
-            wanted.entry(share.app.clone()).or_default().extend(routed.map(|backend| backend.instance.clone()));
+            wanted.entry(share.app.clone()).or_default().extend(self.to_be_asked(share));
         }
         wanted
     }
 
-    async fn route_app(self: &Arc<Self>, app: &AppName, wanted: &BTreeSet<InstanceId>) -> StepOutcome {
+    pub(crate) async fn route_app(self: &Arc<Self>, app: &AppName, wanted: &BTreeSet<InstanceId>) -> StepOutcome {
         let what = format!("route {app}");
         let fly = match self.home(app).await {
             Ok(Some(fly)) => fly,
@@ -293,7 +293,7 @@ impl Inner {
         self.standing(known) == Standing::Known
     }
 
-    fn is_registered(&self, known: &Known) -> bool {
+    pub(crate) fn is_registered(&self, known: &Known) -> bool {
         registered(known, self.memory.look(|kept| kept.told.get(&known.machine.id).copied()))
     }
 }

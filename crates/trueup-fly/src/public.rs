@@ -213,6 +213,10 @@ impl Inner {
         let answer = self.answer_to(&question).await;
         let word = self.memory.look(|kept| kept.words.get(&question.app).copied());
         let before_was_good = word.is_some_and(|word| word.good && word.revision != question.revision);
+        if matches!(answer, Answer::Wrong(_)) && before_was_good {
+            // Whether the machines still pass is seen at once.
+            self.book(&question.fly, |book| book.dirty = true);
+        }
         let answer = match answer {
             Answer::Wrong(_) if !self.all_pass(&question) => Answer::Unsure("its machines do not pass".to_owned()),
             Answer::Wrong(_) | Answer::Good | Answer::Unsure(_) => answer,

@@ -47,6 +47,7 @@ pub(crate) async fn keep_watch(inner: Arc<Inner>) {
         if let Err(why) = inner.look_around().await {
             tracing::debug!(why, "not all was seen");
         }
+        inner.mind_standbys();
         inner.ask_the_public();
         inner.mind_certificates();
         inner.await_more(&mut waits);

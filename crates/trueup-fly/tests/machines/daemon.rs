@@ -177,6 +177,24 @@ impl Scene {
         traffic[begun..].iter().map(|segment| segment.healthy).min().unwrap_or(0)
     }
 
+    /// How long nobody could answer requests for the only app at a stretch, at most, from one moment on.
+    pub fn longest_with_nobody(&self, from: Moment) -> Duration {
+        let (traffic, now) = (self.platform.sim.traffic(&self.fly_app()), self.platform.sim.now());
+        let mut since: Option<Moment> = None;
+        let mut longest = Duration::ZERO;
+        for segment in traffic.iter().filter(|segment| segment.since >= from) {
+            match (segment.healthy, since) {
+                (0, None) => since = Some(segment.since),
+                (0, Some(_)) | (_, None) => {}
+                (_, Some(began)) => {
+                    longest = longest.max(segment.since.since(began));
+                    since = None;
+                }
+            }
+        }
+        since.map_or(longest, |began| longest.max(now.since(began)))
+    }
+
     pub fn fly_app(&self) -> String {
         let apps = self.platform.apps();
         assert_eq!(apps.len(), 1, "one app there: {apps:?}");

@@ -89,6 +89,48 @@ async fn one_that_turns_bad_after_the_switch_gives_way_to_the_old_which_was_neve
     assert_eq!(scene.serving(), before, "the old ones serve again, in the same lives");
 }
 
+/// The proxy lets go of one at its first check that fails; its probe bears nine more, eighteen seconds.
+fn patient(image: &str) -> AppSketch {
+    let mut web = web(image);
+    web.policy.bake = Duration::from_secs(120);
+    web.template.health[0].failures = 10;
+    web
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_the_new_ones_turn_bad_the_old_are_asked_before_anybody_has_judged() {
+    let bad = Behaviour { health: Health::FailsAfter(Span::millis(60_000)), ..image("r/app:turns") };
+    let scene = Scene::new(Scenario { images: vec![bad], ..Scenario::default() }).await;
+    scene.want(&patient("r/app:1"));
+    scene.live("web", 1).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let from = scene.platform.sim.now();
+    scene.want(&patient("r/app:turns"));
+    scene.rejected("web", 2).await;
+    let alone = scene.longest_with_nobody(from);
+    // The next question of the public, and the slowest edge of the proxy.
+    let least = Duration::from_secs(2 + 5);
+    assert!(alone <= least + Duration::from_secs(2), "{alone:?}: {:#?}", scene.platform.sim.traffic(&scene.fly_app()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_old_take_no_part_any_more_where_the_new_come_back() {
+    let shaky = Health::Flaps { up: Span::millis(60_000), down: Span::millis(8_000) };
+    let shaky = Behaviour { health: shaky, ..image("r/app:shaky") };
+    let scene = Scene::new(Scenario { images: vec![shaky], ..Scenario::default() }).await;
+    scene.want(&patient("r/app:1"));
+    scene.live("web", 1).await;
+    scene.want(&patient("r/app:shaky"));
+    let both = |scene: &Scene| {
+        scene.serving().len() == 4 && scene.house.app("web").is_some_and(|app| app.status.word == "Baking")
+    };
+    let new_alone = |scene: &Scene| scene.serving().iter().all(|(_, image, _, _)| image == "r/app:shaky");
+    scene.until("the new serve alone", |scene| scene.serving().len() == 2 && new_alone(scene)).await;
+    scene.until("the old take part", both).await;
+    scene.until("the new serve alone again", |scene| scene.serving().len() == 2 && new_alone(scene)).await;
+    scene.live("web", 2).await;
+}
+
 /// What the platform is asked for in a rollout of ten: each deed once for each machine, and looks where they may show
 /// something: for each of the two batches of machines one wait and what follows it, and else each ten seconds.
 #[tokio::test(start_paused = true)]
