@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use trueup_seams::{Sight, Survey};
 use trueup_types::{AppName, TargetName};
 
 /// What goes wrong with one call that changes something.
@@ -26,6 +27,11 @@ pub enum CallFault {
     BusyAfter,
     /// It happens, and whoever repeated the call on the way is told that the name is taken.
     ConflictAfter,
+    /// It takes long, as the pull of an image does: nothing happens yet, and the answer says so.
+    Underway,
+    /// An engine dies in the middle of it. What was to be made is there and was never started; what was to be started never
+    /// can be, and is thrown away; else nothing happens.
+    Halfway,
 }
 
 /// What goes wrong with one survey.
@@ -203,4 +209,21 @@ impl Faults {
         });
         self.streams.entry(name.to_owned()).or_insert_with(|| fastrand::Rng::with_seed(seed))
     }
+}
+
+/// Every other instance.
+pub(crate) fn short(truth: Survey) -> Survey {
+    let halved = |sight: Sight| Sight { instances: sight.instances.into_iter().step_by(2).collect() };
+    truth.into_iter().map(|(place, sight)| (place, sight.map(halved))).collect()
+}
+
+/// Everything twice, in reverse order.
+pub(crate) fn doubled(truth: Survey) -> Survey {
+    let twice = |sight: Sight| {
+        let mut instances = sight.instances.clone();
+        instances.extend(sight.instances);
+        instances.reverse();
+        Sight { instances }
+    };
+    truth.into_iter().map(|(place, sight)| (place, sight.map(twice))).collect()
 }

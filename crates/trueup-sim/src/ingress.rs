@@ -61,6 +61,8 @@ impl SimIngress {
         match fault {
             None => self.swap(table, true),
             Some(CallFault::RefusedForNow | CallFault::LostBefore | CallFault::Limited(_)) => unknown("not connected"),
+            // What engines do to instances, no ingress does to tables.
+            Some(CallFault::Underway | CallFault::Halfway) => unknown("not connected"),
             Some(CallFault::LostAfter) => {
                 let _ = self.swap(table, true);
                 unknown("connection reset")

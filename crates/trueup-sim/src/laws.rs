@@ -227,7 +227,8 @@ pub(crate) fn before_begin(state: &mut State, id: &InstanceId, now: Timestamp) {
     if state.exempt.contains(&id.app) || id.task.is_some() {
         return;
     }
-    let runs = state.of_app(&id.app).filter(|(_, one)| !one.exited(now)).count();
+    // One that was made and never started is none that runs.
+    let runs = state.of_app(&id.app).filter(|(_, one)| !one.exited(now) && one.lives > 0).count();
     let runs = number(runs.saturating_sub(state.unknown(&id.app, now)));
     let most = state.wants.most(&id.app).unwrap_or(u32::MAX);
     if runs.saturating_add(1) > most {

@@ -13,7 +13,7 @@ use trueup_types::step::{InstanceStep, Refusal, StepOutcome, TargetStep};
 use trueup_types::{InstanceId, Place, Release, TargetName, Timestamp};
 
 use crate::behaviour::{ANALYSE, Behaviour};
-use crate::faults::{CallFault, SightFault};
+use crate::faults::{CallFault, SightFault, doubled, short};
 use crate::laws;
 use crate::world::{SimInstance, World};
 
@@ -96,10 +96,17 @@ impl SimRuntime {
             if dark { Some(CallFault::LostBefore) } else { drawn }
         };
         let unknown = |why: &str| StepOutcome::Unknown { why: Doubt::OutcomeUnknown(why.to_owned()) };
+        let busy = || StepOutcome::Retry { after: Duration::from_millis(500), why: "the platform is busy".to_owned() };
         match fault {
             None => self.effect(step, Judge::Yes),
-            Some(CallFault::RefusedForNow) => {
-                StepOutcome::Retry { after: Duration::from_millis(500), why: "the platform is busy".to_owned() }
+            Some(CallFault::RefusedForNow) => busy(),
+            Some(CallFault::Underway) => {
+                let why = "pulling its image".to_owned();
+                StepOutcome::Underway { after: Duration::from_secs(1), why, said: Vec::new() }
+            }
+            Some(CallFault::Halfway) => {
+                self.halfway(step);
+                busy()
             }
             Some(CallFault::Limited(after)) => StepOutcome::Retry { after, why: "too many requests".to_owned() },
             Some(CallFault::LostBefore) => unknown("connection refused"),
@@ -133,6 +140,18 @@ impl SimRuntime {
                 let _ = self.effect(step, Judge::Yes);
                 StepOutcome::Refused { why: Refusal::NameTaken }
             }
+        }
+    }
+
+    /// What is left of a step when the engine dies in the middle of it.
+    fn halfway(&self, step: &InstanceStep) {
+        match step {
+            InstanceStep::Create { id, place, release } => drop(self.make(id, place, release)),
+            InstanceStep::Start { id, .. } => {
+                let mut state = self.world.lock();
+                state.instances.entry(self.target.clone()).or_default().remove(id);
+            }
+            InstanceStep::Stop { .. } | InstanceStep::Remove { .. } => {}
         }
     }
 
@@ -187,6 +206,15 @@ impl SimRuntime {
     }
 
     fn create(&self, id: &InstanceId, place: &Place, release: &Arc<Release>) -> StepOutcome {
+        let made = self.make(id, place, release);
+        if made == StepOutcome::Done {
+            self.begin_life(id, self.world.now());
+        }
+        made
+    }
+
+    /// Makes an instance that is not started.
+    fn make(&self, id: &InstanceId, place: &Place, release: &Arc<Release>) -> StepOutcome {
         let now = self.world.now();
         let mut state = self.world.lock();
         if let Some(there) = state.instances.get(&self.target).and_then(|target| target.get(id)) {
@@ -208,8 +236,6 @@ impl SimRuntime {
             cured: None,
         };
         state.instances.entry(self.target.clone()).or_default().insert(id.clone(), instance);
-        drop(state);
-        self.begin_life(id, now);
         StepOutcome::Done
     }
 
@@ -221,7 +247,7 @@ impl SimRuntime {
                 let why = "there is nothing of that name to start".to_owned();
                 return StepOutcome::Retry { after: Duration::ZERO, why };
             };
-            if there.incarnation() != *ended || !matches!(there.phase(now), Phase::Exited { .. }) {
+            if there.incarnation() != *ended || !down(&there.phase(now)) {
                 return StepOutcome::AlreadyTrue;
             }
         }
@@ -297,7 +323,7 @@ impl SimRuntime {
         if instance.incarnation() != *incarnation {
             return StepOutcome::AlreadyTrue;
         }
-        if !matches!(instance.phase(now), Phase::Exited { .. }) {
+        if !down(&instance.phase(now)) {
             return StepOutcome::Refused { why: Refusal::StillRunning };
         }
         target.remove(id);
@@ -305,20 +331,8 @@ impl SimRuntime {
     }
 }
 
-/// Every other instance.
-fn short(truth: Survey) -> Survey {
-    let halved = |sight: Sight| Sight { instances: sight.instances.into_iter().step_by(2).collect() };
-    truth.into_iter().map(|(place, sight)| (place, sight.map(halved))).collect()
-}
-
-fn doubled(truth: Survey) -> Survey {
-    let twice = |sight: Sight| {
-        let mut instances = sight.instances.clone();
-        instances.extend(sight.instances);
-        instances.reverse();
-        Sight { instances }
-    };
-    truth.into_iter().map(|(place, sight)| (place, sight.map(twice))).collect()
+fn down(phase: &Phase) -> bool {
+    matches!(phase, Phase::Created | Phase::Exited { .. })
 }
 
 impl Runtime for SimRuntime {

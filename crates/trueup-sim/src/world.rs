@@ -131,6 +131,9 @@ impl SimInstance {
         {
             return Phase::Exited { code: *code, at: *at, why: why.clone() };
         }
+        if self.lives == 0 {
+            return Phase::Created;
+        }
         match self.asked {
             Some(since) => Phase::Vanishing { since },
             None => Phase::Running { since: self.started },

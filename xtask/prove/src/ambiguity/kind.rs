@@ -24,7 +24,7 @@ pub enum Ill {
     Down(u64, u64),
 }
 
-const STEPS: [(&str, CallFault); 8] = [
+const STEPS: [(&str, CallFault); 10] = [
     ("busy", CallFault::RefusedForNow),
     ("lost-before", CallFault::LostBefore),
     ("lost-after", CallFault::LostAfter),
@@ -33,6 +33,8 @@ const STEPS: [(&str, CallFault); 8] = [
     ("busy-after", CallFault::BusyAfter),
     ("conflict-after", CallFault::ConflictAfter),
     ("limited", CallFault::Limited(Duration::from_secs(7))),
+    ("underway", CallFault::Underway),
+    ("halfway", CallFault::Halfway),
 ];
 
 const LOOKS: [(&str, SightFault); 7] = [
@@ -177,6 +179,14 @@ pub const KINDS: &[Kind] = &[
             calls(run, &[CallFault::RefusedForNow, limited, CallFault::LostBefore, CallFault::Hangs], &[1, 2, 5])
         },
     },
+    Kind {
+        what: "what engines do: it takes long; they die halfway",
+        ills: |run| {
+            let mut ills = steps(run, &[CallFault::Underway], &[1, 8, 25]);
+            ills.extend(steps(run, &[CallFault::Halfway], &[1, 2, 3, 4, 5]));
+            ills
+        },
+    },
     Kind { what: "listings of what was", ills: |run| looks(run, &[SightFault::Stale, SightFault::Older], &[1, 2, 3]) },
     Kind {
         what: "listings cut short, empty, partial, doubled, reordered",
@@ -194,11 +204,16 @@ pub const KINDS: &[Kind] = &[
     },
 ];
 
+fn steps(run: &Run, faults: &[CallFault], times: &[u32]) -> Vec<Ill> {
+    let all = || 0..run.count(CallKind::Step);
+    let of = |fault: CallFault, times: u32| all().map(move |number| Ill::Steps(fault, number, times));
+    faults.iter().flat_map(|fault| times.iter().flat_map(move |times| of(*fault, *times))).collect()
+}
+
 fn calls(run: &Run, faults: &[CallFault], times: &[u32]) -> Vec<Ill> {
-    let mut ills = Vec::new();
+    let mut ills = steps(run, faults, times);
     for fault in faults {
         for times in times {
-            ills.extend((0..run.count(CallKind::Step)).map(|number| Ill::Steps(*fault, number, *times)));
             ills.extend((0..run.count(CallKind::Table)).map(|number| Ill::Tables(*fault, number, *times)));
         }
     }

@@ -3,7 +3,7 @@
 use trueup_sim::CallFault;
 
 use crate::crashes::play::Outcome;
-use crate::crashes::rule::{calm, elsewhen};
+use crate::crashes::rule::{calm, elsewhen, replaced};
 use crate::crashes::scenario::Variant;
 
 use super::kind::Ill;
@@ -12,9 +12,13 @@ use super::kind::Ill;
 pub fn after_ill(undisturbed: &Outcome, here: &Outcome, variant: &Variant, ill: Ill) -> Vec<String> {
     let mut wrong = calm(here);
     let again = match ill {
-        Ill::Steps(CallFault::Late(_), _, times) => times,
+        // What an engine throws away is made anew.
+        Ill::Steps(CallFault::Late(_) | CallFault::Halfway, _, times) => times,
         Ill::Steps(..) | Ill::Tables(..) | Ill::Looks(..) | Ill::Hints(_) | Ill::Hushed | Ill::Down(..) => 0,
     };
+    if matches!(ill, Ill::Steps(CallFault::Halfway, ..)) {
+        wrong.extend(replaced(undisturbed, here));
+    }
     wrong.extend(elsewhen(undisturbed, here, &variant.script(), again, false));
     wrong
 }

@@ -75,16 +75,21 @@ pub fn elsewhen(undisturbed: &Outcome, here: &Outcome, script: &Script, again: u
         wrong.extend(remains(&ran, &remain, again));
     }
     if again == 0 {
-        let replaced = |(key, stood): (&String, &u32)| {
-            let now = here.ending.stood.get(key).copied().unwrap_or(0);
-            (now < *stood).then(|| format!("{key}: undisturbed {stood} all along, here {now}"))
-        };
-        wrong.extend(undisturbed.ending.stood.iter().filter_map(replaced));
+        wrong.extend(replaced(undisturbed, here));
     }
     if !deaf {
         wrong.extend(too_often(undisturbed, here, script, again));
     }
     wrong
+}
+
+/// What stood all along in the undisturbed run and did not here.
+pub fn replaced(undisturbed: &Outcome, here: &Outcome) -> Vec<String> {
+    let replaced = |(key, stood): (&String, &u32)| {
+        let now = here.ending.stood.get(key).copied().unwrap_or(0);
+        (now < *stood).then(|| format!("{key}: undisturbed {stood} all along, here {now}"))
+    };
+    undisturbed.ending.stood.iter().filter_map(replaced).collect()
 }
 
 /// What ran hooks: as many as in the undisturbed run, and as many more for each time that a release is tried again.
