@@ -302,6 +302,10 @@ impl Exporting<'_> {
             let what = format!("`fly certs add {}` makes it answer", route.host);
             self.left(&format!("routes.{}", route.host), what);
         }
+        for one in &app.template.env_from {
+            let what = format!("`fly secrets set` gives it its keys: trueup reads them by the Secret `{}`", one.secret);
+            self.left("envFrom", what);
+        }
         if hooks.pre_deploy.len() > 1 {
             self.left("hooks.preDeploy", "flyctl runs one release command; the first is written");
         }

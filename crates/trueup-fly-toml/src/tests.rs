@@ -226,6 +226,19 @@ fn a_fly_toml_says_what_its_settings_save() {
 }
 
 #[test]
+fn secrets_are_told_of_and_in_no_fly_toml() {
+    let first = resolved(&imported(SAMPLES[1].1));
+    let mut app = trueup_types::desired::DesiredApp::clone(&first.apps.values().next().expect("it is one app").desired);
+    let secret = trueup_types::Label::new("payment").expect("a name");
+    let env_from = vec![trueup_types::template::EnvFrom { secret }];
+    app.template =
+        std::sync::Arc::new(trueup_types::Template { env_from, ..trueup_types::Template::clone(&app.template) });
+    let exported = export(&app, fly(&first), &Savings::default());
+    let told = "envFrom: `fly secrets set` gives it its keys: trueup reads them by the Secret `payment`";
+    assert!(exported.remarks.iter().any(|remark| remark.to_string() == told), "{:?}", exported.remarks);
+}
+
+#[test]
 fn what_is_live_says_counts_regions_sizes_images_and_hosts() {
     let machine = |region: &str, group: &str, extra: Value| {
         let mut config = json!({
