@@ -244,7 +244,7 @@ mod tests {
     /// What an engine is sent, keys sorted, without the labels, which have a test of their own.
     fn sent(id: &str, settings: &DockerSpec) -> String {
         let id: InstanceId = id.parse().expect("a name");
-        let body = container(&mine(), settings, &id, &release(), "shop/web:1", &secrets);
+        let body = container(&mine(), settings, &id, &release(), "shop/web:1", &BTreeMap::new());
         let mut lines = Vec::new();
         flatten(
             "",
