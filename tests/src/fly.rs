@@ -1,9 +1,11 @@
 //! A simulated Fly beside a test, as `trueup sim fly` starts it.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal};
+use serde_json::Value;
 
 use crate::Bench;
 
@@ -21,7 +23,16 @@ impl Fly {
     /// When it cannot be started.
     #[must_use]
     pub fn start(bench: &Bench, words: &[&str]) -> Self {
-        let mut command = bench.trueup();
+        Self::start_at(bench, &crate::bench::binary(), words)
+    }
+
+    /// The same with a binary elsewhere.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_at(bench: &Bench, program: &Path, words: &[&str]) -> Self {
+        let mut command = bench.trueup_at(program);
         let mut child = command
             .args(["sim", "fly", "--listen", "127.0.0.1:0"])
             .args(words)
@@ -33,6 +44,19 @@ impl Fly {
         let base = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
         assert!(base.starts_with("http://127.0.0.1:"), "{line}");
         Self { child, base }
+    }
+
+    /// What it answers to a question that takes no token, as `/_sim/calls`.
+    ///
+    /// # Panics
+    /// When it does not answer in JSON.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Value {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let answer = reqwest::get(format!("{}{path}", self.base)).await.expect("the platform answers");
+            answer.json().await.expect("in JSON")
+        })
     }
 
     /// Its process.

@@ -25,6 +25,8 @@ pub const FOR_TESTS: &[Component] = &[
     Component { program: "busybox", package: "busybox-static", needed_for: "the image that tests of containers run" },
     Component { program: "podman", package: "podman", needed_for: "the contract of containers on another engine" },
     Component { program: "catatonit", package: "catatonit", needed_for: "the first process of podman's containers" },
+    Component { program: "node", package: "nodejs", needed_for: "the test of another client on the simulated Fly" },
+    Component { program: "npm", package: "npm", needed_for: "the package of that client" },
     Component { program: "strace", package: "strace", needed_for: "the proof's stores whose writes fail late" },
 ];
 

@@ -12,6 +12,7 @@ mod containers_killed;
 mod decisions;
 mod docs;
 mod fly;
+mod fly_admin;
 mod fly_people;
 mod hooks;
 mod machines;

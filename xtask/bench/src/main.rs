@@ -3,8 +3,8 @@
 //! A [`measure::Measure`] makes [`row::Row`]s; `report` shows them as a table and writes them as JSON. Read a measure in
 //! the file of its name: `planner`, `noop` and `changed` work on the simulated world, the last two in processes of their
 //! own; `edit`, `exit`, `revert` and `idle` on a real daemon in a [`place::Place`]; `edge` beside HAProxy and nginx;
-//! `docker` on an engine of the tests' own, beside its raw API and docker-compose ([`compose`]);
-//! `failed` under load.
+//! `docker` on an engine of the tests' own, beside its raw API and docker-compose ([`compose`]); `fly` on the simulated
+//! platform with its documented limits; `failed` under load.
 //!
 //! Knows nothing of how it was built: the binary that it measures is the one beside it.
 
@@ -15,6 +15,7 @@ mod edge;
 mod edit;
 mod exit;
 mod failed;
+mod fly;
 mod idle;
 mod manifest;
 mod measure;

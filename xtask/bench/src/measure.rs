@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 
 use crate::row::Row;
-use crate::{changed, docker, edge, edit, exit, failed, idle, noop, planner, revert};
+use crate::{changed, docker, edge, edit, exit, failed, fly, idle, noop, planner, revert};
 
 /// What all measures are told.
 #[derive(Debug, Clone)]
@@ -63,6 +63,7 @@ pub const MEASURES: &[Measure] = &[
         about: "20 services on a real engine, and updates under load, beside docker-compose",
         run: docker::run,
     },
+    Measure { name: "fly", about: "calls and time of a rollout of ten machines, simulated platform", run: fly::run },
     Measure { name: "failed", about: "failed requests over rollouts under load", run: failed::run },
 ];
 
