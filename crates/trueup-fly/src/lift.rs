@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use trueup_types::observed::{ExitWhy, Health, Phase, Sighting};
+use trueup_types::probe::Check;
 use trueup_types::template::AutostopMode;
 use trueup_types::{Incarnation, Place, PortName, Release, ReleaseDigest, Timestamp};
 
@@ -35,6 +36,8 @@ pub(crate) struct Around {
     pub started: Option<u64>,
     /// What its checks came to before.
     pub health: Option<Health>,
+    /// Whether nobody has ever seen it pass them.
+    pub unproven: bool,
 }
 
 /// When it started last, in milliseconds since 1970. What is done to a running machine is noted with its state, too: not
@@ -87,6 +90,7 @@ pub(crate) fn sighting(
     let release = made.release.clone();
     let created = machine.created().map_or(Timestamp::ZERO, |at| clocks.steady(at));
     let phase = phase(machine, release.as_deref(), around, clocks, created);
+    let phase = if around.unproven { woken(machine, release.as_deref(), phase) } else { phase };
     let checks = match &phase {
         Phase::Running { since } => release.as_ref().and_then(|release| {
             checks::health(machine, &release.template.health, *since, around.health.as_ref(), clocks)
@@ -156,6 +160,23 @@ fn phase(machine: &Machine, release: Option<&Release>, around: &Around, clocks: 
         },
         // `created`, `starting`, `replacing`, and whatever word comes next: it is on its way, or will say otherwise.
         _ => Phase::Starting,
+    }
+}
+
+/// Who sleeps counts as well, and that takes having been well: one that was put to sleep before it has passed its checks is
+/// no evidence for its release, and is to be started as one that was only made.
+fn woken(machine: &Machine, release: Option<&Release>, phase: Phase) -> Phase {
+    let checked = release
+        .is_some_and(|release| release.template.health.iter().any(|probe| !matches!(probe.check, Check::Exec { .. })));
+    match phase {
+        Phase::Asleep if checked && up(machine) => Phase::Starting,
+        Phase::Asleep if checked => Phase::Created,
+        phase @ (Phase::Created
+        | Phase::Starting
+        | Phase::Running { .. }
+        | Phase::Asleep
+        | Phase::Exited { .. }
+        | Phase::Vanishing { .. }) => phase,
     }
 }
 

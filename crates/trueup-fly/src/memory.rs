@@ -56,6 +56,8 @@ pub(crate) struct Kept {
     pub homes: BTreeMap<AppName, Home>,
     pub asked: BTreeMap<String, Asked>,
     pub told: BTreeMap<String, Told>,
+    /// The machines that were seen to pass their checks.
+    pub proven: BTreeSet<String>,
     /// What we have set of secrets, by the app's name there.
     pub secrets: BTreeMap<String, Set>,
     pub words: BTreeMap<AppName, Word>,
@@ -106,11 +108,25 @@ impl Memory {
         Ok(value)
     }
 
+    /// Remembers that a machine was seen to pass its checks. Unwritten, a daemon to come would wake it once.
+    pub(crate) fn prove(&self, machine: &str) {
+        if !self.look(|kept| kept.proven.contains(machine))
+            && let Err(error) = self.change(|kept| kept.proven.insert(machine.to_owned()))
+        {
+            tracing::debug!(%error, machine, "that it has passed is not remembered yet");
+        }
+    }
+
     /// Forgets all machines that are not among these.
     pub(crate) fn keep_only(&self, there: &dyn Fn(&str) -> bool) {
+        let known = |kept: &Kept| kept.asked.keys().chain(kept.told.keys()).chain(&kept.proven).all(|one| there(one));
+        if self.look(known) {
+            return;
+        }
         let forgotten = self.change(|kept| {
             kept.asked.retain(|machine, _| there(machine));
             kept.told.retain(|machine, _| there(machine));
+            kept.proven.retain(|machine| there(machine));
         });
         if let Err(error) = forgotten {
             tracing::debug!(%error, "what is gone is not forgotten yet");

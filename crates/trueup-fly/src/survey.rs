@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 use trueup_seams::{ObserveError, Sight, Survey};
-use trueup_types::observed::Sighting;
+use trueup_types::observed::{Health, Sighting};
 use trueup_types::{AppName, Place};
 
 use crate::api::{Apps, Machine, OrgPage, Row};
@@ -223,6 +223,9 @@ impl Inner {
         let (steady, now) = ((self.clocks.now)(), Instant::now());
         for (id, known) in arounds {
             let sighting = self.sighting(&known);
+            if matches!(sighting.checks, Some(Health::Passing { .. })) {
+                self.memory.prove(&id);
+            }
             self.book(fly, |book| {
                 if let Some(known) = book.machines.get_mut(&id) {
                     known.judged(sighting, steady, now);
@@ -234,12 +237,14 @@ impl Inner {
     /// One machine, as the driver sees it.
     pub(crate) fn sighting(&self, known: &Known) -> Sighting {
         let life = lift::incarnation(&known.machine, known.started);
-        let asked = self.memory.look(|kept| kept.asked.get(&known.machine.id).cloned());
+        let id = &known.machine.id;
+        let (asked, proven) = self.memory.look(|kept| (kept.asked.get(id).cloned(), kept.proven.contains(id)));
         let around = Around {
             asked: asked.filter(|asked| asked.life == life),
             unreached_since: known.unreached_since,
             started: known.started,
             health: known.health.clone(),
+            unproven: !proven,
         };
         lift::sighting(&known.machine, &known.written, &known.made, &around, &self.clocks)
     }

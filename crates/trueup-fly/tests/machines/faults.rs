@@ -174,6 +174,7 @@ async fn a_machine_that_the_platform_put_to_sleep_has_not_ended() {
     let sleepy = sleepy.release(trueup_types::Revision(1));
     let stand = Stand::new(quick());
     stand.up(&sleepy, 0).await;
+    stand.until("web-r1-0", "it passes", |one| matches!(one.checks, Some(Health::Passing { .. }))).await;
     stand.platform.do_to(json!({"autostop": {}}));
     let asleep = stand.until("web-r1-0", "it sleeps", |one| !matches!(one.phase, Phase::Running { .. })).await;
     assert_eq!(asleep.phase, Phase::Asleep);

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use trueup_fly_sim::{Behaviour, Exits, Health, Scenario, Span};
 use trueup_sim::AppSketch;
+use trueup_types::template::{Autostop, AutostopMode};
 
 use crate::daemon::Scene;
 use crate::stand::{image, sketch};
@@ -89,6 +91,37 @@ async fn one_that_turns_bad_after_the_switch_gives_way_to_the_old_which_was_neve
     assert_eq!(scene.serving(), before, "the old ones serve again, in the same lives");
 }
 
+/// The platform puts new machines to sleep while their checks are waited for, before anybody has seen them well.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_put_to_sleep_while_its_checks_are_waited_for_is_woken_and_judged_by_them() {
+    for (next, good) in [("r/app:2", true), ("r/app:never", false)] {
+        let scene = Scene::new(Scenario { images: bad_images(), ..Scenario::default() }).await;
+        let sleepy = |image: &str| {
+            let mut web = web(image);
+            web.template.autostop = Some(Autostop { mode: AutostopMode::Stop, min_running: 0 });
+            web
+        };
+        scene.want(&sleepy("r/app:1"));
+        scene.live("web", 1).await;
+        let before = scene.serving();
+        scene.want(&sleepy(next));
+        let up = |scene: &Scene| {
+            let new = scene.fleet().into_iter().filter(|(_, image, state, _)| image == next && state == "started");
+            new.map(|(id, ..)| id).collect::<Vec<_>>()
+        };
+        scene.until("the new ones are up", |scene| up(scene).len() == 2).await;
+        for id in up(&scene) {
+            scene.platform.do_to(json!({"autostop": {"of": {"machine": id}}}));
+        }
+        if good {
+            scene.live("web", 2).await;
+        } else {
+            scene.rejected("web", 2).await;
+            assert_eq!(scene.serving(), before, "who never passed was never let in");
+        }
+    }
+}
+
 /// The proxy lets go of one at its first check that fails; its probe bears nine more, eighteen seconds.
 fn patient(image: &str) -> AppSketch {
     let mut web = web(image);
@@ -152,15 +185,14 @@ async fn a_rollout_of_ten_does_each_deed_once_and_looks_no_more_than_it_must() {
     assert!(made("Machines_wait") <= 2 && made("Machines_show") == 0, "{before:?} {after:?}");
 }
 
-#[tokio::test(start_paused = true)]
-#[ignore = "takes minutes"]
-async fn two_hundred_good_and_a_hundred_bad_rollouts_leave_nobody_at_no_moment() {
+/// Fifty good and twenty-five bad releases, these bad in one way; four such make two hundred and a hundred.
+async fn fifty_good_and_half_as_many(bad: &str) {
     let scene = Scene::new(Scenario { images: bad_images(), ..Scenario::default() }).await;
     scene.want(&web("r/app:0"));
     scene.live("web", 1).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     let mut revision = 1;
-    for round in 1..=200 {
+    for round in 1..=50 {
         let from = scene.platform.sim.now();
         revision += 1;
         scene.want(&web(&format!("r/app:{round}")));
@@ -168,10 +200,30 @@ async fn two_hundred_good_and_a_hundred_bad_rollouts_leave_nobody_at_no_moment()
         if round % 2 == 0 {
             let before = scene.serving();
             revision += 1;
-            scene.want(&web(&format!("r/app:{}{round}", ["never", "crash", "gone", "vanish"][round / 2 % 4])));
+            scene.want(&web(&format!("r/app:{bad}{round}")));
             scene.rejected("web", revision).await;
             assert_eq!(scene.serving(), before, "what served was neither restarted nor replaced");
         }
         assert!(scene.fewest(from) >= 1, "there was a moment with nobody in round {round}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_good_rollouts_and_half_as_many_never_well_leave_nobody_at_no_moment() {
+    fifty_good_and_half_as_many("never").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_good_rollouts_and_half_as_many_that_crash_leave_nobody_at_no_moment() {
+    fifty_good_and_half_as_many("crash").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_good_rollouts_and_half_as_many_without_an_image_leave_nobody_at_no_moment() {
+    fifty_good_and_half_as_many("gone").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_good_rollouts_and_half_as_many_that_vanish_leave_nobody_at_no_moment() {
+    fifty_good_and_half_as_many("vanish").await;
 }
