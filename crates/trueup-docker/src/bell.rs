@@ -16,7 +16,7 @@ use crate::labels::APP;
 use crate::runtime::{DockerRuntime, Inner};
 
 /// What of all events says that an instance may have changed. A probe within a container makes three others, each time; `health_status` comes
-/// only when it turns. /// `remove` and `died` are podman's words.
+/// only when it turns. `remove` and `died` are podman's words.
 const ACTIONS: [&str; 9] = ["create", "start", "die", "died", "oom", "destroy", "remove", "rename", "health_status"];
 /// From one try to open the stream to the next.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -100,15 +100,17 @@ impl Layers {
         self.0.values().filter(|layer| layer.done).count()
     }
 
+    /// How many bytes of how many have come, as far as sizes are known.
+    fn bytes(&self) -> Option<(u64, u64)> {
+        let sum = |of: fn(&Layer) -> u64| self.0.values().map(of).sum::<u64>();
+        Some((sum(|layer| layer.loaded), sum(|layer| layer.bytes))).filter(|(_, all)| *all > 0)
+    }
+
     /// How far it is: layers, and megabytes where they are known.
     fn told(&self, image: &str) -> String {
-        let sum = |of: fn(&Layer) -> u64| self.0.values().map(of).sum::<u64>();
-        let (loaded, bytes) = (sum(|layer| layer.loaded), sum(|layer| layer.bytes));
         let megabytes = |bytes: u64| format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10);
-        let bytes = match bytes {
-            0 => String::new(),
-            bytes => format!(", {} of {} MB", megabytes(loaded), megabytes(bytes)),
-        };
+        let come = |(loaded, bytes)| format!(", {} of {} MB", megabytes(loaded), megabytes(bytes));
+        let bytes = self.bytes().map_or_else(String::new, come);
         format!("pulling {image}: {} of {} layers{bytes}", self.done(), self.0.len())
     }
 }
@@ -144,6 +146,7 @@ impl Inner {
             let Some(word) = word else { return Ok(()) };
             layers.take(word.map_err(|error| PullFault::of(&Fault::of(&error)))?);
             work.is_at(layers.told(image));
+            work.counts(layers.bytes());
             // The bytes are for whoever looks; the events are told of each layer.
             if layers.done() > told {
                 told = layers.done();

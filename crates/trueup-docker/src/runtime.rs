@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
-use trueup_seams::{Asking, BoxFuture, Likeness, NudgeSink, ObserveError, Runtime, Secrets, Sight, Survey};
+use trueup_seams::{Asking, BoxFuture, Likeness, NudgeSink, ObserveError, Runtime, Secrets, Sight, Survey, Underway};
 use trueup_types::docker::{Address, DockerSpec};
 use trueup_types::observed::{ExitWhy, Phase, Sighting};
 use trueup_types::step::{StepOutcome, TargetStep};
@@ -172,6 +172,10 @@ impl Runtime for DockerRuntime {
 
     fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<Option<String>, ObserveError>> {
         Box::pin(async { self.inner.resolve(image).await.map(Some) })
+    }
+
+    fn underway(&self) -> Vec<Underway> {
+        self.inner.works.underway()
     }
 
     fn retire<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, StepOutcome> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use trueup_seams::Nudge;
+use trueup_seams::{Nudge, Underway};
 use trueup_types::AppName;
 use trueup_types::step::{Refusal, StepOutcome};
 
@@ -33,6 +33,8 @@ pub(crate) struct Works(Mutex<BTreeMap<String, Arc<Work>>>);
 /// One thing that takes long.
 pub(crate) struct Work {
     far: watch::Sender<Far>,
+    /// Bytes, of how many.
+    bytes: Mutex<Option<(u64, u64)>>,
     said: Mutex<VecDeque<String>>,
 }
 
@@ -45,12 +47,21 @@ enum Far {
 
 impl Work {
     fn new() -> Self {
-        Self { far: watch::Sender::new(Far::Underway("begun".to_owned())), said: Mutex::default() }
+        Self {
+            far: watch::Sender::new(Far::Underway("begun".to_owned())),
+            bytes: Mutex::default(),
+            said: Mutex::default(),
+        }
     }
 
     /// How far it is, in one line.
     pub(crate) fn is_at(&self, how_far: String) {
         self.far.send_replace(Far::Underway(how_far));
+    }
+
+    /// How many bytes of how many are done, where both are known.
+    pub(crate) fn counts(&self, bytes: Option<(u64, u64)>) {
+        *self.bytes.lock().expect("no holder panics") = bytes;
     }
 
     /// A line for the events.
@@ -71,6 +82,20 @@ impl Work {
 }
 
 impl Works {
+    /// What has not ended yet.
+    pub(crate) fn underway(&self) -> Vec<Underway> {
+        let all = self.0.lock().expect("no holder panics");
+        let one = |(what, work): (&String, &Arc<Work>)| match &*work.far.borrow() {
+            Far::Underway(told) => Some(Underway {
+                what: what.clone(),
+                told: told.clone(),
+                bytes: *work.bytes.lock().expect("no holder panics"),
+            }),
+            Far::Ended { .. } => None,
+        };
+        all.iter().filter_map(one).collect()
+    }
+
     /// What is under way, or has ended and nobody has asked how.
     pub(crate) fn find(&self, key: &str) -> Option<Arc<Work>> {
         let mut all = self.0.lock().expect("no holder panics");

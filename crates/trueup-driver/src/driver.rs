@@ -37,7 +37,7 @@ const BEGIN_GLANCE: Duration = Duration::from_millis(5);
 
 /// A driver, ready to run.
 pub struct Driver {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
 }
 
 /// How an app stands when all has settled, for `run --once`.

@@ -43,6 +43,7 @@ mod secrets;
 mod status_writer;
 pub mod survey;
 mod tick;
+mod underway;
 mod wanted;
 
 pub use clock::{Clock, SteadyClock};

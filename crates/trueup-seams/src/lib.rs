@@ -16,7 +16,7 @@ use std::pin::Pin;
 pub use control::{AppPreview, Change, Control, ControlError, Receipt};
 pub use runtime::{
     Asking, ExecOutput, Ingress, Inspect, Likeness, LogLine, LogQuery, Nudge, NudgeSink, Nudges, ObserveError, Runtime,
-    Sight, Survey, Watch,
+    Sight, Survey, Underway, Watch,
 };
 pub use secrets::{NoSecrets, Secrets};
 pub use source::{Absence, Snapshot, Source, SourceApp};

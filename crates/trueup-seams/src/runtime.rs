@@ -63,6 +63,12 @@ pub trait Runtime: Send + Sync {
         Box::pin(std::future::ready(Ok(None)))
     }
 
+    /// What takes long here at this moment, such as a pull: for whoever stands beside the daemon.
+    fn underway(&self) -> Vec<Underway> {
+        // Most targets have it at once, or not at all.
+        Vec::new()
+    }
+
     /// What an app is called here, where its platform has a name of its own for it and that name is known.
     fn called(&self, app: &AppName) -> Option<String> {
         let _ = app;
@@ -92,6 +98,17 @@ pub enum Watch {
     Coming(Revision),
     /// Everything goes to this one, and it is judged.
     Baking(Revision),
+}
+
+/// Something that takes long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Underway {
+    /// What it is, the same as long as it goes on: `pulling web:1`.
+    pub what: String,
+    /// How far it is, one line.
+    pub told: String,
+    /// How many bytes of how many are done, where both are known.
+    pub bytes: Option<(u64, u64)>,
 }
 
 /// For what it is asked whether two images are one.

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::config;
 
@@ -71,8 +71,13 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new() -> Self {
+        Self::among(&MultiProgress::new())
+    }
+
+    /// The same above bars of other things.
+    pub(crate) fn among(bars: &MultiProgress) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
+            let bar = bars.add(ProgressBar::new_spinner());
             if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {msg}") {
                 bar.set_style(style);
             }

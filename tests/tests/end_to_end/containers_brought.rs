@@ -127,3 +127,17 @@ fn a_registry_that_wants_a_password_and_is_away_for_a_while_gives_its_images_in_
     let (code, shown, talk) = dock.bench.ask(&["plan", elsewhere.path().to_str().expect("a path of text")]);
     assert!(code == 1 && shown.contains(&format!("image: {third} is sha256:")), "{shown}{talk}");
 }
+
+#[test]
+fn who_stands_beside_a_daemon_sees_that_it_pulls() {
+    let Some(dock) = Dock::new("seen") else { return };
+    // A registry that takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("one is free");
+    let image = format!("{}/shop/web:v1", silent.local_addr().expect("it is bound"));
+    dock.write(&DemoApp::new("dock-seen", "v1").replicas(1), &[(DEMO, &image)]);
+    let daemon = Daemon::start(&dock.bench);
+    let line = format!("pulling {image}");
+    daemon.eventually("the pull is told", PATIENCE, |_| daemon.tail().lines().any(|told| told == line));
+    drop(silent);
+    daemon.eventually("and its end", PATIENCE, |_| daemon.tail().contains(&format!("{line}: it has ended")));
+}

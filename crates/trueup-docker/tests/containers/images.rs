@@ -90,6 +90,23 @@ async fn a_release_keeps_its_image_wherever_its_tag_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_is_under_way_until_it_ends() {
+    let Some(engine) = engine() else { return };
+    // Whoever connects is kept waiting until this goes.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("one is free");
+    let image = format!("{}/web:v1", silent.local_addr().expect("it is bound"));
+    let one = One::new(engine, "underway");
+    assert_eq!(one.runtime.underway(), []);
+    assert!(matches!(one.create(of(&image, &one, "")).await, StepOutcome::Underway { .. }));
+    let now = one.runtime.underway();
+    assert_eq!(now.iter().map(|one| one.what.clone()).collect::<Vec<_>>(), [format!("pulling {image}")], "{now:?}");
+    drop(silent);
+    let outcome = one.create_in_time(&of(&image, &one, "")).await.0;
+    assert!(matches!(outcome, StepOutcome::Retry { .. }), "{outcome:?}");
+    assert_eq!(one.runtime.underway(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_name_of_an_image_is_known_by_its_digest_and_what_was_found_is_kept() {
     let Some(engine) = engine() else { return };
     let registry = Registry::start(engine, "registry-alike", port(), false);

@@ -10,6 +10,7 @@ mod machines;
 mod once;
 mod options;
 mod service;
+mod underway;
 pub(crate) mod wiring;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use indicatif::MultiProgress;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use trueup_driver::Driver;
@@ -55,8 +57,10 @@ pub(crate) async fn run(places: &Places, asked: &Run) -> anyhow::Result<ExitCode
         listens(asked)
     ));
     let service = tokio::spawn(service::notify(Arc::clone(&driver), leave.clone()));
+    let bars = MultiProgress::new();
+    let underway = tokio::spawn(underway::show(Arc::clone(&driver), bars.clone(), leave.clone()));
     let code = if asked.once {
-        let code = once::converge(&driver, &leave).await;
+        let code = once::converge(&driver, &bars, &leave).await;
         leave.cancel();
         code
     } else {
@@ -65,7 +69,7 @@ pub(crate) async fn run(places: &Places, asked: &Run) -> anyhow::Result<ExitCode
     };
     running.await.context("the driver ends")?;
     served.await.context("the control socket ends")??;
-    for task in [keeper, service] {
+    for task in [keeper, service, underway] {
         task.await.context("a chore ends")?;
     }
     signals.abort();

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indicatif::MultiProgress;
 use tokio_util::sync::CancellationToken;
 use trueup_driver::{Driver, Settled};
 
@@ -14,8 +15,8 @@ use crate::wait::{REVERTED, verdict};
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// Waits until nothing is under way any more; the exit code is `wait`'s.
-pub(crate) async fn converge(driver: &Arc<Driver>, leave: &CancellationToken) -> ExitCode {
-    let mut progress = Progress::new();
+pub(crate) async fn converge(driver: &Arc<Driver>, bars: &MultiProgress, leave: &CancellationToken) -> ExitCode {
+    let mut progress = Progress::among(bars);
     let settled = loop {
         if let Some(settled) = driver.settled() {
             break settled;
