@@ -7,7 +7,7 @@ use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::{Stream, StreamExt as _};
-use trueup_seams::{BoxFuture, ExecOutput, Inspect, LogLine, LogQuery, ObserveError};
+use trueup_seams::{BoxFuture, ExecOutput, Inspect, LogLine, LogQuery, ObserveError, Session, SessionAsked};
 use trueup_types::InstanceId;
 
 use crate::engine::{Fault, QUICK};
@@ -42,11 +42,15 @@ impl Inspect for DockerRuntime {
     ) -> BoxFuture<'a, Result<ExecOutput, ObserveError>> {
         Box::pin(self.inner.exec(instance, command, timeout))
     }
+
+    fn attach<'a>(&'a self, asked: &'a SessionAsked) -> BoxFuture<'a, Result<Session, ObserveError>> {
+        Box::pin(self.inner.attach(asked))
+    }
 }
 
 impl Inner {
     /// The id of an instance's container, for looking only.
-    async fn container_of(&self, instance: &InstanceId) -> Result<String, ObserveError> {
+    pub(crate) async fn container_of(&self, instance: &InstanceId) -> Result<String, ObserveError> {
         let mut labels = self.mine.filter();
         labels.push(format!("{INSTANCE}={instance}"));
         let listed = self.list(labels).await?;

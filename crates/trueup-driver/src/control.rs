@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use trueup_seams::{AppPreview, BoxFuture, Control, ControlError, LogLine, LogQuery, Receipt};
+use trueup_seams::{AppPreview, BoxFuture, Control, ControlError, LogLine, LogQuery, Receipt, Session, SessionAsked};
 use trueup_types::decision::RecordedDecision;
 use trueup_types::desired::DesiredApp;
 use trueup_types::order::Order;
@@ -247,6 +247,19 @@ impl Control for Handle {
             let none = || ControlError::Failed(format!("target {target} shows no logs"));
             let lines = found.ok_or_else(none)?.logs(query).await;
             lines.map_err(|error| ControlError::Failed(error.detail))
+        })
+    }
+
+    fn attach<'a>(
+        &'a self,
+        target: &'a TargetName,
+        asked: &'a SessionAsked,
+    ) -> BoxFuture<'a, Result<Session, ControlError>> {
+        Box::pin(async move {
+            let found = self.engine.target(target).and_then(|target| target.inspect.clone());
+            let none = || ControlError::Failed(format!("target {target} runs no commands"));
+            let session = found.ok_or_else(none)?.attach(asked).await;
+            session.map_err(|error| ControlError::Failed(error.detail))
         })
     }
 }

@@ -11,6 +11,7 @@ use trueup_types::{AppName, InstanceId, TargetName};
 
 use crate::BoxFuture;
 use crate::runtime::{LogLine, LogQuery};
+use crate::session::{Session, SessionAsked};
 
 /// A running daemon, as people reach it.
 pub trait Control: Send + Sync {
@@ -52,6 +53,13 @@ pub trait Control: Send + Sync {
         target: &'a TargetName,
         query: &'a LogQuery,
     ) -> BoxFuture<'a, Result<Vec<LogLine>, ControlError>>;
+
+    /// Runs a command in an instance, with somebody at it.
+    fn attach<'a>(
+        &'a self,
+        target: &'a TargetName,
+        asked: &'a SessionAsked,
+    ) -> BoxFuture<'a, Result<Session, ControlError>>;
 }
 
 /// What an accepted order came to.

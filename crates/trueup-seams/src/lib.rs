@@ -7,6 +7,7 @@
 pub mod control;
 pub mod runtime;
 pub mod secrets;
+pub mod session;
 pub mod source;
 pub mod store;
 
@@ -19,6 +20,7 @@ pub use runtime::{
     Sight, Survey, Underway, Watch,
 };
 pub use secrets::{NoSecrets, Secrets};
+pub use session::{Session, SessionAsked, SessionInput, SessionOutput, SessionPiece, TerminalSize};
 pub use source::{Absence, Snapshot, Source, SourceApp};
 pub use store::{DaemonRecord, Memory, Store, StoreError, StoreHealth};
 

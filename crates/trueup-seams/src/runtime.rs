@@ -10,6 +10,10 @@ use trueup_types::step::{StepOutcome, TargetStep};
 use trueup_types::{AppName, Certificate, InstanceId, Place, Release, Revision, Route, Timestamp};
 
 use crate::BoxFuture;
+use crate::session::{self, Session, SessionAsked};
+
+/// Longest that a command may run which a person asked for and is not at.
+const ALONE: Duration = Duration::from_secs(3_600);
 
 /// A place where instances live.
 pub trait Runtime: Send + Sync {
@@ -180,6 +184,18 @@ pub trait Inspect: Send + Sync {
         command: &'a [String],
         timeout: Duration,
     ) -> BoxFuture<'a, Result<ExecOutput, ObserveError>>;
+
+    /// The same with somebody at it. Where a target cannot do that, a command runs with nobody at it, and what it said is
+    /// shown at its end.
+    fn attach<'a>(&'a self, asked: &'a SessionAsked) -> BoxFuture<'a, Result<Session, ObserveError>> {
+        Box::pin(async move {
+            if asked.stdin || asked.terminal.is_some() {
+                let detail = "on this target nobody can be at a command: leave out -i and -t".to_owned();
+                return Err(ObserveError { detail });
+            }
+            self.exec(&asked.instance, &asked.command, ALONE).await.map(session::over)
+        })
+    }
 }
 
 /// Which log lines.

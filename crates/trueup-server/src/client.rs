@@ -55,6 +55,11 @@ impl ControlClient {
         Ok(Self { http: builder.build().map_err(ClientError::Broken)?, path })
     }
 
+    /// Where the daemon listens.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The newest status.
     ///
     /// # Errors

@@ -5,8 +5,11 @@
 //! planner and no adapter.
 
 mod api;
+mod attached;
 mod client;
 mod serve;
+mod session;
 
+pub use attached::AttachedClient;
 pub use client::{ClientError, ControlClient};
 pub use serve::{ServeError, router, serve, socket_path};

@@ -15,6 +15,7 @@ use trueup_types::AppName;
 use trueup_types::desired::DesiredApp;
 
 use crate::api::{BODY_BYTES_MAX, By, Given, LogsAsked};
+use crate::session;
 
 /// Longest path of a Unix socket, in bytes (`sun_path`, less its closing zero).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -48,8 +49,8 @@ pub fn socket_path(state_dir: &Path) -> PathBuf {
 }
 
 #[derive(Clone)]
-struct Served {
-    control: Arc<dyn Control>,
+pub(crate) struct Served {
+    pub control: Arc<dyn Control>,
     leave: CancellationToken,
 }
 
@@ -73,7 +74,7 @@ pub async fn serve(path: PathBuf, control: Arc<dyn Control>, leave: Cancellation
     let listener = tokio::net::UnixListener::bind(&path).map_err(failed)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     let served = axum::serve(listener, router(control, leave.clone()));
-    // Nothing here streams, so what is under way ends by itself.
+    // What streams has left the server by then; all else ends by itself.
     let ended = served.with_graceful_shutdown(leave.cancelled_owned()).await;
     // The daemon leaves: a socket that stays is removed by the next one.
     let _ = std::fs::remove_file(&path);
@@ -90,6 +91,7 @@ pub fn router(control: Arc<dyn Control>, leave: CancellationToken) -> Router {
         .route("/v1/apps/{app}/decisions", get(decisions))
         .route("/v1/apps/{app}/instances", get(instances))
         .route("/v1/logs", post(logs))
+        .route("/v1/session", get(session::serve))
         .route("/v1/preview", post(preview))
         .route("/v1/prune/approve", post(approve_prune))
         .route("/v1/relist", post(relist))

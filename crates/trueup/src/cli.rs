@@ -3,6 +3,7 @@
 mod platform;
 mod reports;
 mod simulate;
+mod within;
 mod words;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use trueup_types::{AppName, OwnerId, Revision};
 pub(crate) use platform::{Cost, Export, Foreign, Import};
 pub(crate) use reports::{Bundle, Debugging, Why};
 pub(crate) use simulate::{SimFly, Simulating};
+pub(crate) use within::Exec;
 pub(crate) use words::parse;
 
 /// A reconciling daemon: it keeps what runs true to a directory of manifests, and never leaves you on a broken version.
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     },
     /// Show what an app wrote
     Logs(Logs),
+    /// Run a command in an instance; its exit code is the command's
+    Exec(Exec),
     /// Show what happened, newest last
     Events(Events),
     /// Show the last decisions about an app: what was wanted, seen, remembered, and so decided

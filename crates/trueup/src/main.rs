@@ -12,6 +12,7 @@ mod describe;
 mod doctor;
 mod edge;
 mod events;
+mod exec;
 mod export;
 mod get;
 mod help;
@@ -113,6 +114,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Wait(asked) => wait::run(places, &asked).await,
         Command::Rollout { what: Rollout::Status(asked) } => rollout_status::run(places, &asked).await,
         Command::Logs(asked) => done(logs::run(places, &asked).await),
+        Command::Exec(asked) => exec::run(places, &asked).await,
         Command::Events(asked) => done(events::run(places, &asked).await),
         Command::Why(asked) => Ok(why::run(places, &asked).await),
         Command::Rollback { name, to, current_env } => {

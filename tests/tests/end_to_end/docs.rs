@@ -118,6 +118,11 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup debug bundle", Elsewhere("it would write where this test stands; the next one goes elsewhere")),
     ("trueup debug bundle --output report.tar.gz", Ends(0)),
     ("trueup logs NAME", Ends(0)),
+    ("trueup exec NAME -- env", Ends(0)),
+    (
+        "trueup exec -it NAME -- sh",
+        Elsewhere("it takes a terminal; `a_terminal_has_our_size_and_takes_another` does as much"),
+    ),
     ("trueup logs shop", Ends(0)),
     ("trueup logs NAME -f", GoesOn),
     ("trueup logs NAME --hook migrate", Ends(1)),

@@ -4,6 +4,7 @@ mod builds;
 mod checks;
 mod images;
 mod networks;
+mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,0 +1,97 @@
+//! The other end of a command with somebody at it: what the command line holds.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::net::UnixStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use trueup_seams::{ControlError, SessionAsked, SessionPiece, TerminalSize};
+use trueup_types::TargetName;
+
+use crate::client::{ClientError, ControlClient};
+use crate::session::{Asked, ERR, Over, Told};
+
+/// The host is never looked up: the socket is the way.
+const ADDRESS: &str = "ws://trueup/v1/session";
+
+/// A command under way, seen from the command line.
+pub struct AttachedClient {
+    socket: WebSocketStream<UnixStream>,
+}
+
+impl ControlClient {
+    /// Runs a command in an instance, with somebody at it.
+    ///
+    /// # Errors
+    /// When no daemon answers; what it says against the command comes as its first piece.
+    pub async fn attach(&self, target: &TargetName, session: SessionAsked) -> Result<AttachedClient, ClientError> {
+        let stream = UnixStream::connect(self.path()).await;
+        let stream = stream.map_err(|_| ClientError::NoDaemon { path: self.path().to_owned() })?;
+        let (mut socket, _) = tokio_tungstenite::client_async(ADDRESS, stream).await.map_err(cut)?;
+        let asked = Asked { target: target.clone(), session };
+        let text = serde_json::to_string(&asked).expect("it is plain data");
+        socket.send(Message::text(text)).await.map_err(cut)?;
+        Ok(AttachedClient { socket })
+    }
+}
+
+impl AttachedClient {
+    /// What it says next. Cancel safe.
+    ///
+    /// # Errors
+    /// When the command could not be begun, or the daemon has gone.
+    pub async fn next(&mut self) -> Result<SessionPiece, ClientError> {
+        loop {
+            let gone = || failed("the daemon has gone, and the command with it");
+            match self.socket.next().await.ok_or_else(gone)?.map_err(cut)? {
+                Message::Binary(bytes) => {
+                    let (stream, bytes) = bytes.split_first().ok_or_else(|| failed("an empty message"))?;
+                    let bytes = bytes.to_vec();
+                    return Ok(if *stream == ERR { SessionPiece::Err(bytes) } else { SessionPiece::Out(bytes) });
+                }
+                Message::Text(text) => match serde_json::from_str(&text).map_err(|why| failed(&why.to_string()))? {
+                    Over::Ended(code) => return Ok(SessionPiece::Ended(code)),
+                    Over::Failed(error) => return Err(ClientError::Refused(error)),
+                },
+                Message::Close(_) => return Err(gone()),
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+    }
+
+    /// Writes to its standard input.
+    ///
+    /// # Errors
+    /// When the daemon has gone.
+    pub async fn write(&mut self, bytes: Vec<u8>) -> Result<(), ClientError> {
+        self.socket.send(Message::binary(bytes)).await.map_err(cut)
+    }
+
+    /// Ends its standard input.
+    ///
+    /// # Errors
+    /// When the daemon has gone.
+    pub async fn end(&mut self) -> Result<(), ClientError> {
+        self.tell(&Told::End).await
+    }
+
+    /// Tells its terminal another size.
+    ///
+    /// # Errors
+    /// When the daemon has gone.
+    pub async fn resize(&mut self, size: TerminalSize) -> Result<(), ClientError> {
+        self.tell(&Told::Resize(size)).await
+    }
+
+    async fn tell(&mut self, told: &Told) -> Result<(), ClientError> {
+        let text = serde_json::to_string(told).expect("it is plain data");
+        self.socket.send(Message::text(text)).await.map_err(cut)
+    }
+}
+
+fn failed(why: &str) -> ClientError {
+    ClientError::Refused(ControlError::Failed(why.to_owned()))
+}
+
+fn cut(error: tokio_tungstenite::tungstenite::Error) -> ClientError {
+    failed(&format!("the connection to the daemon: {error}"))
+}
