@@ -250,7 +250,7 @@ impl Cloud {
                 self.found_app(&name, &org, "");
                 Vec::new()
             }
-            Deed::Request { app } => return json!({"met": format!("{:?}", self.request(&app, 0))}),
+            Deed::Request { app } => return json!({"met": format!("{:?}", self.request(&app, 0, false))}),
         };
         self.tell_proxy();
         json!({"machines": touched})

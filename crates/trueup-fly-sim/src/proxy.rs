@@ -67,10 +67,10 @@ impl Cloud {
         }
     }
 
-    /// Somebody asks an app for something, at an edge.
-    pub(crate) fn request(&mut self, app: &str, edge: usize) -> Met {
+    /// Somebody asks an app for something, at an edge: from the world, or from its private network.
+    pub(crate) fn request(&mut self, app: &str, edge: usize, private: bool) -> Met {
         let Some(found) = self.apps.get(app) else { return Met::Nobody };
-        if found.ips.is_empty() {
+        if !found.ips.iter().any(|ip| (ip.kind == "private_v6") == private) {
             return Met::NoAddress;
         }
         let now = self.now;

@@ -10,7 +10,9 @@ use crate::time::Moment;
 /// Never.
 pub(crate) const FOREVER: Moment = Moment::from_millis(u64::MAX);
 /// Under which names apps are reached, before the port.
-const APP_HOSTS: [&str; 3] = [".fly.dev", ".fly.localhost", ".flycast"];
+const APP_HOSTS: [&str; 3] = [".fly.dev", ".fly.localhost", PRIVATE];
+/// The last of which is known to the private network alone.
+const PRIVATE: &str = ".flycast";
 
 /// How far a request has come.
 #[derive(Debug)]
@@ -85,7 +87,7 @@ impl Cloud {
     fn go_on(&mut self, visit: &mut Visit) -> Step {
         if matches!(visit.stage, Stage::Fresh) {
             if let Some(app) = app_asked(&visit.asked) {
-                return self.ask_app(visit, &app);
+                return self.ask_app(visit, (&app.0, app.1));
             }
             if let Some(step) = self.admit(visit) {
                 return step;
@@ -170,7 +172,7 @@ impl Cloud {
     }
 
     /// A request for an app itself, by way of the proxy; the edge is chosen by a header.
-    fn ask_app(&mut self, visit: &mut Visit, app: &str) -> Step {
+    fn ask_app(&mut self, visit: &mut Visit, (app, private): (&str, bool)) -> Step {
         match self.faults.draw_for(Rule::REQUEST, (app, ""), &mut self.dice) {
             Some(Fault::Answers(said) | Fault::CommitsThenAnswers(said)) => return Step::Answered(said.reply()),
             Some(Fault::Cut | Fault::CommitsThenCut) => return Step::Cut,
@@ -179,7 +181,7 @@ impl Cloud {
             Some(Fault::Delays(_) | Fault::CommitsThenDelays(_)) | None => {}
         }
         let edge = visit.asked.headers.get("x-sim-edge").and_then(|text| text.parse().ok()).unwrap_or(0);
-        match self.request(app, edge) {
+        match self.request(app, edge, private) {
             Met::Machine(id) => self.woken(&id),
             Met::Woken(machine) => {
                 visit.stage = Stage::Woken { machine };
@@ -211,12 +213,12 @@ pub(crate) const CHOSEN: &str = "fly-machine-id";
 /// How long a request is kept for a machine that is woken for it.
 const WAKING: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// The app whose name a request was sent to.
-fn app_asked(asked: &Asked) -> Option<String> {
+/// The app whose name a request was sent to, and whether that is its private one.
+fn app_asked(asked: &Asked) -> Option<(String, bool)> {
     let host = asked.headers.get("host")?;
     let host = host.rsplit_once(':').map_or(host.as_str(), |(host, _)| host);
-    let app = APP_HOSTS.iter().find_map(|suffix| host.strip_suffix(suffix))?;
-    Some(app.to_owned())
+    let (app, suffix) = APP_HOSTS.iter().find_map(|suffix| Some((host.strip_suffix(suffix)?, *suffix)))?;
+    Some((app.to_owned(), suffix == PRIVATE))
 }
 
 fn plain(status: u16, text: &str) -> Step {

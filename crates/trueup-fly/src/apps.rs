@@ -10,7 +10,7 @@ use serde_json::json;
 use trueup_types::AppName;
 use trueup_types::step::{Refusal, StepOutcome};
 
-use crate::api::{App, Ips, Volume};
+use crate::api::{App, Volume};
 use crate::client::{Call, encoded};
 use crate::fault::{Fault, RETRY_AFTER, underway};
 use crate::memory::Home;
@@ -22,7 +22,7 @@ const NOT_YET: Duration = Duration::from_millis(400);
 /// Looks at it before the step gives up, to be tried again.
 const LOOKS: u32 = 12;
 /// Longest that one of these calls may take: several make a step.
-const CALL: Duration = Duration::from_secs(8);
+pub(crate) const CALL: Duration = Duration::from_secs(8);
 
 /// Why an app is not there: a fault, or what no second try would do.
 pub(crate) enum NoApp {
@@ -151,28 +151,6 @@ impl Inner {
             kept.certified.remove(app);
         });
         forgotten.map(drop)
-    }
-
-    /// The addresses by which the world reaches an app: one for IPv6, and a shared one for IPv4, which cost nothing.
-    pub(crate) async fn ensure_addresses(&self, fly: &str) -> Result<(), Fault> {
-        if self.addressed.lock().expect("no holder panics").contains(fly) {
-            return Ok(());
-        }
-        let path = format!("/v1/apps/{}/ip_assignments", encoded(fly));
-        let call = Call::get("App_IPAssignments_list", fly, path.clone()).within(CALL);
-        let there: Ips = self.client.read(call).await?;
-        // Addresses of the private network begin so.
-        let public = |ip: &&crate::api::Ip| !ip.ip.starts_with("fdaa:");
-        let v6 = there.ips.iter().filter(public).any(|ip| ip.ip.contains(':'));
-        let v4 = there.ips.iter().filter(public).any(|ip| ip.shared || !ip.ip.contains(':'));
-        for (kind, has) in [("v6", v6), ("shared_v4", v4)] {
-            if !has {
-                let call = Call::post("App_IPAssignments_create", fly, path.clone()).json(json!({"type": kind}));
-                self.client.tell(call.once_only().within(CALL)).await?;
-            }
-        }
-        self.addressed.lock().expect("no holder panics").insert(fly.to_owned());
-        Ok(())
     }
 
     /// Takes an app away there, with its addresses, once nothing of it is left; what we have not made stays, and so does

@@ -19,6 +19,7 @@ use trueup_seams::Nudge;
 use trueup_types::exposure::Tls;
 use trueup_types::{AppName, Certificate, Certified, Route};
 
+use crate::addresses::Reach;
 use crate::api::{self, Certificates};
 use crate::client::{Call, encoded};
 use crate::fault::Fault;
@@ -191,7 +192,7 @@ impl Inner {
             return Ok(found);
         }
         // The records that it takes name the app's addresses.
-        self.ensure_addresses(fly).await?;
+        self.ensure_addresses(fly, Reach::PUBLIC).await?;
         let path = format!("/v1/apps/{}/certificates", encoded(fly));
         let list = Call::get("App_Certificates_list", fly, format!("{path}?limit={PAGE}")).within(CALL);
         let there: Certificates = self.client.read(list).await?;

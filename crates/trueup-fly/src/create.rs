@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use trueup_types::step::{Refusal, StepOutcome};
 use trueup_types::{InstanceId, Place, Release};
 
+use crate::addresses::Reach;
 use crate::api::Machine;
 use crate::apps::NoApp;
 use crate::book::{Deed, Known};
@@ -51,7 +52,11 @@ impl Inner {
             return Ok(outcome);
         }
         if !release.exposure.routes.is_empty() && id.task.is_none() {
-            self.ensure_addresses(&fly).await?;
+            // The first one's are there early, as the DNS is not at once; after that they follow the table.
+            if self.reach_of(&id.app) == Reach::default() {
+                let hosts = release.exposure.routes.iter().map(|route| route.host.as_str());
+                self.ensure_addresses(&fly, Reach::of(hosts)).await?;
+            }
             // Nothing waits for one: whoever minds them asks as soon as the app is there.
             self.certified.hurry(&id.app);
         }

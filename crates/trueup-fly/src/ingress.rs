@@ -24,6 +24,7 @@ use trueup_types::route::{AppRoutes, Backend, RouteEntry, RouteTable, TableSight
 use trueup_types::step::{Refusal, StepOutcome};
 use trueup_types::{AppName, InstanceId};
 
+use crate::addresses::Reach;
 use crate::book::{AppBook, Deed, Known};
 use crate::client::{Call, encoded};
 use crate::fault::{Fault, RETRY_AFTER, underway};
@@ -194,6 +195,14 @@ impl Inner {
         wanted
     }
 
+    /// By whom an app is reached, as the table has it.
+    pub(crate) fn reach_of(&self, app: &AppName) -> Reach {
+        self.memory.look(|kept| {
+            let shares = kept.shares.iter().filter(|share| share.app == *app);
+            Reach::of(shares.flat_map(|share| &share.entries).map(|entry| entry.host.as_str()))
+        })
+    }
+
     pub(crate) async fn route_app(self: &Arc<Self>, app: &AppName, wanted: &BTreeSet<InstanceId>) -> StepOutcome {
         let what = format!("route {app}");
         let fly = match self.home(app).await {
@@ -206,9 +215,7 @@ impl Inner {
         let of_app = machines.into_iter().filter(|known| known.written.id.app == *app && !known.ghost);
         let (named, others): (Vec<_>, Vec<_>) = of_app.partition(|known| wanted.contains(&known.written.id));
         let coming: Vec<_> = named.iter().filter(|known| !self.is_registered(known)).cloned().collect();
-        if !coming.is_empty()
-            && let Err(fault) = self.ensure_addresses(&fly).await
-        {
+        if let Err(fault) = self.keep_addresses(&fly, self.reach_of(app)).await {
             return fault.outcome(&what);
         }
         if let Err(fault) = self.tell(&fly, &coming, true).await {

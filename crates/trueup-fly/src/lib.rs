@@ -11,6 +11,7 @@
 //!
 //! Knows nothing of plans, gates or routes' meaning, and touches nothing that does not carry our owner's label.
 
+mod addresses;
 mod api;
 mod apps;
 mod book;

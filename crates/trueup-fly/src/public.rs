@@ -17,9 +17,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use trueup_seams::{Nudge, Watch};
+use trueup_types::fly::FlySpec;
 use trueup_types::observed::{Health, Phase, ProbeFailure, Sighting};
 use trueup_types::probe::Check;
-use trueup_types::{AppName, Label, Release, Revision, Timestamp};
+use trueup_types::{AppName, Label, Release, Revision, Route, Timestamp};
 
 use crate::book::{AppBook, Known};
 use crate::runtime::Inner;
@@ -85,7 +86,8 @@ struct Question {
 impl Question {
     /// What the world is asked of a release; nothing where it has no such probe, or no way in.
     fn of(fly: &str, release: &Release, judged: bool) -> Option<Self> {
-        let routed = &release.exposure.routes.first()?.port;
+        let world = |route: &&Route| !FlySpec::is_private(&route.host);
+        let routed = &release.exposure.routes.iter().find(world)?.port;
         release.template.health.iter().find_map(|probe| match &probe.check {
             Check::Http { path, port, .. } if port == routed => Some(Self {
                 app: release.app.clone(),

@@ -94,7 +94,7 @@ pub(crate) struct Inner {
     pub(crate) setting: tokio::sync::Mutex<()>,
     pub(crate) secrets: Arc<dyn Secrets>,
     /// Apps whose addresses were seen.
-    pub(crate) addressed: Mutex<std::collections::BTreeSet<String>>,
+    pub(crate) addressed: Mutex<BTreeMap<String, crate::addresses::Reach>>,
 }
 
 impl FlyRuntime {

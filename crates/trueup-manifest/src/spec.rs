@@ -61,8 +61,11 @@ fn spec(app: &DesiredApp) -> Value {
     spec.extend(map(json_of(&app.exposure)));
     each(spec.get_mut("routes"), |route| {
         // What is chosen by a target when it makes the app is no host that a manifest can name.
-        if route.get("host").and_then(Value::as_str).is_some_and(|host| host.contains(FlySpec::RANDOM)) {
-            route.remove("host");
+        let host = route.get("host").and_then(Value::as_str).filter(|host| host.contains(FlySpec::RANDOM));
+        match host.map(FlySpec::is_private) {
+            Some(true) => drop(route.insert("host".to_owned(), json!(FlySpec::PRIVATE.trim_start_matches('.')))),
+            Some(false) => drop(route.remove("host")),
+            None => {}
         }
     });
     let mut rollout = map(json_of(&app.policy));

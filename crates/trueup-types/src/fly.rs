@@ -153,6 +153,21 @@ impl FlySpec {
         self.app_name(app, &"x".repeat(Self::RANDOM_CHARACTERS)).len()
     }
 
+    /// Under which domain each app has a name on the organisation's private network, by way of the proxy.
+    pub const PRIVATE: &str = ".flycast";
+
+    /// Whether a host is a name on the private network alone.
+    #[must_use]
+    pub fn is_private(host: &str) -> bool {
+        host.ends_with(Self::PRIVATE)
+    }
+
+    /// What a route to the private network is called: the app's own name there, as in [`FlySpec::own_host`].
+    #[must_use]
+    pub fn private_host(&self, app: &AppName) -> String {
+        format!("{}{}", self.app_name(app, Self::RANDOM), Self::PRIVATE)
+    }
+
     /// What a route is called that names no host: the app's own name there, its random part as the pattern spells it.
     #[must_use]
     pub fn own_host(&self, app: &AppName) -> String {

@@ -9,7 +9,7 @@ use trueup_types::status::{Condition, ConditionStatus};
 use trueup_types::{Certified, Tls};
 
 use crate::daemon::Scene;
-use crate::stand::sketch;
+use crate::stand::{app, sketch};
 
 /// An app with these names of its own beside its first.
 fn web(names: &[&str]) -> AppSketch {
@@ -99,4 +99,46 @@ async fn a_certificate_that_a_person_brought_is_used_and_stays() {
     scene.until("the name is gone", |scene| condition(scene).is_none()).await;
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!((calls(&scene, "acme_create"), calls(&scene, "delete")), (1, 0), "only the person asked");
+}
+
+/// What a request for an app's name is answered with.
+async fn asked(scene: &Scene, domain: &str) -> u16 {
+    let request = Asked::new("GET", "/").header("host", &format!("{}.{domain}", scene.fly_app()));
+    match scene.platform.sim.answer(request).await {
+        trueup_fly_sim::Answered::Reply(reply) => reply.status,
+        trueup_fly_sim::Answered::Cut => 0,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_whose_ways_in_are_all_private_has_no_address_in_the_world() {
+    let mut scene = Scene::new(Scenario::default()).await;
+    let private = |beside: bool| {
+        let mut web = sketch("web", "r/app:1");
+        let public = web.exposure.routes[0].clone();
+        web.exposure.routes[0].host = scene.platform.settings().private_host(&app("web"));
+        web.exposure.routes.extend(beside.then_some(public));
+        web
+    };
+    let (alone, beside) = (private(false), private(true));
+    scene.want(&alone);
+    scene.live("web", 1).await;
+    let addresses = |scene: &Scene| {
+        let ips = scene.platform.apps()[0]["ips"].as_array().cloned().unwrap_or_default();
+        let private = |ip: &serde_json::Value| ip.as_str().is_some_and(|ip| ip.starts_with("fdaa:"));
+        let (private, public): (Vec<_>, Vec<_>) = ips.into_iter().partition(private);
+        (private.len(), public.len())
+    };
+    assert_eq!(addresses(&scene), (1, 0));
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!((asked(&scene, "flycast").await, asked(&scene, "fly.dev").await), (200, 503));
+    let shown = scene.house.app("web").expect("it is there").status.routes[0].host.clone();
+    assert_eq!(shown, format!("{}.flycast", scene.fly_app()));
+    let machines = scene.fleet();
+    scene.want(&beside);
+    scene.until("the world reaches it too", |scene| addresses(scene) == (1, 2)).await;
+    scene.killed(false).await;
+    scene.want(&alone);
+    scene.until("the world reaches it no more", |scene| addresses(scene) == (1, 0)).await;
+    assert_eq!(scene.fleet(), machines, "no machine was touched for it");
 }

@@ -54,12 +54,15 @@ pub(super) fn lower(spec: View<'_>, ports: &[Port], of: Of<'_>, notes: &mut Note
         exposure.routes.push(route);
         places.push(notes.place(item));
     }
+    if let TargetKind::Fly(_) = &of.target.kind {
+        machine::routes(spec, &exposure, notes);
+    }
     (exposure, places)
 }
 
 fn route(item: View<'_>, ports: &[Port], of: Of<'_>, notes: &mut Notes<'_>) -> Read<Route> {
     let host = match parsed(item.get("host"), units::host)? {
-        Some(host) => host,
+        Some(host) => by_its_word(host, of),
         None => match host_of_target(item, of, notes) {
             Some(host) => host,
             None => return Ok(None),
@@ -79,6 +82,16 @@ fn route(item: View<'_>, ports: &[Port], of: Of<'_>, notes: &mut Notes<'_>) -> R
     }
     let Some(port) = routed_port(item, ports, notes)? else { return Ok(None) };
     Ok(Some(Route { host, path, port, tls }))
+}
+
+/// The host that is meant by a word for one: `flycast` is the app's own name on the private network.
+fn by_its_word(host: String, of: Of<'_>) -> String {
+    match (&of.target.kind, of.app) {
+        (TargetKind::Fly(spec), Some(app)) if FlySpec::PRIVATE.strip_prefix('.') == Some(&host) => {
+            spec.private_host(app)
+        }
+        (TargetKind::Fly(_) | TargetKind::Process | TargetKind::Docker(_), _) => host,
+    }
 }
 
 /// The host of a route that names none.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use trueup_types::AppName;
-use trueup_types::exposure::{Exposure, Route};
+use trueup_types::exposure::{Exposure, Route, Tls};
 use trueup_types::fly::{FlySpec, Guest};
 use trueup_types::template::{Check, Template};
 
 use super::notes::Notes;
+use super::read::truth;
 use crate::node::{View, cut};
 
 /// Longest that a machine waits for its program to go.
@@ -16,8 +17,6 @@ const STOP_MAX: Duration = Duration::from_secs(300);
 const SIGNALS: [&str; 6] = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"];
 /// Where each app has its own name, to the world.
 const OWN_DOMAIN: &str = ".fly.dev";
-/// Where it has one to the organisation alone, through the proxy.
-const PRIVATE: &str = ".flycast";
 /// What names of variables cannot begin with: the platform sets those.
 const PLATFORM: &str = "FLY_";
 
@@ -69,20 +68,26 @@ pub(super) fn route(item: View<'_>, route: &Route, before: &Exposure, app: Optio
             format!("the routes lead to the ports `{}` and `{}`, and an app on Fly has one", other.port, route.port);
         notes.error(item, "manifest::routes::port", message, "name the same port in each, or make an app of each");
     }
-    if route.host.ends_with(PRIVATE) {
-        let message = format!(
-            "`{}`: an app with routes has addresses in the world, and private ones alone are not served",
-            route.host
-        );
-        let help = "remove the route: other apps reach it at its name under `internal`";
-        notes.error(item.get("host"), "manifest::unserved", message, help);
+    if FlySpec::is_private(&route.host) && route.tls == Tls::Auto {
+        let message = format!("`{}`: nobody issues a certificate for a name of the private network", route.host);
+        notes.error_at_key(item.get("tls"), "manifest::unserved", message, "remove `tls`");
     }
     if let Some(app) = app
-        && route.host.strip_suffix(OWN_DOMAIN).is_some_and(|name| name != app)
+        && let own = [OWN_DOMAIN, FlySpec::PRIVATE].iter().find_map(|domain| route.host.strip_suffix(domain))
+        && own.is_some_and(|name| name != app)
     {
         let message = format!("the app is called `{app}` there, and `{}` belongs to another", route.host);
         let help = "leave `host` out, or mend `appName` of the target";
         notes.error(item.get("host"), "manifest::routes::host", message, help);
+    }
+}
+
+/// What is asked for on the private network is asked for in the clear.
+pub(super) fn routes(spec: View<'_>, exposure: &Exposure, notes: &mut Notes<'_>) {
+    let private = exposure.routes.iter().find(|route| FlySpec::is_private(&route.host));
+    if let Some(route) = private.filter(|_| truth(spec.get("forceHttps")).ok().flatten() != Some(false)) {
+        let message = format!("`{}` has no certificate, and plain HTTP would be answered with a redirect", route.host);
+        notes.error_at_key(spec.get("routes"), "manifest::routes::private", message, "write `forceHttps: false`");
     }
 }
 

@@ -206,17 +206,39 @@ fn what_machines_cannot_have_is_refused_by_name() {
           app.yaml:18:39: a machine's volume has whole GiB (write whole GiB, like `10Gi`)
         error manifest::volumes
           app.yaml:18:48: a machine's volume needs a `size` (write whole GiB, like `10Gi`)
+        error manifest::routes::private
+          app.yaml:20:3: `ampel-api.flycast` has no certificate, and plain HTTP would be answered with a redirect (write `forceHttps: false`)
         error manifest::routes::port
           app.yaml:20:26: the routes lead to the ports `http` and `admin`, and an app on Fly has one (name the same port in each, or make an app of each)
         error manifest::routes::host
           app.yaml:20:33: the app is called `ampel-api` there, and `other.fly.dev` belongs to another (leave `host` out, or mend `appName` of the target)
         error manifest::unserved
           app.yaml:20:90: `path` is not served by fly targets: the platform routes whole hosts (remove it)
-        error manifest::unserved
-          app.yaml:20:125: `ampel-api.flycast`: an app with routes has addresses in the world, and private ones alone are not served (remove the route: other apps reach it at its name under `internal`)
         error manifest::health::status
           app.yaml:21:51: the probe `http`: the platform asks, and takes 200 to 299 for good (leave `status` out)
     "#]].assert_eq(&report(&on_fly(REFUSED)));
+}
+
+#[test]
+fn a_route_to_the_private_network_is_named_by_a_word_and_goes_in_the_clear() {
+    let spec = "profile: web\nimage: a:1\nforceHttps: false\nroutes: [{host: flycast}]";
+    let plain = on_fly(spec);
+    let api = &plain.apps[&name("api")].desired;
+    assert_eq!(api.exposure.routes[0].host, "ampel-api.flycast");
+    let random = PROD.replace("ampel-{app}", "{random6}-{app}");
+    let written = to_yaml(&manifest_of(api)).replace("ampel-api.flycast", "flycast");
+    let resolution = resolved(&[("app.yaml", &written), ("target.yaml", &random)]);
+    let api = &resolution.apps[&name("api")].desired;
+    assert_eq!(api.exposure.routes[0].host, "{random6}-api.flycast");
+    let again = resolved(&[("app.yaml", &to_yaml(&manifest_of(api))), ("target.yaml", &random)]);
+    assert_eq!(again.apps[&name("api")].desired, *api, "what is printed is what was said");
+    let refused = "profile: web\nimage: a:1\nroutes: [{host: flycast, tls: auto}]";
+    expect![[r#"
+        error manifest::routes::private
+          app.yaml:8:3: `ampel-api.flycast` has no certificate, and plain HTTP would be answered with a redirect (write `forceHttps: false`)
+        error manifest::unserved
+          app.yaml:8:28: `ampel-api.flycast`: nobody issues a certificate for a name of the private network (remove `tls`)
+    "#]].assert_eq(&report(&on_fly(refused)));
 }
 
 #[test]
