@@ -115,3 +115,29 @@ fn a_label_that_somebody_altered_and_a_port_that_is_taken_leave_what_serves_alon
     // The instance that was removed served requests; they are the only ones that may have failed.
     let _ = load.finish();
 }
+
+#[test]
+fn a_secret_reaches_its_container_and_its_labels_hold_no_value() {
+    let Some(mut dock) = Dock::new("sealed") else { return };
+    let secret = "apiVersion: trueup.dev/v1\nkind: Secret\nmetadata: {name: keys}\nspec: {fromEnv: {API_TOKEN: SHOP_TOKEN}}\n";
+    dock.bench.write_text("keys.yaml", secret);
+    let ask = [("  rollout:\n", "  envFrom: [{secret: keys}]\n  rollout:\n")];
+    dock.write(&DemoApp::new("dock-sealed", "v1").replicas(1), &ask);
+    let mut lived = Vec::new();
+    for (revision, value) in [(1, "correct-horse"), (2, "battery-staple")] {
+        dock.bench.tell("SHOP_TOKEN", value);
+        // A daemon's environment is what it was started with.
+        let daemon = Daemon::start(&dock.bench);
+        daemon.await_live("dock-sealed", revision);
+        dock.settles(&daemon, revision, 1);
+        let id = dock.containers()[&format!("dock-sealed-r{revision}-0")].0.clone();
+        let config = dock.engine.ask("GET", &format!("/containers/{id}/json"), "")["Config"].clone();
+        let env = config["Env"].to_string();
+        assert!(env.contains(&format!("API_TOKEN={value}")), "{env}");
+        assert!(!config["Labels"].to_string().contains(value), "{}", config["Labels"]);
+        assert!(!daemon.status().to_string().contains(value));
+        daemon.terminate();
+        lived.push(id);
+    }
+    assert_ne!(lived[0], lived[1], "a changed value is a new release");
+}
