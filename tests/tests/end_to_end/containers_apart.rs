@@ -119,7 +119,8 @@ fn a_label_that_somebody_altered_and_a_port_that_is_taken_leave_what_serves_alon
 #[test]
 fn a_secret_reaches_its_container_and_its_labels_hold_no_value() {
     let Some(mut dock) = Dock::new("sealed") else { return };
-    let secret = "apiVersion: trueup.dev/v1\nkind: Secret\nmetadata: {name: keys}\nspec: {fromEnv: {API_TOKEN: SHOP_TOKEN}}\n";
+    let secret =
+        "apiVersion: trueup.dev/v1\nkind: Secret\nmetadata: {name: keys}\nspec: {fromEnv: {API_TOKEN: SHOP_TOKEN}}\n";
     dock.bench.write_text("keys.yaml", secret);
     let ask = [("  rollout:\n", "  envFrom: [{secret: keys}]\n  rollout:\n")];
     dock.write(&DemoApp::new("dock-sealed", "v1").replicas(1), &ask);
