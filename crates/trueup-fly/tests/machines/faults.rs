@@ -116,6 +116,49 @@ async fn storms_of_429_are_waited_out_and_our_own_pace_meets_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_told_when_to_come_back_does_not_come_before() {
+    let later = Fault::Answers(Said { retry_after: Some(9), ..Said::status(429) });
+    let stand = Stand::new(Scenario { faults: vec![rule("Machines_create", 1, later)], ..quick() });
+    let began = tokio::time::Instant::now();
+    while !stand.create(&release("web", 1, "a:1"), 0).await.settled() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "it never settles");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(began.elapsed() >= std::time::Duration::from_secs(9), "after {:?}", began.elapsed());
+    assert_eq!(stand.calls("Machines_create"), 2, "once to be told, and once when it was time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_has_started_again_is_not_destroyed() {
+    let stand = Stand::new(quick());
+    let one = stand.up(&release("web", 1, "a:1"), 0).await;
+    assert_eq!(stand.apply(Stand::stop(&one)).await, StepOutcome::Done);
+    let down = stand.until("web-r1-0", "it is down", |one| matches!(one.phase, Phase::Exited { .. })).await;
+    // Behind our back: what we know of it says that it is down.
+    stand.platform.do_to(json!({"act": {"verb": "start"}}));
+    let outcome = stand.apply(Stand::remove(&down)).await;
+    assert_ne!(outcome, StepOutcome::Done);
+    assert_eq!(stand.platform.machines().len(), 1, "who runs is not destroyed: {outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_sleeps_before_it_has_passed_is_no_evidence() {
+    let never = trueup_fly_sim::Behaviour { health: trueup_fly_sim::Health::Never, ..image("a:never") };
+    let mut sleepy = sketch("web", "a:never");
+    sleepy.template.autostop = Some(Autostop { mode: AutostopMode::Stop, min_running: 0 });
+    let sleepy = sleepy.release(trueup_types::Revision(1));
+    let stand = Stand::new(Scenario { images: vec![never], ..quick() });
+    stand.up(&sleepy, 0).await;
+    stand.platform.do_to(json!({"autostop": {}}));
+    let asleep = stand.until("web-r1-0", "it is put to sleep", |one| !matches!(one.phase, Phase::Running { .. })).await;
+    assert_ne!(asleep.phase, Phase::Asleep, "who sleeps counts as well, and this one never was");
+    let down = stand.until("web-r1-0", "it is seen as only made", |one| matches!(one.phase, Phase::Created)).await;
+    let start = trueup_types::InstanceStep::Start { id: down.id.clone(), ended: down.incarnation.clone() };
+    assert_eq!(stand.apply(start).await, StepOutcome::Done);
+    stand.running("web-r1-0").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_another_holds_is_waited_for() {
     let stand = Stand::new(quick());
     let one = stand.up(&release("web", 1, "a:1"), 0).await;
