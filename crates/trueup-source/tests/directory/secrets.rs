@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use trueup_seams::{Absence, Nudge, Secrets, Snapshot, Source as _};
+use trueup_seams::{Absence, Nudge, Secrets, Snapshot};
 use trueup_types::desired::Doubt;
 use trueup_types::secret::{SecretFrom, SecretSpec};
 use trueup_types::{AppName, Release};
