@@ -32,22 +32,25 @@ impl Handle {
         let cell = engine.find(app).ok_or_else(|| ControlError::NoSuchApp(app.clone()))?;
         let snapshot = engine.snapshot();
         let desired = snapshot.apps.get(app).map(|found| Arc::clone(&found.desired));
-        {
+        let at = {
             let mut memory = cell.memory.lock().await;
-            let next = trueup_plan::command(&memory.record, desired.as_deref(), &order, by, engine.now())?;
+            // No tick of the app is under way now.
+            let at = engine.now();
+            let next = trueup_plan::command(&memory.record, desired.as_deref(), &order, by, at)?;
             if next != memory.record {
                 let saved = engine.parts.store.save(app, &next).await;
                 saved.map_err(|error| ControlError::Failed(error.to_string()))?;
                 memory.record = next;
                 memory.saved = true;
             }
-        }
+            at
+        };
         let message = format!("app/{app} {}", said(&order));
         if order != Order::Reconcile {
             engine.note(EventKind::Normal, "Ordered", Some(app), None, format!("{} by {by}", ordered(&order)));
         }
         engine.ask(app, Priority::Edit, "a person's word");
-        Ok(Receipt { message })
+        Ok(Receipt { message, at })
     }
 
     async fn look_and_plan(&self, wanted: Vec<DesiredApp>) -> Result<Vec<AppPreview>, ControlError> {

@@ -7,7 +7,7 @@ use trueup_types::decision::RecordedDecision;
 use trueup_types::desired::DesiredApp;
 use trueup_types::order::{Denial, Order};
 use trueup_types::status::{EvidenceFile, StatusDocument};
-use trueup_types::{AppName, InstanceId, TargetName};
+use trueup_types::{AppName, InstanceId, TargetName, Timestamp};
 
 use crate::BoxFuture;
 use crate::runtime::{LogLine, LogQuery};
@@ -68,6 +68,8 @@ pub trait Control: Send + Sync {
 pub struct Receipt {
     /// One line, for the terminal: `app/web rolls back to r4`.
     pub message: String,
+    /// When it was taken down: a decision of that moment or later knows of it, and none before does.
+    pub at: Timestamp,
 }
 
 /// What a plan would do with one app.

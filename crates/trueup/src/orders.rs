@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use trueup_server::ControlClient;
 use trueup_types::order::Order;
-use trueup_types::{AppName, Timestamp, Verdict};
+use trueup_types::{AppName, Timestamp};
 
 use crate::cli::Places;
 use crate::table::counted;
 use crate::terminal::{confirm, interactive, out, say};
 use crate::{config, status_reader};
 
-/// Longest that an order waits for the status to show it; what it turned may not be shown at all.
+/// Longest that an order waits for the status to show a decision that knows of it.
 const SHOWN_WAIT: Duration = Duration::from_secs(2);
 /// From one look to the next.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -19,21 +19,20 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// Gives one order to one app; who asks next is not told of the time before it.
 pub(crate) async fn give(places: &Places, app: &AppName, order: Order) -> anyhow::Result<()> {
     let client = ControlClient::new(&config::state_dir(places))?;
-    let before = standing(places, app);
+    let known = decided(places, app).is_some();
     let receipt = client.order(app, order, &config::who()).await?;
     out(&receipt.message);
     let deadline = tokio::time::Instant::now() + SHOWN_WAIT;
-    while before.is_some() && standing(places, app) == before && tokio::time::Instant::now() < deadline {
+    while known && decided(places, app) < Some(receipt.at) && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(GLANCE).await;
     }
     Ok(())
 }
 
-/// What an order turns, as far as it is shown.
-fn standing(places: &Places, app: &AppName) -> Option<(String, Verdict, Option<Timestamp>)> {
+/// Of when the last decision about an app is that the status shows.
+fn decided(places: &Places, app: &AppName) -> Option<Timestamp> {
     let status = status_reader::read(places).ok()?;
-    let state = &status.app(app.as_str())?.status;
-    Some((state.word.clone(), state.verdict.clone(), state.decisions.first().map(|decision| decision.at)))
+    status.app(app.as_str())?.status.decisions.first().map(|decision| decision.at)
 }
 
 /// Looks at one app now, or lists everything again.
