@@ -23,6 +23,8 @@ impl Behind {
     pub fn start(words: &[String]) -> anyhow::Result<Self> {
         let spelled = words.join(" ");
         let log = root().join("target/behind.log");
+        // What is built may lie elsewhere.
+        log.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new("nice");
         // Each of these becomes the next, so that ending this process ends the work.

@@ -23,7 +23,11 @@ pub(crate) async fn give(places: &Places, app: &AppName, order: Order) -> anyhow
     let receipt = client.order(app, order, &config::who()).await?;
     out(&receipt.message);
     let deadline = tokio::time::Instant::now() + SHOWN_WAIT;
-    while known && decided(places, app) < Some(receipt.at) && tokio::time::Instant::now() < deadline {
+    while known && decided(places, app) < Some(receipt.at) {
+        if tokio::time::Instant::now() >= deadline {
+            say("it is taken down; what comes of it the status does not show yet");
+            break;
+        }
         tokio::time::sleep(GLANCE).await;
     }
     Ok(())

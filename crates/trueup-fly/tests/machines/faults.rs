@@ -1,24 +1,12 @@
 //! What goes wrong on the platform, each with what would come of it unhandled.
 
 use serde_json::json;
-use trueup_fly_sim::{Fault, Lag, Rule, Said, Scenario, Span};
+use trueup_fly_sim::{Fault, Lag, Said, Scenario, Span};
 use trueup_types::observed::{ExitWhy, Health, Phase};
 use trueup_types::step::StepOutcome;
 use trueup_types::template::{Autostop, AutostopMode};
 
-use crate::stand::{Stand, image, quick, release, sketch};
-
-fn rule(operation: &str, times: u32, fault: Fault) -> Rule {
-    Rule {
-        operation: operation.to_owned(),
-        app: None,
-        machine: None,
-        times: Some(times),
-        skip: 0,
-        permille: 1_000,
-        fault,
-    }
-}
+use crate::stand::{Stand, image, quick, release, rule, sketch};
 
 #[tokio::test(start_paused = true)]
 async fn a_create_that_says_that_it_timed_out_and_did_not_makes_one_machine() {

@@ -4,26 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trueup_fly_sim::{Answered, Asked, Behaviour, Body, Fault, Health, Rule, Said, Scenario};
+use trueup_fly_sim::{Answered, Asked, Behaviour, Body, Fault, Health, Said, Scenario};
 use trueup_seams::Runtime as _;
 use trueup_types::Release;
 use trueup_types::step::{Refusal, StepOutcome};
 
 use crate::daemon::Scene;
-use crate::stand::{Platform, Stand, app, image, quick, release, sketch};
+use crate::stand::{Platform, Stand, app, image, quick, release, rule, sketch};
 use crate::vault::with_secret;
-
-fn rule(operation: &str, times: u32, fault: Fault) -> Rule {
-    Rule {
-        operation: operation.to_owned(),
-        app: None,
-        machine: None,
-        times: Some(times),
-        skip: 0,
-        permille: 1_000,
-        fault,
-    }
-}
 
 /// What the platform keeps of the only app there, spelled; asked as nobody but a test would ask.
 async fn kept(platform: &Platform) -> String {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use trueup_fly::{FlyConfig, FlyRuntime, Lost, Reply, Request, WallMillis, Wire};
 use trueup_fly_sim::{
-    Answered, Asked, Behaviour, Body, Contract, Deed, Edges, FlySim, Latency, Limits, Pace, Scenario, Span,
+    Answered, Asked, Behaviour, Body, Contract, Deed, Edges, Fault, FlySim, Latency, Limits, Pace, Rule, Scenario, Span,
 };
 use trueup_seams::{BoxFuture, Ingress, Runtime};
 use trueup_sim::AppSketch;
@@ -31,6 +31,19 @@ mod gaps;
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Where the platform is.
 pub const API: &str = "http://fly.test";
+
+/// A request that goes wrong so many times.
+pub fn rule(operation: &str, times: u32, fault: Fault) -> Rule {
+    Rule {
+        operation: operation.to_owned(),
+        app: None,
+        machine: None,
+        times: Some(times),
+        skip: 0,
+        permille: 1_000,
+        fault,
+    }
+}
 
 /// Carries requests to a platform in the same process, and counts them.
 pub struct Aside {
