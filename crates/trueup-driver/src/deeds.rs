@@ -1,86 +1,135 @@
-//! What we did on a target lately, as far as a listing must show it: a listing that does not is older than the deed.
+//! What we did and saw on a target lately, as far as a listing must show it: a listing that does not is older than that.
 //!
-//! Each answer of a runtime that says "done" is kept for a while and held against the next listings. One that still
-//! shows the life we ended, or lacks the instance we made, shows an app as it was: nothing is decided by it. A third
-//! party may have undone what we did, so that after [`BELIEVE_AFTER`] a listing is believed all the same. Knows nothing
-//! of why anything was done.
+//! Each answer of a runtime that says "done" is kept for a while and held against the next listings, and so is what a
+//! listing showed: a life that has ended, or that another took the place of, never comes back. A listing that still shows
+//! it, or that lacks the instance we made, shows an app as it was: nothing is decided by it. A third party may have undone
+//! what we did, so that after [`BELIEVE_AFTER`] a listing is believed all the same; what no third party can undo is held
+//! against listings for [`KEEP`]. Knows nothing of why anything was done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use trueup_types::observed::{Incarnation, Sighting};
+use trueup_types::observed::{Incarnation, Phase, Sighting};
 use trueup_types::step::{InstanceStep, StepOutcome, TargetStep};
 use trueup_types::{AppName, InstanceId, Timestamp};
 
 /// A listing that contradicts a deed is believed so long after it: platforms catch up with themselves within seconds.
 pub const BELIEVE_AFTER: Duration = Duration::from_secs(10);
+/// An end that was seen is held against listings so long: longer than any lags, and no longer than memory should be.
+const KEEP: Duration = Duration::from_secs(300);
 
 /// A listing by app.
 pub type Listing = BTreeMap<AppName, Vec<Sighting>>;
 
-/// What was done lately, the last deed for each name.
+/// What was done and seen lately.
 #[derive(Debug, Default)]
-pub struct Deeds(BTreeMap<InstanceId, (Deed, Timestamp)>);
+pub struct Deeds {
+    /// What we made or started: it is listed.
+    begun: BTreeMap<InstanceId, Timestamp>,
+    /// The lives that are over, each with what a listing may still show of it, and until when that holds.
+    over: BTreeMap<(InstanceId, Incarnation), (Over, Timestamp)>,
+}
 
-#[derive(Debug, PartialEq, Eq)]
-enum Deed {
-    /// A life was begun, in place of this one if there was one: it is listed, and that one no more.
-    Begun(Option<Incarnation>),
-    /// This life was ended, or had ended: it is listed no more.
-    Ended(Incarnation),
+/// How far a life is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Over {
+    /// It was told to go, or has gone: it is listed as nothing that runs.
+    Ended,
+    /// Nothing is left of it, or another is in its place: it is listed no more.
+    Gone,
 }
 
 impl Deeds {
     /// Keeps what came of a step.
     pub fn keep(&mut self, step: &TargetStep, outcome: &StepOutcome, now: Timestamp) {
         let TargetStep::Instance(step) = step;
-        let deed = match (step, outcome) {
+        let soon = now.after(BELIEVE_AFTER);
+        match (step, outcome) {
             (InstanceStep::Create { id, .. }, StepOutcome::Done | StepOutcome::AlreadyTrue) => {
-                Deed::Begun(self.ended(id).cloned())
+                for (_, (over, until)) in self.over.iter_mut().filter(|((of, _), _)| of == id) {
+                    (*over, *until) = (Over::Gone, (*until).max(soon));
+                }
+                self.begun.insert(id.clone(), now);
             }
-            (InstanceStep::Start { ended, .. }, StepOutcome::Done) => Deed::Begun(Some(ended.clone())),
-            (InstanceStep::Remove { incarnation, .. }, StepOutcome::Done) => Deed::Ended(incarnation.clone()),
+            (InstanceStep::Start { id, ended }, StepOutcome::Done) => {
+                self.over(id, ended, Over::Gone, soon);
+                self.begun.insert(id.clone(), now);
+            }
+            (InstanceStep::Stop { id, incarnation, .. }, StepOutcome::Done) => {
+                self.over(id, incarnation, Over::Ended, soon);
+            }
+            (InstanceStep::Remove { id, incarnation }, StepOutcome::Done) => {
+                self.over(id, incarnation, Over::Gone, soon);
+                self.begun.remove(id);
+            }
             (
                 InstanceStep::Create { .. }
                 | InstanceStep::Start { .. }
                 | InstanceStep::Stop { .. }
                 | InstanceStep::Remove { .. },
                 _,
-            ) => return,
-        };
-        self.0.insert(step.id().clone(), (deed, now));
+            ) => {}
+        }
     }
 
-    /// The life of this name that we ended last.
-    fn ended(&self, id: &InstanceId) -> Option<&Incarnation> {
-        match &self.0.get(id)?.0 {
-            Deed::Begun(before) => before.as_ref(),
-            Deed::Ended(life) => Some(life),
+    fn over(&mut self, id: &InstanceId, life: &Incarnation, over: Over, until: Timestamp) {
+        let kept = self.over.entry((id.clone(), life.clone())).or_insert((over, until));
+        *kept = (kept.0.max(over), kept.1.max(until));
+    }
+
+    /// Keeps what a listing shows to be over that the one `before` did not; nothing of an app that it shows as it was.
+    pub fn learn(
+        &mut self,
+        before: &Listing,
+        listing: &Listing,
+        stale: &BTreeMap<AppName, InstanceId>,
+        now: Timestamp,
+    ) {
+        for (app, seen) in listing.iter().filter(|(app, _)| !stale.contains_key(*app)) {
+            let earlier = before.get(app).map(Vec::as_slice).unwrap_or_default();
+            for one in seen {
+                let Some(then) = earlier.iter().find(|then| then.id == one.id) else { continue };
+                if then.incarnation != one.incarnation {
+                    self.over(&one.id, &then.incarnation, Over::Gone, now.after(KEEP));
+                } else if is_over(&one.phase) && !is_over(&then.phase) {
+                    self.over(&one.id, &one.incarnation, Over::Ended, now.after(KEEP));
+                }
+            }
         }
     }
 
     /// The apps that a listing shows as they were before our last deeds, each with the instance that tells.
     pub fn contradicted(&mut self, listing: &Listing, now: Timestamp) -> BTreeMap<AppName, InstanceId> {
-        self.0.retain(|_, (_, at)| now.since(*at) < BELIEVE_AFTER);
-        let lists = |id: &InstanceId, deed: &Deed| {
-            let ours = || listing.get(&id.app).into_iter().flatten().filter(|one| one.id == *id);
-            let gone = |life: &Incarnation| ours().all(|one| one.incarnation != *life);
-            match deed {
-                Deed::Begun(before) => ours().next().is_some() && before.as_ref().is_none_or(gone),
-                Deed::Ended(life) => gone(life),
-            }
-        };
-        let old = self.0.iter().filter(|(id, (deed, _))| !lists(id, deed));
-        old.map(|(id, _)| (id.app.clone(), id.clone())).collect()
+        self.begun.retain(|_, at| now.since(*at) < BELIEVE_AFTER);
+        self.over.retain(|_, (_, until)| now < *until);
+        let all = |id: &InstanceId| listing.get(&id.app).into_iter().flatten();
+        let missing = self.begun.keys().filter(|id| all(id).all(|one| one.id != **id));
+        let back = self.over.iter().filter(|((id, life), (over, _))| {
+            let mut ours = all(id).filter(|one| one.id == *id && one.incarnation == *life);
+            ours.any(|one| *over == Over::Gone || !goes(&one.phase))
+        });
+        missing.chain(back.map(|((id, _), _)| id)).map(|id| (id.app.clone(), id.clone())).collect()
     }
 
     /// Whether a listing lacks anything that the one before had and that we did not take away.
     pub fn lacks(&self, before: &Listing, listing: &Listing) -> bool {
         let there: BTreeSet<_> = listing.values().flatten().map(|one| &one.id).collect();
-        let taken =
-            |one: &Sighting| self.0.get(&one.id).is_some_and(|(deed, _)| *deed == Deed::Ended(one.incarnation.clone()));
-        before.values().flatten().any(|one| !there.contains(&one.id) && !taken(one))
+        let gone = |one: &Sighting| {
+            let kept = self.over.get(&(one.id.clone(), one.incarnation.clone()));
+            kept.is_some_and(|(over, _)| *over == Over::Gone)
+        };
+        before.values().flatten().any(|one| !there.contains(&one.id) && !gone(one))
     }
+}
+
+/// Whether a life of this phase has ended, for good.
+fn is_over(phase: &Phase) -> bool {
+    matches!(phase, Phase::Exited { .. })
+}
+
+/// Whether a life that was told to go may be shown like this.
+fn goes(phase: &Phase) -> bool {
+    matches!(phase, Phase::Vanishing { .. } | Phase::Exited { .. })
 }
 
 #[cfg(test)]

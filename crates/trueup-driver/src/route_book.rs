@@ -3,7 +3,7 @@
 //! Shares that come within a few milliseconds go out in one table. A table found newer than ours is continued from its
 //! number. Also keeps the last sight of the ingress, shared as surveys are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ pub const COALESCE: Duration = Duration::from_millis(5);
 /// Longest a call of the ingress may take.
 pub const INGRESS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// So many tables of which nobody knows whether they were taken are kept: one lands within a call's deadline, or never.
+const DOUBTED_MAX: usize = 8;
+
 /// The routes of all apps.
 pub struct RouteBook {
     owner: OwnerId,
@@ -33,16 +36,30 @@ pub struct RouteBook {
 
 #[derive(Default)]
 struct Pending {
-    shares: BTreeMap<AppName, Arc<AppRoutes>>,
+    /// What the next table says.
+    shares: Shares,
+    /// What the ingress was found with, or took; a share that it did not take goes out with no other's table.
+    taken: Shares,
     turn: u64,
     known: bool,
     told: Told,
+    /// Those since the last that was surely taken.
+    doubted: Vec<Doubted>,
 }
+
+/// A table of which nobody knows whether it was taken.
+struct Doubted {
+    generation: TableGeneration,
+    shares: Shares,
+}
+
+type Shares = BTreeMap<AppName, Arc<AppRoutes>>;
 
 /// What the last table said, in name order, and until when a look may have missed it.
 #[derive(Default)]
 struct Told {
     shares: Vec<Arc<AppRoutes>>,
+    generation: TableGeneration,
     until: u64,
 }
 
@@ -55,7 +72,57 @@ pub struct SeenShare<'a> {
     pub epoch: u64,
 }
 
+impl Pending {
+    /// Takes back what an ingress did not take, as far as anybody knows: whoever asked for it looks again, and the world may
+    /// be another by then.
+    fn take_back(&mut self) {
+        let told = self.told.as_shares();
+        replace(&mut self.shares, &told, &self.taken);
+        if self.doubted.len() == DOUBTED_MAX {
+            self.doubted.remove(0);
+        }
+        self.doubted.push(Doubted { generation: self.told.generation, shares: told });
+    }
+
+    /// The ingress has the table of this number: it has taken what was in doubt.
+    fn found(&mut self, generation: TableGeneration) {
+        let found = self.doubted.drain(..).find(|doubted| doubted.generation == generation);
+        if let Some(Doubted { shares, .. }) = found {
+            replace(&mut self.shares, &self.taken, &shares);
+            self.taken = shares;
+        }
+    }
+}
+
+/// Puts what is in `after` for what is in `before`, but for what is neither, as somebody has asked for it since.
+fn replace(shares: &mut Shares, before: &Shares, after: &Shares) {
+    let apps: BTreeSet<_> = before.keys().chain(after.keys()).cloned().collect();
+    for app in apps {
+        let same = match (shares.get(&app), before.get(&app)) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            (now, then) => now.is_none() && then.is_none(),
+        };
+        match after.get(&app).filter(|_| same) {
+            Some(share) => drop(shares.insert(app, Arc::clone(share))),
+            None if same => drop(shares.remove(&app)),
+            None => {}
+        }
+    }
+}
+
+fn put(shares: &mut Shares, share: &AppRoutes) {
+    if share.entries.is_empty() {
+        shares.remove(&share.app);
+    } else {
+        shares.insert(share.app.clone(), Arc::new(share.clone()));
+    }
+}
+
 impl Told {
+    fn as_shares(&self) -> Shares {
+        self.shares.iter().map(|share| (share.app.clone(), Arc::clone(share))).collect()
+    }
+
     /// Whether it was told since an app's share was seen, and says something else of it.
     fn outdates(&self, app: &AppName, seen: SeenShare<'_>) -> bool {
         let Some(share) = seen.share.filter(|_| seen.epoch < self.until) else { return false };
@@ -74,12 +141,20 @@ fn found<'s>(shares: &'s [Arc<AppRoutes>], app: &AppName) -> Option<&'s AppRoute
 struct Telling<'b> {
     book: &'b RouteBook,
     counter: &'b Epoch,
+    taken: bool,
 }
 
 impl Drop for Telling<'_> {
     fn drop(&mut self) {
         let now = self.counter.next();
-        self.book.pending.lock().unwrap_or_else(PoisonError::into_inner).told.until = now;
+        let mut pending = self.book.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.told.until = now;
+        if self.taken {
+            pending.taken = pending.told.as_shares();
+            pending.doubted.clear();
+        } else if !planted(Bug::TellsWhatWasNotTaken) {
+            pending.take_back();
+        }
     }
 }
 
@@ -159,14 +234,17 @@ impl RouteBook {
     }
 
     /// Who goes was not in the table that its planner saw: nor shall it be in the next, though an ingress that forgot its
-    /// table is told all of the others again.
-    pub fn withdraw(&self, share: &AppRoutes) {
+    /// table is told all of the others again. Not so where one has been told since: then the answer is no, and nobody may go.
+    #[must_use]
+    pub fn withdraw(&self, share: &AppRoutes, epoch: u64) -> bool {
         let mut pending = self.pending.lock().expect("no holder of the book panics");
-        if share.entries.is_empty() {
-            pending.shares.remove(&share.app);
-        } else {
-            pending.shares.insert(share.app.clone(), Arc::new(share.clone()));
+        let seen = SeenShare { share: Some(share), epoch };
+        if pending.told.outdates(&share.app, seen) && !planted(Bug::StopsWhatCameBack) {
+            return false;
         }
+        put(&mut pending.shares, share);
+        put(&mut pending.taken, share);
+        true
     }
 
     async fn look(&self, ingress: &dyn Ingress, epoch: u64, counter: &Epoch) -> Arc<Seen> {
@@ -191,10 +269,14 @@ impl RouteBook {
         // What another wrote need not keep the order.
         shares.sort_by(|one, other| one.app.cmp(&other.app));
         let mut pending = self.pending.lock().expect("no holder of the book panics");
+        if pending.told.until != u64::MAX {
+            pending.found(sight.table.generation);
+        }
         if !pending.known {
             pending.known = true;
             for share in shares.iter().filter(|_| !planted(Bug::ForgetsOthersRoutes)) {
                 pending.shares.entry(share.app.clone()).or_insert_with(|| Arc::clone(share));
+                pending.taken.insert(share.app.clone(), Arc::clone(share));
             }
         }
         Index { shares, in_flight: sight.in_flight.into_iter().collect() }
@@ -217,34 +299,36 @@ impl RouteBook {
                 let why = "its routes have come back since they were seen".to_owned();
                 return StepOutcome::Unknown { why: Doubt::OutcomeUnknown(why) };
             }
-            if share.entries.is_empty() {
-                pending.shares.remove(&share.app);
-            } else {
-                pending.shares.insert(share.app.clone(), Arc::new(share.clone()));
-            }
+            put(&mut pending.shares, share);
             pending.turn += 1;
             pending.turn
         };
         let mut flushed = self.flushed.lock().await;
         if flushed.turn < turn {
             tokio::time::sleep(COALESCE).await;
-            let telling = Telling { book: self, counter };
+            let mut telling = Telling { book: self, counter, taken: false };
             self.flush(ingress.as_ref(), &mut flushed).await;
+            telling.taken = matches!(flushed.outcome, StepOutcome::Done | StepOutcome::AlreadyTrue);
             drop(telling);
         }
         flushed.outcome.clone()
     }
 
     async fn flush(&self, ingress: &dyn Ingress, flushed: &mut Flushed) {
+        let in_doubt = !self.pending.lock().expect("no holder of the book panics").doubted.is_empty();
+        if in_doubt {
+            // What it has is not known: it is asked before it is told anything else.
+            self.find(ingress, flushed).await;
+        }
         // A second try with the found number, when the live table is newer than ours.
         for _ in 0..2 {
+            let generation = flushed.generation.next();
             let (apps, turn) = {
                 let mut pending = self.pending.lock().expect("no holder of the book panics");
                 let apps: Vec<_> = pending.shares.values().cloned().collect();
-                pending.told = Told { shares: apps.clone(), until: u64::MAX };
+                pending.told = Told { shares: apps.clone(), generation, until: u64::MAX };
                 (apps, pending.turn)
             };
-            let generation = flushed.generation.next();
             let table = RouteTable { owner: self.owner.clone(), generation, apps };
             let applied = tokio::time::timeout(INGRESS_TIMEOUT, ingress.apply(&table)).await;
             let outcome = applied.unwrap_or_else(|_| StepOutcome::Unknown {
@@ -257,10 +341,15 @@ impl RouteBook {
             if !superseded || planted(Bug::RestartsTableNumbers) {
                 return;
             }
-            let sight = tokio::time::timeout(INGRESS_TIMEOUT, ingress.observe()).await;
-            let Ok(Ok(sight)) = sight else { return };
-            flushed.generation = sight.table.generation.max(flushed.generation);
+            self.find(ingress, flushed).await;
         }
+    }
+
+    /// Finds the number of the live table, and whether it is the one that was in doubt.
+    async fn find(&self, ingress: &dyn Ingress, flushed: &mut Flushed) {
+        let Ok(Ok(sight)) = tokio::time::timeout(INGRESS_TIMEOUT, ingress.observe()).await else { return };
+        flushed.generation = sight.table.generation.max(flushed.generation);
+        self.pending.lock().expect("no holder of the book panics").found(sight.table.generation);
     }
 
     /// The number of the last table.

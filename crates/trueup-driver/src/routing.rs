@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use trueup_seams::Ingress;
 use trueup_types::observed::RouteSeen;
 use trueup_types::route::{AppRoutes, Backend, RouteEntry};
+use trueup_types::step::{InstanceStep, Step, StepAction, TargetStep};
 use trueup_types::{AppName, InstanceId, OwnerId, RouteSight, StepOutcome, TableGeneration, TargetName};
 
 use crate::route_book::{RouteBook, SeenShare};
@@ -110,12 +111,12 @@ impl Routing {
     }
 
     /// See [`RouteBook::withdraw`].
-    pub(crate) fn withdraw(&self, seen: &SeenBooks) {
-        for book in &seen.books {
-            if let Some(share) = &book.share {
-                self.book(book.target.as_ref()).withdraw(share);
-            }
-        }
+    #[must_use]
+    pub(crate) fn withdraw(&self, seen: &SeenBooks) -> bool {
+        seen.books.iter().all(|book| {
+            let withdrawn = |share| self.book(book.target.as_ref()).withdraw(share, book.epoch);
+            book.share.as_ref().is_none_or(withdrawn)
+        })
     }
 
     /// Makes an app's share true in each book that was looked into; `lives` says on which target an instance is.
@@ -161,6 +162,18 @@ impl Routing {
     pub(crate) async fn generation(&self) -> TableGeneration {
         self.house.generation().await
     }
+}
+
+/// Whether something is to go, and the table as it was seen is left as it is.
+pub(crate) fn goes_unrouted(steps: &[Step]) -> bool {
+    let goes = |step: &Step| match &step.action {
+        StepAction::Target { step: TargetStep::Instance(step), .. } => {
+            matches!(step, InstanceStep::Stop { .. } | InstanceStep::Remove { .. })
+        }
+        StepAction::Route { .. } => false,
+    };
+    let routes = |step: &Step| matches!(step.action, StepAction::Route { .. });
+    steps.iter().any(goes) && !steps.iter().any(routes)
 }
 
 /// Two sights of one app as one: what any book does not show, nobody knows.

@@ -47,8 +47,16 @@ pub struct Target {
     pub inspect: Option<Arc<dyn Inspect>>,
     /// Whether it says by itself that something may have changed.
     pub hints: bool,
-    last: tokio::sync::Mutex<Option<Arc<TargetSight>>>,
+    sights: tokio::sync::Mutex<Sights>,
     deeds: Mutex<Deeds>,
+}
+
+/// What was seen of a target last.
+#[derive(Default)]
+struct Sights {
+    last: Option<Arc<TargetSight>>,
+    /// The last in which anything was seen: a while in the dark makes no listing truer.
+    good: Option<Arc<TargetSight>>,
 }
 
 /// What a survey saw of a target.
@@ -70,30 +78,49 @@ impl Target {
     /// A target that nobody has looked at.
     #[must_use]
     pub fn new(spec: TargetSpec, runtime: Arc<dyn Runtime>, inspect: Option<Arc<dyn Inspect>>, hints: bool) -> Self {
-        Self { spec, runtime, inspect, hints, last: tokio::sync::Mutex::new(None), deeds: Mutex::default() }
+        Self { spec, runtime, inspect, hints, sights: tokio::sync::Mutex::default(), deeds: Mutex::default() }
     }
 
     /// A sight that began after `epoch`.
     pub async fn sight(&self, epoch: u64, counter: &Epoch, clock: &dyn Clock) -> Arc<TargetSight> {
-        let mut last = self.last.lock().await;
-        if let Some(sight) = last.as_ref().filter(|sight| sight.epoch >= epoch) {
+        let mut sights = self.sights.lock().await;
+        if let Some(sight) = sights.last.as_ref().filter(|sight| sight.epoch >= epoch) {
             return Arc::clone(sight);
         }
         let (began, at) = (counter.current(), clock.now());
         let mut apps = self.ask().await;
-        if last.as_ref().is_some_and(|last| self.lacks(last, &apps)) {
+        let good = sights.good.as_ref().and_then(|good| good.apps.as_ref().ok());
+        if good.is_some_and(|before| self.lacks(before, &apps)) {
             // Not seen is not absent: what is missing is missing when it is missed twice.
             apps = self.ask().await;
         }
         let stale = match &apps {
-            Ok(listing) => self.deeds.lock().expect("no holder panics").contradicted(listing, at),
+            Ok(listing) => self.hold_against(good, listing, at),
             Err(_) => BTreeMap::new(),
         };
-        let unbroken = last.as_ref().filter(|before| before.apps.is_ok()).map(|before| before.since);
+        let unbroken = sights.last.as_ref().filter(|before| before.apps.is_ok()).map(|before| before.since);
         let since = if apps.is_ok() { unbroken.unwrap_or(at) } else { at };
         let sight = Arc::new(TargetSight { epoch: began, at, since, apps, stale });
-        *last = Some(Arc::clone(&sight));
+        if sight.apps.is_ok() {
+            sights.good = Some(Arc::clone(&sight));
+        }
+        sights.last = Some(Arc::clone(&sight));
         sight
+    }
+
+    /// The apps that a listing shows as they were; what it shows of the others is held against the next.
+    fn hold_against(
+        &self,
+        before: Option<&Listing>,
+        listing: &Listing,
+        at: Timestamp,
+    ) -> BTreeMap<AppName, InstanceId> {
+        let mut deeds = self.deeds.lock().expect("no holder panics");
+        let stale = deeds.contradicted(listing, at);
+        if let Some(before) = before {
+            deeds.learn(before, listing, &stale, at);
+        }
+        stale
     }
 
     /// Keeps what came of a step, to be held against later listings.
@@ -109,15 +136,15 @@ impl Target {
         if planted(Bug::TakesErrorForEmpty) { Ok(apps.unwrap_or_default()) } else { apps }
     }
 
-    fn lacks(&self, last: &TargetSight, apps: &Result<Listing, String>) -> bool {
-        let (Ok(before), Ok(listing)) = (&last.apps, apps) else { return false };
+    fn lacks(&self, before: &Listing, apps: &Result<Listing, String>) -> bool {
+        let Ok(listing) = apps else { return false };
         self.deeds.lock().expect("no holder panics").lacks(before, listing)
     }
 
     /// The last sight, if there was one and nobody is looking.
     #[must_use]
     pub fn last(&self) -> Option<Arc<TargetSight>> {
-        self.last.try_lock().ok().and_then(|last| last.clone())
+        self.sights.try_lock().ok().and_then(|sights| sights.last.clone())
     }
 }
 

@@ -10,7 +10,7 @@ use trueup_seams::Snapshot;
 use trueup_types::desired::{Doubt, Permits, Wanted};
 use trueup_types::record::AppRecord;
 use trueup_types::status::EventKind;
-use trueup_types::step::{InstanceStep, Step, StepAction, StepOutcome, StepResult, TargetStep};
+use trueup_types::step::{Step, StepAction, StepOutcome, StepResult};
 use trueup_types::verdict::{Stall, State};
 use trueup_types::{
     AppName, Instance, InstanceId, Observed, Plan, RouteSight, TargetName, Timestamp, Verdict, Violation, Wake,
@@ -19,7 +19,7 @@ use trueup_types::{
 use crate::analyst::Room;
 use crate::engine::{AppMemory, Cell, Engine};
 use crate::queue::Ask;
-use crate::routing::SeenBooks;
+use crate::routing::{SeenBooks, goes_unrouted};
 use crate::{evidence, images, kept, notices, publish, recorder, replay, retire, secrets, wanted};
 
 /// Longest one step may take; its outcome is unknown then.
@@ -180,8 +180,10 @@ async fn carry_out(
     if steps.is_empty() {
         return (wake, verdict);
     }
-    if goes_unrouted(&steps) {
-        engine.routes.withdraw(scene.books);
+    if goes_unrouted(&steps) && !engine.routes.withdraw(scene.books) {
+        // It is routed again by now, whatever was seen.
+        memory.acted = engine.epoch.next();
+        return (Wake::At(engine.now(), trueup_types::WakeReason::LookAgain), verdict);
     }
     let outcomes = execute(engine, scene, steps).await;
     memory.acted = engine.epoch.next();
@@ -196,18 +198,6 @@ async fn carry_out(
         wake
     };
     (wake, verdict)
-}
-
-/// Whether something is to go, and the table as it was seen is left as it is.
-fn goes_unrouted(steps: &[Step]) -> bool {
-    let goes = |step: &Step| match &step.action {
-        StepAction::Target { step: TargetStep::Instance(step), .. } => {
-            matches!(step, InstanceStep::Stop { .. } | InstanceStep::Remove { .. })
-        }
-        StepAction::Route { .. } => false,
-    };
-    let routes = |step: &Step| matches!(step.action, StepAction::Route { .. });
-    steps.iter().any(goes) && !steps.iter().any(routes)
 }
 
 fn newly_rejected(before: &AppRecord, after: &AppRecord) -> bool {

@@ -136,6 +136,10 @@ exhibits! {
     DeletesInMasses, "GitOps tools whose prune has no bound";
     /// The first table after a restart holds only the app that changed.
     ForgetsOthersRoutes, "ingress controllers that configure themselves before their caches are full";
+    /// Who was not routed when it was looked at is stopped, though another app's table has brought its routes back since.
+    StopsWhatCameBack, "trueup itself, by a seed of its own proof";
+    /// What an ingress did not take goes out with another app's table, when the world is another.
+    TellsWhatWasNotTaken, "trueup itself, by a seed of its own proof";
     /// After a loss of memory tables are numbered from the beginning, and refused as old ones.
     RestartsTableNumbers, "etcd#16028";
     /// As many rollouts begin as are asked for.

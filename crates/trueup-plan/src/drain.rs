@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 
 use trueup_museum::{Bug, planted};
 use trueup_types::desired::DesiredApp;
-use trueup_types::observed::ExitWhy;
+use trueup_types::observed::{ExitWhy, Health};
 use trueup_types::record::AppRecord;
-use trueup_types::{RouteSight, Timestamp};
+use trueup_types::{RouteSight, Timestamp, Wake, WakeReason};
 
 use crate::census::{Census, Member, Role, Vigour};
-use crate::rollout::{Heading, Mode};
+use crate::rollout::{Heading, Mode, Scene};
 use crate::routes::{Key, key};
 use crate::surge::Surge;
 
@@ -54,6 +54,32 @@ pub(crate) fn leaving(
     }
     leaving.extend(in_place(desired, heading, census, serving, extra));
     leaving
+}
+
+/// The one of the last good release that has failed too long, while nothing of the new one under watch passes: it is
+/// stopped, and started again as what is needed still. It would be replaced without a rollout, and is the way back.
+pub(crate) fn hung(
+    scene: &Scene<'_>,
+    heading: &Heading,
+    census: &Census<'_>,
+    serving: &BTreeSet<Key>,
+) -> (Option<Key>, Wake) {
+    if heading.mode != Mode::Baking || census.of(Role::Fresh).any(|member| member.vigour.passes()) {
+        return (None, Wake::OnChange);
+    }
+    let failing = census.of(Role::Kept).filter(|member| !serving.contains(&key(member)));
+    let due = failing.filter_map(|member| match &member.seen.health {
+        Health::Failed { since, .. } if member.vigour == Vigour::Failing => {
+            let since = (*since).max(scene.observed.sighted_since);
+            Some((since.after(scene.desired.policy.healthy_deadline), key(member)))
+        }
+        Health::Failed { .. } | Health::Waiting | Health::Passing { .. } | Health::Unknown => None,
+    });
+    match due.min() {
+        Some((due, one)) if due <= scene.now => (Some(one), Wake::OnChange),
+        Some((due, _)) => (None, Wake::At(due, WakeReason::Deadline)),
+        None => (None, Wake::OnChange),
+    }
 }
 
 /// How many of a rollout's new ones come before a good one that is down: those that are missing, while one of a superseded

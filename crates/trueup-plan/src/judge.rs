@@ -144,7 +144,7 @@ pub(crate) fn bakes(
         Phase::Created | Phase::Starting | Phase::Running { .. } | Phase::Asleep | Phase::Vanishing { .. } => None,
     });
     let Some(evidence) = crash.or(failing) else { return Bake::Good };
-    match control(scene, good, &evidence) {
+    match control(scene, good, &evidence, promoted) {
         Control::Passes => Bake::Bad(evidence),
         Control::Fails => Bake::BothFail,
         Control::Silent => Bake::Unsure,
@@ -182,14 +182,26 @@ pub(crate) fn next_judged(scene: &Scene<'_>, release: &Release, promoted: Option
 ///
 /// What both suffer ends for one of them first: that the old ones pass again says something only once the new one was
 /// asked since, and failed. It is not waited for longer than the gate waits for health.
-fn control(scene: &Scene<'_>, good: Option<&Release>, evidence: &Evidence) -> Control {
+fn control(scene: &Scene<'_>, good: Option<&Release>, evidence: &Evidence, promoted: Option<Timestamp>) -> Control {
     let old = good.map(|release| of_release(scene, release)).unwrap_or_default();
     let running: Vec<_> = old.iter().filter(|one| matches!(one.sighting.phase, Phase::Running { .. })).collect();
-    if running.is_empty() || planted(Bug::BlamesWhatBothSuffer) {
+    if planted(Bug::BlamesWhatBothSuffer) {
+        return Control::Passes;
+    }
+    if old.iter().any(|one| matches!(one.sighting.phase, Phase::Exited { why: ExitWhy::Asked, .. }))
+        && running.is_empty()
+    {
+        // It was told to go as it failed too long, and is about to be started again.
+        return Control::Silent;
+    }
+    if running.is_empty() {
         return Control::Passes;
     }
     if running.iter().all(|one| matches!(one.health, Health::Failed { .. })) {
         return Control::Fails;
+    }
+    if running.iter().all(|one| matches!(one.health, Health::Failed { .. }) || is_young(one, promoted)) {
+        return Control::Silent;
     }
     // An exit is its own doing, whatever anybody was asked.
     let Evidence::FailedInBake { instance, last } = evidence else { return Control::Passes };
@@ -201,6 +213,13 @@ fn control(scene: &Scene<'_>, good: Option<&Release>, evidence: &Evidence) -> Co
     });
     let long = failed_since.min().is_none_or(|since| scene.now.since(since) >= scene.desired.policy.healthy_deadline);
     if passed || long { Control::Passes } else { Control::Silent }
+}
+
+/// Whether one began its life within the bake, and has yet to say how it does.
+fn is_young(one: &Instance, promoted: Option<Timestamp>) -> bool {
+    let silent = matches!(one.health, Health::Waiting | Health::Unknown);
+    let young = |since: Timestamp| promoted.is_some_and(|promoted| since > promoted);
+    silent && matches!(one.sighting.phase, Phase::Running { since } if young(since))
 }
 
 /// One line of evidence, for people: no body, no log.

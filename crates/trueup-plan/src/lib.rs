@@ -92,7 +92,9 @@ fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before:
     let census = Census::take(observed, heading.release.as_deref(), heading.good.as_deref(), min_healthy, now);
     let mut serving = routes::serving(desired, &heading, &census);
     let (extra, extra_wake) = steps::extra(&scene, &heading, &census, &serving);
-    let leaving = drain::leaving(desired, &heading, &census, &serving, extra);
+    let mut leaving = drain::leaving(desired, &heading, &census, &serving, extra);
+    let (hung, hung_wake) = drain::hung(&scene, &heading, &census, &serving);
+    leaving.extend(hung);
     // One that is replaced in place serves nobody any more.
     serving.retain(|key| !leaving.contains(key));
     let share = routes::share(desired, &heading, &census, &serving, &leaving, &observed.routes);
@@ -106,6 +108,7 @@ fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before:
     let verdict = verdict::of(&record, &scene, &heading, &census, &serving, !steps.is_empty());
     let wake = extra_wake
         .or(step_wake)
+        .or(hung_wake)
         .or(steps::gates(&scene, &census))
         .or(verdict::deadlines(&record, &scene, &heading))
         .or(hooks::due(&record, &scene, heading.hook.as_ref()))

@@ -4,7 +4,7 @@
 //! it is decided here, and nowhere else: this is where a probe result becomes a revert.
 
 use trueup_museum::{Bug, planted};
-use trueup_types::observed::{ExitWhy, Phase};
+use trueup_types::observed::{ExitWhy, Health, Phase};
 use trueup_types::policy::RevertMode;
 use trueup_types::record::{AppRecord, DeployPhase, Evidence, Outcome, REJECTED_MAX, Rejection, Rollout, Stage};
 use trueup_types::time::Stopwatch;
@@ -102,7 +102,9 @@ fn has_taken_over(scene: &Scene<'_>, release: &Release) -> bool {
     let routed = |one: &Instance| seen.share.weight_of(&one.sighting.id) > 0;
     let wanted = scene.desired.replicas();
     let enough = wanted > 0 && u32::try_from(runs.len()).is_ok_and(|there| there >= wanted);
-    enough && runs.iter().all(|one| belongs(one, release) && routed(one))
+    // One that fails may serve only because nobody passes: that is no gate met.
+    let fails = |one: &Instance| matches!(one.health, Health::Failed { .. });
+    enough && runs.iter().all(|one| belongs(one, release) && routed(one) && !fails(one))
 }
 
 /// A rollout that has created nothing yet.

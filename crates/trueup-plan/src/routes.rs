@@ -35,9 +35,9 @@ pub(crate) fn serving(desired: &DesiredApp, heading: &Heading, census: &Census<'
     let room = if surge.alone() { surge.room(census, desired.replicas()) } else { 0 };
     let room = usize::try_from(room).unwrap_or(usize::MAX);
     let routed_app = !exposure(desired, heading, census).routes.is_empty();
-    let misplaced = places::misplaced(desired, census);
-    let by_count = desired.policy.by_count.is_some();
-    let choice = Choice { census, wanted, room, routed_app, misplaced, by_count };
+    let (misplaced, by_count) = (places::misplaced(desired, census), desired.policy.by_count.is_some());
+    let relieved = heading.mode == Mode::Baking && surge.keeps_old && is_full(census, surge, desired.replicas());
+    let choice = Choice { census, wanted, room, routed_app, misplaced, by_count, relieved };
     let chosen = match heading.mode {
         Mode::Empty | Mode::Fallen => choice.remaining(),
         Mode::Reverting if planted(Bug::RevertKillsFirst) => census.of(Role::Fresh).collect(),
@@ -45,6 +45,11 @@ pub(crate) fn serving(desired: &DesiredApp, heading: &Heading, census: &Census<'
         Mode::Rolling => choice.while_rolling(desired, heading.weight),
     };
     chosen.into_iter().map(key).collect()
+}
+
+/// Whether nothing can come up any more, and something is there that is of no release.
+fn is_full(census: &Census<'_>, surge: Surge, replicas: u32) -> bool {
+    surge.free(census, replicas) == 0 && census.count(Role::Stale, Vigour::runs) > 0
 }
 
 /// Whether one that passes, but not yet for `minHealthy`, may serve where nothing better does.
@@ -62,6 +67,8 @@ struct Choice<'c, 'a> {
     misplaced: BTreeSet<Key>,
     /// Its ingress cannot weigh.
     by_count: bool,
+    /// Those that are kept serve in place of what somebody altered: it has to make room for what is to replace it.
+    relieved: bool,
 }
 
 impl<'c, 'a> Choice<'c, 'a> {
@@ -94,7 +101,9 @@ impl<'c, 'a> Choice<'c, 'a> {
         if chosen.iter().filter(|member| certain(member)).count() >= self.wanted {
             chosen.truncate(self.wanted);
         }
+        let relieves = |member: &&Member<'_>| self.relieved && member.role == Role::Kept;
         let others = self.census.members.iter().filter(|member| member.role != role && self.serves(member));
+        let others = self.census.members.iter().filter(relieves).chain(others.filter(|member| !relieves(member)));
         fill(&mut chosen, others.filter(|member| self.eligible(member)), self.wanted.saturating_sub(self.room));
         if chosen.is_empty() && eagerness == Eagerness::Passing {
             chosen.extend(self.census.of(role).filter(|member| member.vigour.passes()).take(self.wanted));
@@ -271,7 +280,7 @@ fn fill<'c, 'a: 'c>(
 ) {
     let sure = chosen.iter().filter(|member| certain(member)).count();
     chosen.extend(others.clone().filter(|member| certain(member)).take(number.saturating_sub(sure)));
-    if chosen.len() < number {
+    if chosen.iter().filter(|member| certain(member)).count() < number {
         chosen.extend(others.filter(|member| !certain(member)));
     }
 }

@@ -118,9 +118,15 @@ fn degraded(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, state: &S
     let failing = census.of(role).find(|member| member.vigour == Vigour::Failing);
     let down = census.of(role).find(|member| member.vigour == Vigour::Down);
     match (state, failing, down) {
-        (State::Ready | State::Progressing | State::Baking | State::Reverting, Some(member), _) => {
-            Some(format!("{} fails its probes", member.id()))
-        }
+        (
+            State::Ready
+            | State::Progressing
+            | State::Baking
+            | State::Reverting
+            | State::Stalled(Stall::Held | Stall::RevertFailed),
+            Some(member),
+            _,
+        ) => Some(format!("{} fails its probes", member.id())),
         (State::Ready | State::Progressing, None, Some(member)) if heading.mode == Mode::Steady => {
             Some(format!("{} is down and is started again", member.id()))
         }

@@ -1,6 +1,7 @@
 //! What nobody can know at a moment, as the laws have to grant it.
 //!
-//! A host that slept saw nothing meanwhile, so that a belief reaches back over its sleep. And where memory was put back or
+//! A host that slept saw nothing meanwhile, so that a belief reaches back over its sleep. What a third party takes away is
+//! missed by nobody who looked a moment before. And where memory was put back or
 //! taken away without a trace, what runs on a target is known to nobody until that target is looked at, and to the app
 //! that it is of no later than a routine look at everything after that.
 
@@ -19,6 +20,8 @@ pub struct Ignorance {
     slept: Option<(Timestamp, Timestamp)>,
     /// What runs, and no memory tells of; and when its target was looked at first since.
     forgotten: BTreeMap<(TargetName, InstanceId), Option<Timestamp>>,
+    /// What a third party took away while it passed, and when.
+    stolen: BTreeMap<InstanceId, Timestamp>,
 }
 
 impl Ignorance {
@@ -36,6 +39,11 @@ impl Ignorance {
         }
     }
 
+    /// A third party takes away what passes.
+    pub(crate) fn steal(&mut self, id: &InstanceId, now: Timestamp) {
+        self.stolen.insert(id.clone(), now);
+    }
+
     /// A target was looked at, and showed what is there.
     pub(crate) fn looked(&mut self, at: &TargetName, now: Timestamp) {
         self.forgotten.retain(|_, seen| seen.is_none_or(|seen| now.since(seen) < LAG));
@@ -51,6 +59,18 @@ impl State {
         let all =
             self.instances.iter().flat_map(|(target, all)| all.keys().map(move |id| (target.clone(), id.clone())));
         self.ignorance.forgotten = all.map(|one| (one, None)).collect();
+    }
+
+    /// Whether who looked a moment ago believes that this one passes, which a third party has taken away since.
+    pub(crate) fn is_missed_by_nobody(&self, id: &InstanceId, now: Timestamp) -> bool {
+        let there = || self.instances.values().any(|target| target.contains_key(id));
+        let fresh = |at: &Timestamp| now.since(*at) < self.ignorance.lag(now);
+        self.ignorance.stolen.get(id).is_some_and(fresh) && !there()
+    }
+
+    /// How many of an app are missed by nobody yet.
+    pub(crate) fn missed_by_nobody(&self, app: &AppName, now: Timestamp) -> usize {
+        self.ignorance.stolen.keys().filter(|id| id.app == *app && self.is_missed_by_nobody(id, now)).count()
     }
 
     /// How many of an app run that nobody can know of.

@@ -18,7 +18,7 @@ use trueup_types::policy::Strategy;
 use trueup_types::route::{AppRoutes, RouteTable};
 use trueup_types::{AppName, InstanceId, TargetName, Timestamp};
 
-use crate::world::State;
+use crate::world::{SimInstance, State};
 
 /// How old a belief may be: a routine look of 30 s, and one more probe.
 pub const LAG: Duration = Duration::from_secs(45);
@@ -143,7 +143,8 @@ fn is_routed(state: &State, target: &TargetName, id: &InstanceId) -> bool {
 
 fn believed(state: &State, id: &InstanceId, now: Timestamp) -> bool {
     let lag = state.ignorance.lag(now);
-    state.instances.values().any(|target| target.get(id).is_some_and(|instance| instance.believed(now, lag)))
+    let passes = |target: &BTreeMap<InstanceId, SimInstance>| target.get(id).is_some_and(|one| one.believed(now, lag));
+    state.instances.values().any(passes) || state.is_missed_by_nobody(id, now)
 }
 
 fn number(count: usize) -> u32 {
@@ -214,6 +215,7 @@ pub(crate) fn before_stop(state: &mut State, target: &TargetName, id: &InstanceI
             state.instances.iter().flat_map(|(place, all)| all.iter().map(move |(other, one)| (place, other, one)));
         let ours = others.filter(|(place, other, _)| other.app == id.app && (*place, *other) != (target, id));
         let serves = ours.filter(|(_, other, one)| other.task.is_none() && one.believed(now, lag)).count();
+        let serves = serves + state.missed_by_nobody(&id.app, now);
         let least = state.wants.least(&id.app).unwrap_or(0);
         if number(serves) < least {
             broken.push(format!("law 3: stopping {id} leaves {serves}, at least {least}"));

@@ -25,13 +25,16 @@ pub const STOP_TAKES: Duration = Duration::from_millis(50);
 
 /// So many surveys are kept, to be shown again by a listing that travels in time.
 const RING: usize = 4;
+/// Longest that a listing lags behind: platforms catch up with themselves within seconds. The driver rests on it, as far
+/// as a third party may have undone what it saw; see `trueup_driver::deeds`.
+const LISTING_LAG_MAX: Duration = trueup_driver::deeds::BELIEVE_AFTER;
 
 /// One target of the world.
 pub struct SimRuntime {
     world: World,
     target: TargetName,
     /// Earlier surveys, the newest first.
-    before: Mutex<VecDeque<Survey>>,
+    before: Mutex<VecDeque<(Timestamp, Survey)>>,
 }
 
 /// Whether the laws are asked about an effect: not about one that lands long after it was called for.
@@ -68,7 +71,8 @@ impl SimRuntime {
         }
         drop(state);
         let mut before = self.before.lock().expect("no holder panics");
-        let shown = |back: usize| before.get(back).or(before.back()).cloned();
+        before.retain(|(at, _)| now.since(*at) < LISTING_LAG_MAX);
+        let shown = |back: usize| before.get(back).or(before.back()).map(|(_, survey)| survey.clone());
         let answer = match fault {
             None => None,
             Some(SightFault::Dark) => Some(BTreeMap::from([(Place::here(), Err(dark()))])),
@@ -82,7 +86,7 @@ impl SimRuntime {
             Some(SightFault::Empty) => Some(truth.keys().map(|place| (place.clone(), Ok(Sight::default()))).collect()),
             Some(SightFault::Short) => Some(short(truth.clone())),
         };
-        before.push_front(truth.clone());
+        before.push_front((now, truth.clone()));
         before.truncate(RING);
         answer.unwrap_or(truth)
     }

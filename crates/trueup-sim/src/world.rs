@@ -269,8 +269,9 @@ impl World {
     pub fn steal(&self, id: &InstanceId) {
         let now = self.now();
         let mut state = self.lock();
-        for target in state.instances.values_mut() {
-            target.remove(id);
+        let taken: Vec<_> = state.instances.values_mut().filter_map(|target| target.remove(id)).collect();
+        if taken.iter().any(|one| one.passing(now)) {
+            state.ignorance.steal(id, now);
         }
         state.note(now, &format!("steal {id}"));
         drop(state);

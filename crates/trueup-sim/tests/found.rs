@@ -183,12 +183,15 @@ async fn what_was_planned_by_an_emptied_table_is_not_done_when_another_has_told_
     assert_eq!(emptied.share, AppRoutes::none(&one));
     let seen = SeenShare { share: Some(&emptied.share), epoch: at };
     assert_eq!(book.apply(&share(&other), unseen, &epoch).await, StepOutcome::Done);
+    assert!(!book.withdraw(&emptied.share, at), "it is routed again: nobody of it may be stopped");
     let blind = book.apply(&AppRoutes::none(&one), seen, &epoch).await;
     assert!(matches!(blind, StepOutcome::Unknown { .. }), "{blind:?}");
     let (RouteSight::Seen(told), at) = book.sight(&one, epoch.next(), &epoch).await else { panic!("it is seen") };
     assert_eq!(told.share, share(&one), "it still serves");
     let seen = SeenShare { share: Some(&told.share), epoch: at };
     assert_eq!(book.apply(&AppRoutes::none(&one), seen, &epoch).await, StepOutcome::Done);
+    let (RouteSight::Seen(left), at) = book.sight(&one, epoch.next(), &epoch).await else { panic!("it is seen") };
+    assert!(book.withdraw(&left.share, at), "it is routed nowhere by now");
 }
 
 /// An ingress that takes a table only when it may.

@@ -43,6 +43,8 @@ hang! {
     ForgetsInFlight: leaving::requests_are_let_end;
     DrainsForever: leaving::a_drain_has_an_end;
     StopsRouted: leaving::what_is_routed_runs;
+    TellsWhatWasNotTaken: leaving::what_was_not_taken_is_told_by_nobody_else;
+    StopsWhatCameBack: leaving::what_goes_is_in_no_table_that_others_bring;
     SurgesUnbounded: rollouts::a_surge_is_a_bound;
     TrustsListingOrder: seeing::a_listing_in_any_order_says_the_same;
     KnowsByNameOnly: seeing::the_same_name_is_not_the_same_thing;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use trueup_sim::AppSketch;
 use trueup_sim::behaviour::CANNOT_START;
+use trueup_sim::faults::CallFault;
 use trueup_types::policy::Strategy;
 
 use super::Told;
@@ -42,6 +43,36 @@ pub fn what_is_routed_runs() -> Told {
         stage.begin(&app).await?;
         stage.put(&version(&app, "v2"));
         stage.live("web", 2).await
+    })
+}
+
+pub fn what_goes_is_in_no_table_that_others_bring() -> Told {
+    in_a_house(async |stage| {
+        stage.house.pace.save = Duration::from_millis(400);
+        stage.begin(&web(2)).await?;
+        // An ingress forgets all; another app is about to tell it everything again while this one is decided upon.
+        stage.house.world.lock().table.apps.clear();
+        stage.put(&AppSketch::web("api"));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stage.remove(&[name("web")]);
+        stage.live("api", 1).await?;
+        stage.until("it is gone", PATIENCE, |stage| stage.app("web").is_none() && stage.running("web").is_empty()).await
+    })
+}
+
+pub fn what_was_not_taken_is_told_by_nobody_else() -> Told {
+    in_a_house(async |stage| {
+        stage.begin(&web(1)).await?;
+        // It crashes, and the ingress does not hear that nobody serves; then nobody sees the ingress for a while.
+        stage.house.world.lock().faults.script_tables([Some(CallFault::LostBefore)]);
+        stage.crash("web-r1-0").await?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stage.house.world.lock().ingress_dark = true;
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        stage.put(&AppSketch::web("api"));
+        stage.house.world.lock().ingress_dark = false;
+        stage.live("api", 1).await?;
+        stage.until("both serve", PATIENCE, |stage| stage.routes_to("web-r1-0") && stage.routes_to("api-r1-0")).await
     })
 }
 
