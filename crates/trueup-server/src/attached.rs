@@ -1,5 +1,6 @@
 //! The other end of a command with somebody at it: what the command line holds.
 
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::UnixStream;
 use tokio_tungstenite::WebSocketStream;
@@ -13,28 +14,34 @@ use crate::session::{Asked, ERR, Over, Told};
 /// The host is never looked up: the socket is the way.
 const ADDRESS: &str = "ws://trueup/v1/session";
 
-/// A command under way, seen from the command line.
-pub struct AttachedClient {
-    socket: WebSocketStream<UnixStream>,
-}
+/// What a command under way says. The two ways are apart: who waits until it can write has to read meanwhile.
+pub struct AttachedOutput(SplitStream<WebSocketStream<UnixStream>>);
+
+/// What it is told. Dropped with the other, the command is ended.
+pub struct AttachedInput(SplitSink<WebSocketStream<UnixStream>, Message>);
 
 impl ControlClient {
     /// Runs a command in an instance, with somebody at it.
     ///
     /// # Errors
     /// When no daemon answers; what it says against the command comes as its first piece.
-    pub async fn attach(&self, target: &TargetName, session: SessionAsked) -> Result<AttachedClient, ClientError> {
+    pub async fn attach(
+        &self,
+        target: &TargetName,
+        session: SessionAsked,
+    ) -> Result<(AttachedInput, AttachedOutput), ClientError> {
         let stream = UnixStream::connect(self.path()).await;
         let stream = stream.map_err(|_| ClientError::NoDaemon { path: self.path().to_owned() })?;
         let (mut socket, _) = tokio_tungstenite::client_async(ADDRESS, stream).await.map_err(cut)?;
         let asked = Asked { target: target.clone(), session };
         let text = serde_json::to_string(&asked).expect("it is plain data");
         socket.send(Message::text(text)).await.map_err(cut)?;
-        Ok(AttachedClient { socket })
+        let (told, said) = socket.split();
+        Ok((AttachedInput(told), AttachedOutput(said)))
     }
 }
 
-impl AttachedClient {
+impl AttachedOutput {
     /// What it says next. Cancel safe.
     ///
     /// # Errors
@@ -42,7 +49,7 @@ impl AttachedClient {
     pub async fn next(&mut self) -> Result<SessionPiece, ClientError> {
         loop {
             let gone = || failed("the daemon has gone, and the command with it");
-            match self.socket.next().await.ok_or_else(gone)?.map_err(cut)? {
+            match self.0.next().await.ok_or_else(gone)?.map_err(cut)? {
                 Message::Binary(bytes) => {
                     let (stream, bytes) = bytes.split_first().ok_or_else(|| failed("an empty message"))?;
                     let bytes = bytes.to_vec();
@@ -57,13 +64,15 @@ impl AttachedClient {
             }
         }
     }
+}
 
+impl AttachedInput {
     /// Writes to its standard input.
     ///
     /// # Errors
     /// When the daemon has gone.
     pub async fn write(&mut self, bytes: Vec<u8>) -> Result<(), ClientError> {
-        self.socket.send(Message::binary(bytes)).await.map_err(cut)
+        self.0.send(Message::binary(bytes)).await.map_err(cut)
     }
 
     /// Ends its standard input.
@@ -84,7 +93,7 @@ impl AttachedClient {
 
     async fn tell(&mut self, told: &Told) -> Result<(), ClientError> {
         let text = serde_json::to_string(told).expect("it is plain data");
-        self.socket.send(Message::text(text)).await.map_err(cut)
+        self.0.send(Message::text(text)).await.map_err(cut)
     }
 }
 

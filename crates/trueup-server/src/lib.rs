@@ -10,6 +10,6 @@ mod client;
 mod serve;
 mod session;
 
-pub use attached::AttachedClient;
+pub use attached::{AttachedInput, AttachedOutput};
 pub use client::{ClientError, ControlClient};
 pub use serve::{ServeError, router, serve, socket_path};

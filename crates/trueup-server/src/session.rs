@@ -6,11 +6,16 @@
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
 use serde::{Deserialize, Serialize};
-use trueup_seams::{ControlError, Session, SessionAsked, SessionPiece, TerminalSize};
+use trueup_seams::{ControlError, Session, SessionAsked, SessionInput, SessionOutput, SessionPiece, TerminalSize};
 use trueup_types::TargetName;
 
 use crate::serve::Served;
+
+type Said = SplitSink<WebSocket, Message>;
+type Heard = SplitStream<WebSocket>;
 
 /// What stands before the bytes of a stream.
 pub(crate) const OUT: u8 = 1;
@@ -42,16 +47,18 @@ pub(crate) enum Over {
 
 pub(crate) async fn serve(State(served): State<Served>, upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|mut socket| async move {
-        let over = match begin(&served, &mut socket).await {
-            Ok(Some(session)) => carry(&mut socket, session).await,
+        let begun = begin(&served, &mut socket).await;
+        let (mut said, heard) = socket.split();
+        let over = match begun {
+            Ok(Some(session)) => carry(&mut said, heard, session).await,
             Ok(None) => return,
             Err(error) => Some(Over::Failed(error)),
         };
         if let Some(over) = over {
             let text = serde_json::to_string(&over).expect("it is plain data");
             // Who has gone is told nothing.
-            let _ = socket.send(Message::Text(text.into())).await;
-            let _ = socket.send(Message::Close(None)).await;
+            let _ = said.send(Message::Text(text.into())).await;
+            let _ = said.send(Message::Close(None)).await;
         }
     })
 }
@@ -64,31 +71,42 @@ async fn begin(served: &Served, socket: &mut WebSocket) -> Result<Option<Session
 }
 
 /// Carries both ways until the command ends, or nobody is at it any more: then it is dropped.
-async fn carry(socket: &mut WebSocket, session: Session) -> Option<Over> {
-    let Session { mut input, mut output } = session;
-    loop {
-        tokio::select! {
-            piece = output.next() => match piece {
-                Ok(SessionPiece::Out(bytes)) => send(socket, OUT, bytes).await?,
-                Ok(SessionPiece::Err(bytes)) => send(socket, ERR, bytes).await?,
-                Ok(SessionPiece::Ended(code)) => return Some(Over::Ended(code)),
-                Err(why) => return Some(Over::Failed(ControlError::Failed(why.detail))),
-            },
-            message = socket.recv() => match message?.ok()? {
-                // One that reads no more may still have something to say.
-                Message::Binary(bytes) => drop(input.write(&bytes).await),
-                Message::Text(text) => match serde_json::from_str(&text).ok()? {
-                    Told::Resize(size) => input.resize(size).await,
-                    Told::End => input.end().await,
-                },
-                Message::Ping(_) | Message::Pong(_) => {}
-                Message::Close(_) => return None,
-            },
-        }
+///
+/// Each way by itself: a command that nobody reads takes nothing in, and would wait for us as we for it.
+async fn carry(said: &mut Said, heard: Heard, session: Session) -> Option<Over> {
+    let Session { input, output } = session;
+    tokio::select! {
+        over = speak(said, output) => over,
+        () = hear(heard, input) => None,
     }
 }
 
-async fn send(socket: &mut WebSocket, stream: u8, mut bytes: Vec<u8>) -> Option<()> {
-    bytes.insert(0, stream);
-    socket.send(Message::Binary(bytes.into())).await.ok()
+async fn speak(said: &mut Said, mut output: Box<dyn SessionOutput>) -> Option<Over> {
+    loop {
+        let (stream, mut bytes) = match output.next().await {
+            Ok(SessionPiece::Out(bytes)) => (OUT, bytes),
+            Ok(SessionPiece::Err(bytes)) => (ERR, bytes),
+            Ok(SessionPiece::Ended(code)) => return Some(Over::Ended(code)),
+            Err(why) => return Some(Over::Failed(ControlError::Failed(why.detail))),
+        };
+        bytes.insert(0, stream);
+        said.send(Message::Binary(bytes.into())).await.ok()?;
+    }
+}
+
+/// Ends when nobody is at it any more, or what is said makes no sense.
+async fn hear(mut heard: Heard, mut input: Box<dyn SessionInput>) {
+    while let Some(Ok(message)) = heard.next().await {
+        match message {
+            // One that reads no more may still have something to say.
+            Message::Binary(bytes) => drop(input.write(&bytes).await),
+            Message::Text(text) => match serde_json::from_str(&text) {
+                Ok(Told::Resize(size)) => input.resize(size).await,
+                Ok(Told::End) => input.end().await,
+                Err(_) => return,
+            },
+            Message::Ping(_) | Message::Pong(_) => {}
+            Message::Close(_) => return,
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `trueup exec`: a command in an instance, with or without a person at it; its exit code is ours.
 
+use std::convert::Infallible;
 use std::io::{IsTerminal as _, Read as _};
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use trueup_seams::{SessionAsked, SessionPiece, TerminalSize};
-use trueup_server::{AttachedClient, ControlClient};
+use trueup_server::{AttachedInput, AttachedOutput, ClientError, ControlClient};
 use trueup_types::AppName;
 
 use crate::cli::{Exec, Places};
@@ -33,35 +34,46 @@ pub(crate) async fn run(places: &Places, asked: &Exec) -> anyhow::Result<ExitCod
     };
     let terminal = asked.tty.then(size);
     let session = SessionAsked { instance, command: asked.command.clone(), stdin: asked.stdin, terminal };
-    let attached = client.attach(&target, session).await?;
+    let (told, said) = client.attach(&target, session).await?;
     let raw = if asked.tty { Some(Raw::begin()?) } else { None };
-    let code = converse(attached, asked).await;
+    let code = tokio::select! {
+        code = hear(said) => code,
+        never = tell(told, asked) => match never? {},
+    };
     drop(raw);
     let code = code?.context("it was killed, or nobody knows how it ended")?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// Carries both ways until it ends; its exit code.
-async fn converse(mut attached: AttachedClient, asked: &Exec) -> anyhow::Result<Option<i32>> {
-    let mut typed = asked.stdin.then(typed);
-    let mut resized = signal(SignalKind::window_change())?;
+/// Prints what it says; its exit code.
+async fn hear(mut said: AttachedOutput) -> anyhow::Result<Option<i32>> {
     loop {
-        tokio::select! {
-            piece = attached.next() => match piece? {
-                SessionPiece::Out(bytes) => write(&mut std::io::stdout().lock(), &bytes),
-                SessionPiece::Err(bytes) => write(&mut std::io::stderr().lock(), &bytes),
-                SessionPiece::Ended(code) => return Ok(code),
-            },
-            bytes = next(&mut typed) => match bytes {
-                Some(bytes) => attached.write(bytes).await?,
-                None => {
-                    typed = None;
-                    attached.end().await?;
-                }
-            },
-            _ = resized.recv(), if asked.tty => attached.resize(size()).await?,
+        match said.next().await? {
+            SessionPiece::Out(bytes) => write(&mut std::io::stdout().lock(), &bytes),
+            SessionPiece::Err(bytes) => write(&mut std::io::stderr().lock(), &bytes),
+            SessionPiece::Ended(code) => return Ok(code),
         }
     }
+}
+
+/// Tells it what is typed. Whether anybody listens, and why not, the other way says.
+async fn tell(mut told: AttachedInput, asked: &Exec) -> anyhow::Result<Infallible> {
+    let mut typed = asked.stdin.then(typed);
+    let mut resized = signal(SignalKind::window_change())?;
+    let mut heard: Result<(), ClientError> = Ok(());
+    while heard.is_ok() {
+        heard = tokio::select! {
+            bytes = next(&mut typed) => match bytes {
+                Some(bytes) => told.write(bytes).await,
+                None => {
+                    typed = None;
+                    told.end().await
+                }
+            },
+            _ = resized.recv(), if asked.tty => told.resize(size()).await,
+        };
+    }
+    std::future::pending().await
 }
 
 async fn next(typed: &mut Option<mpsc::Receiver<Vec<u8>>>) -> Option<Vec<u8>> {

@@ -1,9 +1,6 @@
 //! How images come to a real engine, end to end: built of a folder beside the manifests, or pulled from a registry that asks
 //! for a password, and from one that is down for a while.
 
-use std::io::Write as _;
-use std::process::Stdio;
-
 use serde_json::Value;
 use trueup_tests::daemon::{app_of, word};
 use trueup_tests::engine::registry::Registry;
@@ -143,24 +140,4 @@ fn who_stands_beside_a_daemon_sees_that_it_pulls() {
     daemon.eventually("the pull is told", PATIENCE, |_| daemon.tail().lines().any(|told| told == line));
     drop(silent);
     daemon.eventually("and its end", PATIENCE, |_| daemon.tail().contains(&format!("{line}: it has ended")));
-}
-
-#[test]
-fn a_command_in_a_container_reads_what_is_piped_and_gives_its_code() {
-    let Some(dock) = Dock::new("within") else { return };
-    dock.write(&DemoApp::new("dock-within", "v1").replicas(1), &[]);
-    let daemon = Daemon::start(&dock.bench);
-    daemon.await_live("dock-within", 1);
-    let script = "echo aside >&2; exit 7";
-    let (code, said, talk) = dock.bench.ask(&["exec", "dock-within", "--", "sh", "-c", &format!("echo out; {script}")]);
-    assert_eq!((code, said.as_str(), talk.as_str()), (7, "out\n", "aside\n"));
-    let mut child = dock.bench.trueup();
-    child.args(["exec", "-i", "dock-within", "--", "cat"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = child.spawn().expect("the binary runs");
-    child.stdin.take().expect("it is piped").write_all(b"piped").expect("it is read");
-    let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "piped");
-    let (code, _, talk) = dock.bench.ask(&["exec", "dock-within", "--", "no-such-program"]);
-    assert!(code != 0, "{talk}");
 }

@@ -9,6 +9,7 @@ mod containers;
 mod containers_apart;
 mod containers_brought;
 mod containers_killed;
+mod containers_within;
 mod decisions;
 mod docs;
 mod fly;

@@ -1,0 +1,62 @@
+//! Commands in containers, end to end: what is piped goes in and comes out, and a person at a terminal is as good as in there.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+
+use trueup_tests::{Daemon, DemoApp};
+
+use super::containers::{Dock, PATIENCE};
+
+/// More than all the pipes on its way hold together, in bytes.
+const MUCH: usize = 8 << 20;
+
+/// A daemon with one container.
+fn within(target: &'static str, app: &str) -> Option<(Dock, Daemon)> {
+    let dock = Dock::new(target)?;
+    dock.write(&DemoApp::new(app, "v1").replicas(1), &[]);
+    let daemon = Daemon::start(&dock.bench);
+    daemon.await_live(app, 1);
+    Some((dock, daemon))
+}
+
+#[test]
+fn a_command_in_a_container_reads_what_is_piped_and_gives_its_code() {
+    let Some((dock, _daemon)) = within("within", "dock-within") else { return };
+    let script = "echo aside >&2; exit 7";
+    let (code, said, talk) = dock.bench.ask(&["exec", "dock-within", "--", "sh", "-c", &format!("echo out; {script}")]);
+    assert_eq!((code, said.as_str(), talk.as_str()), (7, "out\n", "aside\n"));
+    assert_eq!(piped(exec(&dock, &["-i", "dock-within", "--", "cat"]), b"piped".to_vec()), b"piped");
+    let (code, _, talk) = dock.bench.ask(&["exec", "dock-within", "--", "no-such-program"]);
+    assert!(code != 0, "{talk}");
+
+    // More than fits into all that lies between: who writes on has to read meanwhile.
+    let much: Vec<u8> = (0..MUCH).map(|index| b'a' + u8::try_from(index % 23).expect("below 23")).collect();
+    let back = piped(exec(&dock, &["-i", "dock-within", "--", "cat"]), much.clone());
+    assert!(back == much, "{} of {MUCH} bytes came back", back.len());
+}
+
+fn exec(dock: &Dock, words: &[&str]) -> Command {
+    let mut command = dock.bench.trueup();
+    command.arg("exec").args(words);
+    command
+}
+
+/// What a command says of what is piped into it; it must end well, and in time.
+fn piped(mut command: Command, input: Vec<u8>) -> Vec<u8> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary runs");
+    let (mut stdin, mut stdout) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
+    std::thread::spawn(move || stdin.write_all(&input));
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut back = Vec::new();
+        let read = stdout.read_to_end(&mut back).map(|_| back);
+        let _ = tell.send(read);
+    });
+    let Ok(back) = told.recv_timeout(PATIENCE) else {
+        child.kill().expect("it can be killed");
+        panic!("it hangs");
+    };
+    assert!(child.wait().expect("it ends").success());
+    back.expect("it is read")
+}
