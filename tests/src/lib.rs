@@ -11,6 +11,7 @@ pub mod fly;
 pub mod load;
 pub mod manifest;
 pub mod processes;
+pub mod terminal;
 
 pub use bench::Bench;
 pub use daemon::Daemon;

@@ -4,7 +4,8 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::UnixStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use trueup_seams::{ControlError, SessionAsked, SessionPiece, TerminalSize};
 use trueup_types::TargetName;
 
@@ -13,6 +14,8 @@ use crate::session::{Asked, ERR, Over, Told};
 
 /// The host is never looked up: the socket is the way.
 const ADDRESS: &str = "ws://trueup/v1/session";
+/// What is said when nobody is at the other end any more: one that was killed could not end the command.
+const GONE: &str = "the daemon has gone, and nobody is at the command any more";
 
 /// What a command under way says. The two ways are apart: who waits until it can write has to read meanwhile.
 pub struct AttachedOutput(SplitStream<WebSocketStream<UnixStream>>);
@@ -48,7 +51,7 @@ impl AttachedOutput {
     /// When the command could not be begun, or the daemon has gone.
     pub async fn next(&mut self) -> Result<SessionPiece, ClientError> {
         loop {
-            let gone = || failed("the daemon has gone, and the command with it");
+            let gone = || failed(GONE);
             match self.0.next().await.ok_or_else(gone)?.map_err(cut)? {
                 Message::Binary(bytes) => {
                     let (stream, bytes) = bytes.split_first().ok_or_else(|| failed("an empty message"))?;
@@ -101,6 +104,10 @@ fn failed(why: &str) -> ClientError {
     ClientError::Refused(ControlError::Failed(why.to_owned()))
 }
 
-fn cut(error: tokio_tungstenite::tungstenite::Error) -> ClientError {
+fn cut(error: Error) -> ClientError {
+    let reset = matches!(error, Error::Protocol(ProtocolError::ResetWithoutClosingHandshake));
+    if reset || matches!(error, Error::ConnectionClosed | Error::AlreadyClosed | Error::Io(_)) {
+        return failed(GONE);
+    }
     failed(&format!("the connection to the daemon: {error}"))
 }

@@ -19,6 +19,8 @@ use crate::config;
 const TYPED_MAX: usize = 16;
 /// Most bytes of a piece.
 const PIECE_BYTES: usize = 8 * 1024;
+/// What a shell adds to the number of the signal that ended a program.
+const SIGNALLED: i32 = 128;
 
 /// Runs `trueup exec`.
 pub(crate) async fn run(places: &Places, asked: &Exec) -> anyhow::Result<ExitCode> {
@@ -35,14 +37,28 @@ pub(crate) async fn run(places: &Places, asked: &Exec) -> anyhow::Result<ExitCod
     let terminal = asked.tty.then(size);
     let session = SessionAsked { instance, command: asked.command.clone(), stdin: asked.stdin, terminal };
     let (told, said) = client.attach(&target, session).await?;
+    let told_to_end = told_to_end()?;
     let raw = if asked.tty { Some(Raw::begin()?) } else { None };
     let code = tokio::select! {
         code = hear(said) => code,
         never = tell(told, asked) => match never? {},
+        code = told_to_end => Ok(Some(code)),
     };
     drop(raw);
     let code = code?.context("it was killed, or nobody knows how it ended")?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+/// The exit code of one that is told to end: the command goes with us, and the terminal is put back first.
+fn told_to_end() -> std::io::Result<impl Future<Output = i32>> {
+    let (mut term, mut hup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    Ok(async move {
+        let signal = tokio::select! {
+            _ = term.recv() => SignalKind::terminate(),
+            _ = hup.recv() => SignalKind::hangup(),
+        };
+        SIGNALLED + signal.as_raw_value()
+    })
 }
 
 /// Prints what it says; its exit code.

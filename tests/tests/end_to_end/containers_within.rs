@@ -4,6 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
+use rustix::process::Signal;
+use trueup_tests::terminal::Terminal;
 use trueup_tests::{Daemon, DemoApp};
 
 use super::containers::{Dock, PATIENCE};
@@ -59,4 +61,54 @@ fn piped(mut command: Command, input: Vec<u8>) -> Vec<u8> {
     };
     assert!(child.wait().expect("it ends").success());
     back.expect("it is read")
+}
+
+#[test]
+fn a_person_at_a_terminal_is_as_good_as_in_the_container() {
+    let Some((dock, daemon)) = within("typing", "dock-typing") else { return };
+    let mut terminal = Terminal::new(30, 100);
+    let before = terminal.settings();
+    assert!(terminal.keeps_keys());
+    terminal.run(&exec(&dock, &["-it", "dock-typing", "--", "sh"]));
+    terminal.until("every key is handed through", |terminal| !terminal.keeps_keys());
+
+    // What is typed is shown once, by the terminal in there, and not by ours as well.
+    terminal.press("echo $((6 * 7))-typed\r");
+    terminal.shows("42-typed");
+    assert_eq!(terminal.shown().matches("echo $((6 * 7))-typed").count(), 1, "{}", terminal.shown());
+
+    terminal.press("echo $((1 + 1)) is `stty size`\r");
+    terminal.shows("2 is 30 100");
+    terminal.resize(40, 120);
+    // The program hears of it a moment later.
+    terminal.press("until stty size | grep -w 120; do sleep 0.1; done\r");
+    terminal.shows("40 120");
+
+    terminal.press(
+        "sh -c 'trap \"echo $((40 + 2))-caught; exit 3\" INT; echo $((1 + 2))-ready; while :; do sleep 0.1; done'\r",
+    );
+    terminal.shows("3-ready");
+    // Ctrl-C.
+    terminal.press("\x03");
+    terminal.shows("42-caught");
+    terminal.press("exit $((4 + 3))\r");
+    assert_eq!(terminal.ended(), 7, "{}", terminal.shown());
+    assert_eq!(terminal.settings(), before);
+
+    // However it ends, the terminal is a terminal again.
+    terminal.run(&exec(&dock, &["-it", "dock-typing", "--", "sh", "-c", "echo $((7 * 7))-up; exec sleep 600"]));
+    terminal.shows("49-up");
+    assert!(!terminal.keeps_keys());
+    terminal.signal(Signal::TERM);
+    assert_eq!(terminal.ended(), 143, "as a shell tells of one that was asked to end");
+    assert_eq!(terminal.settings(), before);
+    let left = || dock.engine.run_in("trueup-dock-typing-r1-0", "ps").contains("sleep 600");
+    terminal.until("the command has gone with who was at it", |_| !left());
+
+    terminal.run(&exec(&dock, &["-it", "dock-typing", "--", "sh", "-c", "echo $((8 * 8))-up; exec sleep 600"]));
+    terminal.shows("64-up");
+    daemon.kill();
+    assert_ne!(terminal.ended(), 0);
+    terminal.shows("the daemon has gone");
+    assert_eq!(terminal.settings(), before);
 }
