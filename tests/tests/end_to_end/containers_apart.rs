@@ -2,7 +2,8 @@
 //! somebody altered, a port that is taken.
 
 use trueup_tests::daemon::{app_of, condition, incarnations, word};
-use trueup_tests::{Daemon, DemoApp, Load, Mix};
+use trueup_tests::manifest::Badness;
+use trueup_tests::{Daemon, DemoApp, Load, Mix, processes};
 
 use super::containers::{Dock, PATIENCE};
 
@@ -141,4 +142,38 @@ fn a_secret_reaches_its_container_and_its_labels_hold_no_value() {
         lived.push(id);
     }
     assert_ne!(lived[0], lived[1], "a changed value is a new release");
+}
+
+#[test]
+fn an_app_moves_from_processes_to_containers_and_back_and_answers_throughout() {
+    let Some(dock) = Dock::new("moved") else { return };
+    let app = DemoApp::new("dock-moved", "v1");
+    let servers = || processes::demo_servers(&dock.bench.state_dir()).into_keys().collect::<Vec<_>>();
+    dock.bench.write(&app);
+    let daemon = Daemon::start(&dock.bench);
+    daemon.await_live("dock-moved", 1);
+    assert_eq!(servers(), ["dock-moved-r1-0", "dock-moved-r1-1"]);
+    assert!(dock.containers().is_empty());
+    let load = Load::start(dock.bench.listen, "dock-moved.localhost", Mix::FULL);
+
+    dock.write(&app.at("v2"), &[]);
+    daemon.await_live("dock-moved", 2);
+    dock.settles(&daemon, 2, 2);
+    daemon.eventually("what ran as processes is gone", PATIENCE, |_| servers().is_empty());
+
+    dock.bench.write(&app.at("v3"));
+    daemon.await_live("dock-moved", 3);
+    daemon.eventually("what ran in containers is gone", PATIENCE, |_| dock.containers().is_empty());
+    assert_eq!(servers(), ["dock-moved-r3-0", "dock-moved-r3-1"]);
+
+    // One that fails over there never leaves where it is.
+    dock.write(&app.bad("v4", Badness::NeverHealthy), &[]);
+    daemon.await_reverted("dock-moved", 4);
+    assert_eq!(servers(), ["dock-moved-r3-0", "dock-moved-r3-1"]);
+    daemon.eventually("what failed in containers is gone", PATIENCE, |_| dock.containers().is_empty());
+
+    let outcome = load.finish();
+    assert_eq!(outcome.failures, Vec::<String>::new());
+    assert!(outcome.slow_good > 0, "{outcome:?}");
+    assert_eq!(outcome.versions.into_keys().collect::<Vec<_>>(), ["v1", "v2", "v3"]);
 }
