@@ -218,6 +218,9 @@ impl Inner {
         if let Err(fault) = self.keep_addresses(&fly, self.reach_of(app)).await {
             return fault.outcome(&what);
         }
+        if let Err(why) = self.wake(&fly, &named).await {
+            return why.outcome(&what);
+        }
         if let Err(fault) = self.tell(&fly, &coming, true).await {
             return fault.outcome(&what);
         }
@@ -228,7 +231,7 @@ impl Inner {
         let going: Vec<_> =
             others.into_iter().filter(|known| self.is_registered(known) && known.machine.reached()).collect();
         if !going.is_empty()
-            && let Some(wait) = self.until_known(&fly, &named)
+            && let Some(wait) = self.until_known(&fly, &named).or_else(|| self.until_up(&named))
         {
             let why = format!("{what}: the proxy has not heard of all that are new");
             return if coming.is_empty() { underway(wait, why) } else { StepOutcome::Done };
@@ -248,6 +251,11 @@ impl Inner {
             Standing::Known | Standing::Leaving | Standing::Unknown => None,
         });
         waits.max()
+    }
+
+    /// How long until it is worth another look whether those have got up that were stopped by us.
+    fn until_up(&self, named: &[Known]) -> Option<Duration> {
+        named.iter().any(|known| self.gets_up(known)).then_some(RETRY_AFTER)
     }
 
     /// Registers machines with the proxy, or takes them out.

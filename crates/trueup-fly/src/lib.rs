@@ -7,7 +7,7 @@
 //! Read in this order: [`config`] and [`lower()`] (a release becomes a machine), `labels` (what is written on it), `lift`,
 //! `checks` and `drift` (what the platform says becomes a sighting), `wire`, `token`, `pace`, `fault` and `client` (one
 //! call), `api` (what is answered), `memory` and `book` (what is known), `apps` and `secrets` (what stands around an app), `runtime`,
-//! `survey`, `create`, `steps`, `ingress`, `standby`, and `public`.
+//! `survey`, `create`, `steps`, `ingress`, `standby`, `naps`, and `public`.
 //!
 //! Knows nothing of plans, gates or routes' meaning, and touches nothing that does not carry our owner's label.
 
@@ -31,6 +31,7 @@ mod lower;
 mod memory;
 mod moment;
 mod names;
+mod naps;
 mod pace;
 mod public;
 mod retry;

@@ -30,6 +30,8 @@ const STOPS_WITHIN: Duration = Duration::from_secs(360);
 pub(crate) struct Around {
     /// What we told this life of it.
     pub asked: Option<Asked>,
+    /// Whether this life of it was stopped by us for the time of a bake.
+    pub naps: bool,
     /// Since when its host cannot be asked.
     pub unreached_since: Option<WallMillis>,
     /// When it started last, where its events no longer say.
@@ -145,7 +147,8 @@ fn phase(machine: &Machine, release: Option<&Release>, around: &Around, clocks: 
     // One that runs on long after it was heard has not been stopped, whatever was said.
     let goes = asked.is_some_and(|asked| asked.heard && (clocks.wall)() < asked.at.after(STOPS_WITHIN));
     let naps = release.and_then(|release| release.template.autostop.as_ref());
-    let naps = naps.is_some_and(|autostop| autostop.mode != AutostopMode::Off) && around.asked.is_none();
+    let naps = around.naps || naps.is_some_and(|autostop| autostop.mode != AutostopMode::Off);
+    let naps = naps && around.asked.is_none();
     match machine.state.as_str() {
         "started" if goes => going(),
         "started" => Phase::Running { since },

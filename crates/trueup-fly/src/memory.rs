@@ -48,6 +48,16 @@ pub(crate) struct Told {
     pub at: WallMillis,
 }
 
+/// One that is kept through a bake, and was stopped to save its price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Nap {
+    /// The life that it was stopped in.
+    pub life: Incarnation,
+    /// Whether it was told to get up since.
+    pub woken: bool,
+}
+
 /// All of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -56,6 +66,8 @@ pub(crate) struct Kept {
     pub homes: BTreeMap<AppName, Home>,
     pub asked: BTreeMap<String, Asked>,
     pub told: BTreeMap<String, Told>,
+    /// The machines that were stopped for the time of a bake.
+    pub naps: BTreeMap<String, Nap>,
     /// The machines that were seen to pass their checks.
     pub proven: BTreeSet<String>,
     /// What we have set of secrets, by the app's name there.
@@ -119,13 +131,17 @@ impl Memory {
 
     /// Forgets all machines that are not among these.
     pub(crate) fn keep_only(&self, there: &dyn Fn(&str) -> bool) {
-        let known = |kept: &Kept| kept.asked.keys().chain(kept.told.keys()).chain(&kept.proven).all(|one| there(one));
+        let known = |kept: &Kept| {
+            let told = kept.asked.keys().chain(kept.told.keys()).chain(kept.naps.keys());
+            told.chain(&kept.proven).all(|one| there(one))
+        };
         if self.look(known) {
             return;
         }
         let forgotten = self.change(|kept| {
             kept.asked.retain(|machine, _| there(machine));
             kept.told.retain(|machine, _| there(machine));
+            kept.naps.retain(|machine, _| there(machine));
             kept.proven.retain(|machine| there(machine));
         });
         if let Err(error) = forgotten {

@@ -134,6 +134,14 @@ impl Public {
         }
     }
 
+    /// The release of an app that everything goes to, and that is judged.
+    pub(crate) fn baking(&self, app: &AppName) -> Option<Revision> {
+        match self.all().get(app)?.watch {
+            Watch::Baking(revision) => Some(revision),
+            Watch::Nobody | Watch::Coming(_) => None,
+        }
+    }
+
     fn watches(&self) -> Vec<(AppName, Watch)> {
         self.all().iter().map(|(app, watched)| (app.clone(), watched.watch)).collect()
     }

@@ -36,7 +36,7 @@ impl Inner {
     }
 
     /// Whether the proxy would find one that answers, as far as anybody has said: one that sleeps is woken.
-    fn answers(&self, known: &Known) -> bool {
+    pub(crate) fn answers(&self, known: &Known) -> bool {
         let checked = || known.machine.checks.iter().flatten().all(|check| check.status == "passing");
         match self.sighting(known).phase {
             Phase::Running { .. } => known.machine.reached() && checked(),
@@ -55,13 +55,14 @@ impl Inner {
         let shares = self.memory.look(|kept| kept.shares.clone());
         for share in shares {
             let standby = |one: &InstanceId| share.lists(one) && !share.routes_to(one);
-            let kept: Vec<_> = self.machines_of(&share.app);
-            let kept: Vec<_> = kept.into_iter().filter(|known| standby(&known.written.id) && !known.ghost).collect();
+            let machines = self.machines_of(&share.app);
+            let kept: Vec<_> = machines.iter().filter(|known| standby(&known.written.id) && !known.ghost).collect();
             if kept.is_empty() {
                 continue;
             }
             let asked = self.to_be_asked(&share);
-            if kept.iter().any(|known| asked.contains(&known.written.id) != self.is_registered(known)) {
+            let otherwise = |known: &&Known| asked.contains(&known.written.id) != self.is_registered(known);
+            if kept.into_iter().any(|known| otherwise(&known)) || !self.may_lie_down(&share, &machines).is_empty() {
                 let (inner, app) = (Arc::clone(self), share.app.clone());
                 self.handle.spawn(async move { inner.route_once_more(&app).await });
             }
@@ -76,5 +77,11 @@ impl Inner {
         };
         let outcome = self.route_app(app, &self.to_be_asked(&share)).await;
         tracing::debug!(%app, ?outcome, "those on standby");
+        let Ok(Some(fly)) = self.home(app).await else { return };
+        for known in self.may_lie_down(&share, &self.machines_of(app)) {
+            if let Err(fault) = self.lie_down(&fly, &known).await {
+                tracing::debug!(instance = %known.written.id, %fault, "it runs on");
+            }
+        }
     }
 }

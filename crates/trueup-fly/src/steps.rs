@@ -40,9 +40,9 @@ const START_AGAIN: Duration = Duration::from_millis(1_000);
 const LISTED: Duration = Duration::from_secs(5);
 
 /// A machine, as it is.
-struct Found {
-    fly: String,
-    known: Known,
+pub(crate) struct Found {
+    pub fly: String,
+    pub known: Known,
 }
 
 impl Found {
@@ -105,26 +105,30 @@ impl Inner {
             // There is nothing to start: what stands in the way of another goes.
             return self.destroy(&found, false).await;
         }
+        self.tell_to_start(&found).await?;
+        Ok(StepOutcome::Done)
+    }
+
+    /// Starts a machine that is down.
+    pub(crate) async fn tell_to_start(self: &Arc<Self>, found: &Found) -> Result<(), NoApp> {
         // It finds the secrets of the moment when it starts, which may be those of another release by now.
         if let Some(release) = labels::release(&found.machine().config, &found.known.written) {
             self.ensure_secrets(&found.fly, &release).await?;
         }
-        let before = found.known.started;
-        for _ in 1..STARTS {
-            match self.verb(&found, "Machines_start", "start", None).await {
+        let mut tries = 1;
+        loop {
+            match self.verb(found, "Machines_start", "start", None).await {
                 // It reads as stopped a moment before it can be started.
-                Err(fault) if fault.has_status(412) && !fault.is_leased() => tokio::time::sleep(START_AGAIN).await,
+                Err(fault) if fault.has_status(412) && !fault.is_leased() && tries < STARTS => {
+                    tries += 1;
+                    tokio::time::sleep(START_AGAIN).await;
+                }
                 Err(fault) => return Err(fault.into()),
-                Ok(()) => return Ok(self.started(&found, before)),
+                Ok(()) => break,
             }
         }
-        self.verb(&found, "Machines_start", "start", None).await?;
-        Ok(self.started(&found, before))
-    }
-
-    fn started(&self, found: &Found, before: Option<u64>) -> StepOutcome {
-        self.did(found, Deed::Started(before));
-        StepOutcome::Done
+        self.did(found, Deed::Started(found.known.started));
+        Ok(())
     }
 
     /// A machine whose host cannot be asked, and has not been for long: another takes its place, but where it holds a disk.
@@ -164,8 +168,7 @@ impl Inner {
         if found.machine().state == "stopped" {
             return Ok(StepOutcome::Done);
         }
-        let body = json!({"signal": stop.signal, "timeout": go(stop.timeout.min(STOP_MAX))});
-        self.verb(&found, "Machines_stop", "stop", Some(body)).await?;
+        self.tell_to_stop(&found, stop).await?;
         // Unwritten, it is told again, which does no harm.
         let _ = self.memory.change(|kept| {
             if let Some(asked) = kept.asked.get_mut(&machine) {
@@ -213,8 +216,14 @@ impl Inner {
         Ok(StepOutcome::Done)
     }
 
+    /// Asks its program to go, and the platform to see to it.
+    pub(crate) async fn tell_to_stop(&self, found: &Found, stop: &Stop) -> Result<(), Fault> {
+        let body = json!({"signal": stop.signal, "timeout": go(stop.timeout.min(STOP_MAX))});
+        self.verb(found, "Machines_stop", "stop", Some(body)).await
+    }
+
     /// Tells a machine something.
-    async fn verb(
+    pub(crate) async fn verb(
         &self,
         found: &Found,
         action: &'static str,
@@ -227,7 +236,7 @@ impl Inner {
         self.client.tell(call).await
     }
 
-    fn did(&self, found: &Found, deed: Deed) {
+    pub(crate) fn did(&self, found: &Found, deed: Deed) {
         let id = &found.machine().id;
         self.book(&found.fly, |book| {
             let known = book.machines.entry(id.clone()).or_insert_with(|| found.known.clone());

@@ -222,7 +222,8 @@ impl Inner {
             .book(fly, |book| book.machines.values().map(|known| (known.machine.id.clone(), known.clone())).collect());
         let (steady, now) = ((self.clocks.now)(), Instant::now());
         for (id, known) in arounds {
-            let sighting = self.sighting(&known);
+            let sighting = self.lifted(&known);
+            self.rise(&known, &sighting);
             if matches!(sighting.checks, Some(Health::Passing { .. })) {
                 self.memory.prove(&id);
             }
@@ -236,11 +237,17 @@ impl Inner {
 
     /// One machine, as the driver sees it.
     pub(crate) fn sighting(&self, known: &Known) -> Sighting {
+        self.as_kept(known, self.lifted(known))
+    }
+
+    /// One machine, as the platform has it.
+    pub(crate) fn lifted(&self, known: &Known) -> Sighting {
         let life = lift::incarnation(&known.machine, known.started);
         let id = &known.machine.id;
         let (asked, proven) = self.memory.look(|kept| (kept.asked.get(id).cloned(), kept.proven.contains(id)));
         let around = Around {
             asked: asked.filter(|asked| asked.life == life),
+            naps: self.nap_of(known).is_some_and(|nap| nap.life == life),
             unreached_since: known.unreached_since,
             started: known.started,
             health: known.health.clone(),

@@ -75,6 +75,7 @@ fn spec(app: &DesiredApp) -> Value {
         let count = rollout.get(key).and_then(Value::as_str).and_then(|text| text.parse::<u32>().ok());
         rollout.extend(count.map(|count| (key.to_owned(), json!(count))));
     }
+    rollout.extend(spec.remove("bakeKeep").map(|keep| ("bakeKeep".to_owned(), keep)));
     each(rollout.get_mut("steps"), |step| each(step.get_mut("analysis"), question));
     for key in ["dependsOn", "history", "suspend"] {
         spec.extend(rollout.remove(key).map(|value| (key.to_owned(), value)));

@@ -83,6 +83,7 @@ impl TargetKind {
                     (template.concurrency.is_some(), "concurrency"),
                     (template.autostop.is_some(), "autostop"),
                     (template.force_https.is_some(), "forceHttps"),
+                    (template.bake_keep.is_some(), "rollout.bakeKeep"),
                     (elsewhere, "regions"),
                 ];
                 asked.into_iter().filter_map(|(there, path)| there.then_some(path)).collect()
@@ -109,6 +110,7 @@ impl TargetKind {
                     (template.concurrency.is_some(), "concurrency"),
                     (template.autostop.is_some(), "autostop"),
                     (template.force_https.is_some(), "forceHttps"),
+                    (template.bake_keep.is_some(), "rollout.bakeKeep"),
                     (!template.volumes.is_empty(), "volumes"),
                     (elsewhere, "regions"),
                 ];

@@ -60,6 +60,10 @@ pub struct Template {
     /// Whether idle instances sleep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autostop: Option<Autostop>,
+    /// What becomes of the instances of the release before, which are kept through this one's bake: they run on where
+    /// nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bake_keep: Option<BakeKeep>,
     /// Whether a platform that ends TLS answers plain HTTP with a redirect, where that is not its habit here: on Fly it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub force_https: Option<bool>,
@@ -255,6 +259,16 @@ pub enum AutostopMode {
     Stop,
     /// Suspended with their memory.
     Suspend,
+}
+
+/// What becomes of instances that are kept through a bake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BakeKeep {
+    /// They run on: the way back is short.
+    Running,
+    /// They are stopped, and started where they are needed again.
+    Stopped,
 }
 
 /// What happens when an instance exits by itself.

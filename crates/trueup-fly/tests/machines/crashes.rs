@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use trueup_fly_sim::{Behaviour, Health, Latency, Scenario, Span};
 use trueup_sim::AppSketch;
+use trueup_types::template::BakeKeep;
 
 use crate::daemon::Scene;
 use crate::stand::{image, quick, sketch};
@@ -18,10 +19,19 @@ fn web(image: &str) -> AppSketch {
     web
 }
 
+/// One whose bake stops what it keeps.
+fn stopping(image: &str) -> AppSketch {
+    let mut web = web(image);
+    web.template.bake_keep = Some(BakeKeep::Stopped);
+    web.policy.bake = Duration::from_secs(60);
+    web
+}
+
 fn platform() -> Scenario {
     let never = Behaviour { health: Health::Never, ..image("r/app:never") };
     let latency = Latency { interval: Span::millis(2_000), ..quick().latency };
-    Scenario { images: vec![never], latency, ..quick() }
+    let turns = Behaviour { health: Health::FailsAfter(Span::millis(35_000)), ..image("r/app:turns") };
+    Scenario { images: vec![never, turns], latency, ..quick() }
 }
 
 /// What is done, from one state of the world to the next.
@@ -30,6 +40,8 @@ enum Deed {
     Create,
     Update,
     Revert,
+    /// A revert within the bake, to machines that were stopped for its time.
+    Wake,
     Delete,
 }
 
@@ -42,6 +54,10 @@ impl Deed {
                 scene.want(&web("r/app:1"));
                 scene.live("web", 1).await;
             }
+            Self::Wake => {
+                scene.want(&stopping("r/app:1"));
+                scene.live("web", 1).await;
+            }
         }
     }
 
@@ -50,6 +66,7 @@ impl Deed {
             Self::Create => scene.want(&web("r/app:1")),
             Self::Update => scene.want(&web("r/app:2")),
             Self::Revert => scene.want(&web("r/app:never")),
+            Self::Wake => scene.want(&stopping("r/app:turns")),
             Self::Delete => scene.drop_app("web"),
         }
     }
@@ -58,7 +75,7 @@ impl Deed {
         match self {
             Self::Create => scene.live("web", 1).await,
             Self::Update => scene.live("web", 2).await,
-            Self::Revert => scene.rejected("web", 2).await,
+            Self::Revert | Self::Wake => scene.rejected("web", 2).await,
             Self::Delete => scene.until("nothing is left", |scene| scene.platform.apps().is_empty()).await,
         }
     }
@@ -149,6 +166,16 @@ async fn a_revert_that_is_killed_after_any_request_ends_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_revert_to_stopped_machines_that_is_killed_before_any_request_ends_well() {
+    killed_everywhere(Deed::Wake, 2, false, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revert_to_stopped_machines_that_is_killed_after_any_request_ends_well() {
+    killed_everywhere(Deed::Wake, 2, true, false).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delete_that_is_killed_at_any_request_ends_well() {
     for arrives in [false, true] {
         killed_everywhere(Deed::Delete, 1, arrives, false).await;
@@ -157,7 +184,7 @@ async fn a_delete_that_is_killed_at_any_request_ends_well() {
 
 #[tokio::test(start_paused = true)]
 async fn a_daemon_that_is_killed_and_loses_its_folder_ends_as_well() {
-    for deed in [Deed::Create, Deed::Update, Deed::Revert, Deed::Delete] {
+    for deed in [Deed::Create, Deed::Update, Deed::Revert, Deed::Wake, Deed::Delete] {
         for arrives in [false, true] {
             killed_everywhere(deed, 3, arrives, true).await;
         }

@@ -7,6 +7,7 @@ mod crashes;
 mod daemon;
 mod faults;
 mod names;
+mod naps;
 mod public;
 mod rollouts;
 mod secrets;

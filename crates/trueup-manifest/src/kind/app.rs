@@ -132,8 +132,12 @@ const PROTOCOL: &[Word] = &[
 ];
 
 const ROUTE: &[Field] = &[
-    Field::new("host", Shape::Text(rule::HOST), "The host name, without a port.")
-        .or("what the target's `hosts` gives, on Fly also the app's own name under `fly.dev`"),
+    Field::new(
+        "host",
+        Shape::Text(rule::HOST),
+        "The host name, without a port; on Fly `flycast` is the app's own name on the private network alone.",
+    )
+    .or("what the target's `hosts` gives, on Fly also the app's own name under `fly.dev`"),
     Field::new("path", Shape::Text(rule::REQUEST_PATH), "The path prefix; the longest one wins.").or("/"),
     Field::new("port", LABEL, "The name of the port that answers.").or("the only http port"),
     Field::new("tls", Shape::Word(TLS), "Whether the way in is encrypted.").or("off"),
@@ -234,6 +238,12 @@ const ROLLOUT: &[Field] = &[
         .or("5m"),
     Field::new("progressDeadline", TIMEOUT, "Longest a rollout may go without progress.").or("10m"),
     Field::new("bake", WAIT, "The watch kept after promotion; a regression still reverts.").or("1m"),
+    Field::new(
+        "bakeKeep",
+        Shape::Word(BAKE_KEEP),
+        "What becomes of the old instances through the bake, on Fly; a change of it makes a new release.",
+    )
+    .or("running"),
     Field::new("drain", WAIT, "Unrouted instances finish what they have, at most this long.").or("30s"),
     Field::new("revert", Shape::Word(REVERT), "What follows a failed rollout.").or("auto"),
     Field::new("steps", list(&Shape::Object(STEP), FEW), "The steps of a canary."),
@@ -256,6 +266,11 @@ const STRATEGY: &[Word] = &[
 const REVERT: &[Word] = &[
     Word::new("auto", "Back to the last good release at once."),
     Word::new("hold", "Traffic goes back, the rest waits for a person."),
+];
+
+const BAKE_KEEP: &[Word] = &[
+    Word::new("running", "They run on: the way back is short."),
+    Word::new("stopped", "They are stopped, which saves money, and started first where the new release is taken back."),
 ];
 
 const STEP: &[Field] = &[

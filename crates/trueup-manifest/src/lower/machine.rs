@@ -5,9 +5,11 @@ use std::time::Duration;
 use trueup_types::AppName;
 use trueup_types::exposure::{Exposure, Route, Tls};
 use trueup_types::fly::{FlySpec, Guest};
-use trueup_types::template::{Check, Template};
+use trueup_types::policy::Strategy;
+use trueup_types::template::{BakeKeep, Check, Template};
 
 use super::notes::Notes;
+use super::policy::strategy;
 use super::read::truth;
 use crate::node::{View, cut};
 
@@ -36,6 +38,7 @@ pub(super) fn lower(spec: View<'_>, template: &Template, notes: &mut Notes<'_>) 
         notes.error_at_key(view, "manifest::env", message, "choose another name");
     }
     volumes(spec.get("volumes"), template, notes);
+    bake_keep(spec, template, notes);
     for (probe, item) in template.health.iter().zip(spec.get("health").items()) {
         if let Check::Http { status, .. } = &probe.check
             && *status != Check::any_success()
@@ -100,6 +103,16 @@ fn stop(view: View<'_>, template: &Template, notes: &mut Notes<'_>) {
     if stop.timeout > STOP_MAX {
         let message = "a machine waits 5 minutes at most for its program to go";
         notes.error(view.get("timeout"), "manifest::stop", message, "write `5m` or less");
+    }
+}
+
+/// Only what goes all at once, or by shares, keeps anything through its bake.
+fn bake_keep(spec: View<'_>, template: &Template, notes: &mut Notes<'_>) {
+    let Ok(strategy @ (Strategy::Rolling | Strategy::Recreate)) = strategy(spec) else { return };
+    if template.bake_keep == Some(BakeKeep::Stopped) {
+        let message = format!("`bakeKeep` is about what a bake keeps, and `{}` keeps nothing", strategy.as_str());
+        let view = spec.get("rollout").get("bakeKeep");
+        notes.error_at_key(view, "manifest::rollout::bakeKeep", message, "write `strategy: blueGreen`, or remove it");
     }
 }
 

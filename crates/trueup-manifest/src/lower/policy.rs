@@ -98,7 +98,8 @@ pub(super) fn lower(spec: View<'_>, standing: &Standing, notes: &mut Notes<'_>) 
     (policy, places)
 }
 
-fn strategy(spec: View<'_>) -> Result<Strategy, Broken> {
+/// The order that is written, or the one that fits the app.
+pub(super) fn strategy(spec: View<'_>) -> Result<Strategy, Broken> {
     let side_by_side = spec.get("routes").items().next().is_some() && spec.get("volumes").items().next().is_none();
     let own = if side_by_side { Strategy::BlueGreen } else { Strategy::Rolling };
     Ok(word(spec.get("rollout").get("strategy"), &STRATEGIES)?.unwrap_or(own))

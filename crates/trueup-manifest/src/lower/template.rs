@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use trueup_types::target::DockerSpec;
 use trueup_types::template::{
-    Autostop, AutostopMode, Build, Concurrency, ConcurrencyKind, CpuKind, EnvFrom, FileSpec, Hook, Hooks, Port,
-    Protocol, Resources, Restart, RestartPolicy, SourceTree, Stop, Template, Volume,
+    Autostop, AutostopMode, BakeKeep, Build, Concurrency, ConcurrencyKind, CpuKind, EnvFrom, FileSpec, Hook, Hooks,
+    Port, Protocol, Resources, Restart, RestartPolicy, SourceTree, Stop, Template, Volume,
 };
 use trueup_types::{Label, PortName, TargetKind, TargetSpec};
 
@@ -41,6 +41,7 @@ pub(super) fn lower(spec: View<'_>, target: &TargetSpec, notes: &mut Notes<'_>) 
         resources: resources(spec.get("resources")).unwrap_or_default(),
         concurrency: concurrency(spec.get("concurrency"), notes).unwrap_or_default(),
         autostop: autostop(spec.get("autostop")).unwrap_or_default(),
+        bake_keep: bake_keep(spec.get("rollout").get("bakeKeep"), target),
         force_https: force_https(spec.get("forceHttps"), target),
         restart: restart(spec.get("restart")).unwrap_or_default(),
         stop: stop(spec.get("stop")).unwrap_or_default(),
@@ -207,6 +208,15 @@ fn autostop(view: View<'_>) -> Result<Option<Autostop>, Broken> {
     let modes = [("off", AutostopMode::Off), ("stop", AutostopMode::Stop), ("suspend", AutostopMode::Suspend)];
     let Some(mode) = word(view.get("mode"), &modes)? else { return Ok(None) };
     Ok(Some(Autostop { mode, min_running: integer(view.get("minRunning"))?.unwrap_or(0) }))
+}
+
+/// Where it is the habit to say so changes nothing.
+fn bake_keep(view: View<'_>, target: &TargetSpec) -> Option<BakeKeep> {
+    let said = word(view, &[("running", BakeKeep::Running), ("stopped", BakeKeep::Stopped)]).ok().flatten();
+    match target.kind {
+        TargetKind::Fly(_) => said.filter(|keep| *keep != BakeKeep::Running),
+        TargetKind::Process | TargetKind::Docker(_) => said,
+    }
 }
 
 /// Elsewhere nothing is redirected: to say so changes nothing.

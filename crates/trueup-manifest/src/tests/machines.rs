@@ -149,6 +149,31 @@ fn a_canary_on_machines_is_made_of_whole_ones() {
     assert_eq!(plain.apps[&name("api")].desired.policy.by_count, None);
 }
 
+#[test]
+fn what_a_bake_keeps_may_be_stopped_on_machines_and_nowhere_else() {
+    let spec = |more: &str| format!("profile: web\nimage: a:1\nroutes: [{{}}]\nrollout: {{{more}}}");
+    let stopped = on_fly(&spec("bakeKeep: stopped"));
+    let stopped = &stopped.apps[&name("api")].desired;
+    assert_eq!(stopped.template.bake_keep, Some(trueup_types::template::BakeKeep::Stopped));
+    let again = resolved(&[("app.yaml", &to_yaml(&manifest_of(stopped))), ("target.yaml", PROD)]);
+    assert_eq!(again.apps[&name("api")].desired, *stopped, "what is printed is what was said");
+    let (running, plain) = (on_fly(&spec("bakeKeep: running")), on_fly(&spec("")));
+    assert_eq!(running.apps[&name("api")].desired, plain.apps[&name("api")].desired, "that is the habit");
+    expect![[r#"
+        error manifest::rollout::bakeKeep
+          app.yaml:9:32: `bakeKeep` is about what a bake keeps, and `rolling` keeps nothing (write `strategy: blueGreen`, or remove it)
+    "#]].assert_eq(&report(&on_fly(&spec("strategy: rolling, bakeKeep: stopped"))));
+    let here = spec("bakeKeep: running").replace("image: a:1", "command: [serve]").replace("{}", "{host: a.b}");
+    let here = format!(
+        "apiVersion: trueup.dev/v1\nkind: App\nmetadata: {{name: api}}\nspec:\n  {}\n",
+        here.replace('\n', "\n  ")
+    );
+    expect![[r#"
+        error manifest::unserved
+          app.yaml:8:13: `rollout.bakeKeep` is not served by process targets (remove it, or choose another target than `local`)
+    "#]].assert_eq(&report(&resolved(&[("app.yaml", &here)])));
+}
+
 /// All that machines cannot have.
 const REFUSED: &str = "\
 source: {path: .}

@@ -113,6 +113,10 @@ fn a_field_is_explained_in_the_words_of_the_schema() {
             The watch kept after promotion; a regression still reverts.
             Default: 1m.
 
+          bakeKeep: running | stopped
+            What becomes of the old instances through the bake, on Fly; a change of it makes a new release.
+            Default: running.
+
           drain: a duration
             Unrouted instances finish what they have, at most this long.
             Default: 30s.

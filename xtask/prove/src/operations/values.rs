@@ -184,6 +184,7 @@ pub const FIELDS: &[Values] = &[
     field("spec.rollout.healthyDeadline", Stays, &[r#""90s""#, r#""4m""#], &[r#""0s""#, r#""11m""#]),
     field("spec.rollout.progressDeadline", Stays, &[r#""6m""#, r#""1h""#], &[r#""0s""#, r#""1m""#]),
     field("spec.rollout.bake", Stays, WAITS, NO_WAITS),
+    field("spec.rollout.bakeKeep", Unserved, &[], &[]),
     field("spec.rollout.drain", Stays, WAITS, NO_WAITS),
     field("spec.rollout.revert", Stays, &[], &[]),
     field(
