@@ -239,3 +239,72 @@ impl Known {
         self.ghost || (lately && matches!(self.deed, Some((Deed::Made | Deed::Removed, _))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use trueup_sim::AppSketch;
+    use trueup_types::fly::{FlySpec, TokenFrom};
+    use trueup_types::{Label, OwnerId, Place, Revision, TargetName};
+
+    use super::*;
+
+    fn mine() -> Mine {
+        Mine { owner: OwnerId::new("ours").expect("a name"), target: TargetName::new("prod").expect("a name") }
+    }
+
+    /// A machine of ours in a state, which changed last so many seconds after eight.
+    fn machine(state: &str, seconds: u64) -> Machine {
+        let release = AppSketch::web("web").release(Revision(1));
+        let id: InstanceId = "web-r1-0".parse().expect("a name");
+        let settings = FlySpec {
+            organization: Label::new("ampel").expect("a name"),
+            primary_region: Place::new("iad").expect("a name"),
+            app_name: FlySpec::APP_NAME.to_owned(),
+            network: None,
+            token_from: TokenFrom::Env(FlySpec::TOKEN.to_owned()),
+            api_url: None,
+            web_url: None,
+            propagation: None,
+            flyctl_metadata: false,
+        };
+        let mut config = crate::MachineConfig { image: "a:1".to_owned(), ..crate::MachineConfig::default() };
+        mine().label(&mut config, &id, &release, &settings);
+        let value = json!({"id": "0123456789abcd", "name": "web-r1-0", "state": state, "instance_id": "v1",
+            "config": config, "updated_at": format!("2026-08-21T08:00:{seconds:02}Z")});
+        serde_json::from_value(value).expect("it is a machine")
+    }
+
+    fn listed(book: &mut AppBook, machine: &Machine, read: bool) -> String {
+        let reads = BTreeMap::from([(machine.id.clone(), Some(machine.clone()))]);
+        let reads = if read { reads } else { BTreeMap::new() };
+        book.listed(&mine(), vec![machine.clone()], &reads, WallMillis(0)).expect("its labels can be read");
+        book.machines[&machine.id].machine.state.clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_older_than_what_is_known_is_passed_over_and_a_read_never_is() {
+        let mut book = AppBook::default();
+        assert_eq!(listed(&mut book, &machine("starting", 10), false), "starting");
+        assert_eq!(listed(&mut book, &machine("started", 20), false), "started");
+        assert_eq!(listed(&mut book, &machine("stopped", 15), false), "started", "a replica that is late");
+        assert_eq!(listed(&mut book, &machine("stopping", 20), false), "stopping", "as new as what is known");
+        assert_eq!(listed(&mut book, &machine("stopped", 15), true), "stopped", "it was asked for by itself");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_older_than_what_is_known_asks_for_no_look() {
+        let row = |state: &str, seconds: u64| {
+            let value = json!({"id": "0123456789abcd", "state": state, "instance_id": "v1",
+                "updated_at": format!("2026-08-21T08:00:{seconds:02}Z")});
+            serde_json::from_value::<Row>(value).expect("it is a row")
+        };
+        let now = Instant::now();
+        let mut book = AppBook::default();
+        listed(&mut book, &machine("started", 20), false);
+        let known = book.machines.get_mut("0123456789abcd").expect("it is known");
+        assert!(!known.heard(Some(&row("stopped", 10)), now), "that was before");
+        assert!(known.heard(Some(&row("stopped", 30)), now), "that is news");
+        assert!(!known.heard(Some(&row("stopped", 30)), now), "and told once");
+    }
+}

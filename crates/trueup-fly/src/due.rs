@@ -141,3 +141,42 @@ impl AppBook {
         moving.max_by_key(|known| (known.moved_at(), known.machine.created_at.clone())).map(Known::awaited)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use trueup_sim::AppSketch;
+    use trueup_types::Revision;
+
+    use super::*;
+    use crate::labels::Written;
+
+    fn awaited(state: &str, deed: Option<Deed>) -> Await {
+        let value = json!({"id": "m", "state": state, "instance_id": "v1", "config": {"image": "a:1"}});
+        let digest = AppSketch::web("web").release(Revision(1)).digest;
+        let written =
+            Written { id: "web-r1-0".parse().expect("a name"), digest, image: String::new(), same_lowering: false };
+        let mut known = Known::new(serde_json::from_value(value).expect("it is a machine"), written);
+        known.deed = deed.map(|deed| (deed, Instant::now()));
+        known.awaited()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_told_to_start_and_still_reads_stopped_is_waited_for_until_it_has() {
+        let started = awaited("stopped", Some(Deed::Started(Some(7))));
+        assert_eq!(started.states, ["started", "failed"], "`stopped` would be answered at once, again and again");
+        assert_eq!(started.version, None);
+        let made = awaited("created", Some(Deed::Made));
+        assert_eq!(made.states, ["started", "stopped", "failed"], "one that cannot come up ends so");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_one_is_waited_for_in_the_version_that_ends() {
+        for state in ["started", "stopping", "suspending"] {
+            let ends = awaited(state, Some(Deed::Stopped(None)));
+            assert!(ends.states.contains(&"stopped") && !ends.states.contains(&"started"), "{state}: {ends:?}");
+            assert_eq!(ends.version.as_deref(), Some("v1"), "{state}: without it the platform refuses to wait");
+        }
+        assert_eq!(awaited("destroying", None).states, ["destroyed"]);
+    }
+}

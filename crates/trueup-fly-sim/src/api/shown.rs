@@ -54,10 +54,16 @@ pub(crate) fn machine(machine: &Machine, detail: Detail, nonce: bool, now: Momen
 /// How many events come with a machine.
 const EVENTS_SHOWN: usize = 20;
 
-/// The same, as it stood at an earlier moment.
+/// The same, as it stood at an earlier moment: what has happened since is in none of its parts.
 pub(crate) fn machine_at(found: &Machine, detail: Detail, at: Moment, now: Moment) -> Option<Value> {
     let past = found.at(at)?;
     let mut shown = machine(found, detail, false, now);
+    let events = || found.events.iter().filter(|event| event.at <= at);
+    let updated = events().next().map_or(past.since, |event| event.at.max(past.since));
+    shown["updated_at"] = json!(date(updated));
+    if detail == Detail::Full {
+        shown["events"] = events().take(EVENTS_SHOWN).map(event).collect();
+    }
     shown["state"] = json!(past.state.word());
     shown["instance_id"] = json!(past.version);
     shown["version"] = json!(past.version);

@@ -103,6 +103,75 @@ async fn storms_of_429_are_waited_out_and_our_own_pace_meets_none() {
     assert_eq!(stand.platform.machines().len(), 1);
 }
 
+/// The limits count each action on each app by itself, and so do we: none is refused, and none waits for another's turn.
+#[tokio::test(start_paused = true)]
+async fn each_action_on_each_app_has_a_pace_of_its_own_just_below_the_limits() {
+    let stand = Stand::new(Scenario::default());
+    let apps = ["web", "api", "shop"];
+    for app in apps {
+        stand.up(&release(app, 1, "a:1"), 0).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    stand.survey().await;
+    let (made, began) = (stand.calls("Machines_create"), tokio::time::Instant::now());
+    let releases = apps.map(|app| release(app, 1, "a:1"));
+    let creates = releases.iter().flat_map(|release| (1..7).map(|ordinal| stand.create(release, ordinal)));
+    let outcomes = futures_util::future::join_all(creates).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == StepOutcome::Done), "{outcomes:?}");
+    // Three at once, and one a second from there.
+    let took = began.elapsed();
+    let least = std::time::Duration::from_millis(3 * 1_020);
+    assert!(took >= least && took < least + std::time::Duration::from_millis(500), "{took:?}");
+    assert_eq!(stand.calls("Machines_create") - made, 18, "each once");
+    assert_eq!(stand.wire.hasty.load(std::sync::atomic::Ordering::SeqCst), 0, "nobody was told to wait");
+}
+
+/// A list that is late shows a machine as it was before it was started: nobody believes that it has ended again.
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_was_started_has_not_ended_whatever_a_late_list_says() {
+    let lag = Lag { list: Span::millis(12_000), org: Span::millis(14_000), ..Lag::default() };
+    let stand = Stand::new(Scenario { lag, ..quick() });
+    let one = stand.up(&release("web", 1, "a:1"), 0).await;
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    assert_eq!(stand.apply(Stand::stop(&one)).await, StepOutcome::Done);
+    let down = stand.until("web-r1-0", "it is down", |one| matches!(one.phase, Phase::Exited { .. })).await;
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    let start = trueup_types::InstanceStep::Start { id: down.id.clone(), ended: down.incarnation.clone() };
+    assert_eq!(stand.apply(start).await, StepOutcome::Done);
+    let began = tokio::time::Instant::now();
+    while began.elapsed() < std::time::Duration::from_secs(20) {
+        let seen = stand.one("web-r1-0").await.expect("it is there");
+        assert!(!matches!(seen.phase, Phase::Exited { .. }), "after {:?}: {seen:?}", began.elapsed());
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
+    let up = stand.one("web-r1-0").await.expect("it is there");
+    assert!(matches!(up.phase, Phase::Running { .. }) && up.incarnation != down.incarnation, "{up:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_known_of_a_machine_holds_while_its_host_says_nothing_of_it() {
+    let mut db = sketch("db", "a:1");
+    let name = trueup_types::Label::new("data").expect("a name");
+    let volume = trueup_types::template::Volume { name, path: "/data".to_owned(), size_bytes: Some(1 << 30) };
+    db.template.volumes = vec![volume];
+    let stand = Stand::new(quick());
+    let one = stand.up(&db.release(trueup_types::Revision(1)), 0).await;
+    stand.platform.do_to(json!({"host": {"status": "unreachable"}}));
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    let dark = stand.one("db-r1-0").await.expect("it is not believed gone");
+    assert_eq!((dark.release, &dark.template), (one.release, &one.template), "what it is made from");
+    assert_eq!(dark.addresses, one.addresses);
+    let lost = |one: &trueup_types::Sighting| matches!(one.phase, Phase::Exited { why: ExitWhy::HostLost, .. });
+    let lost = stand.until("db-r1-0", "it is lost", lost).await;
+    let start = trueup_types::InstanceStep::Start { id: lost.id.clone(), ended: lost.incarnation.clone() };
+    let outcome = stand.apply(start).await;
+    assert!(
+        matches!(&outcome, StepOutcome::Retry { why, .. } if why.contains("holds its disk")),
+        "it has a disk, and nobody takes its place: {outcome:?}"
+    );
+    assert_eq!(stand.platform.machines().len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_is_told_when_to_come_back_does_not_come_before() {
     let later = Fault::Answers(Said { retry_after: Some(9), ..Said::status(429) });

@@ -50,6 +50,8 @@ pub struct Aside {
     pub sim: Arc<FlySim>,
     /// How many have come.
     pub asked: AtomicU64,
+    /// How many of them came too soon.
+    pub hasty: AtomicU64,
     /// At which one nothing is carried any more, and whether that one still arrives.
     pub cut: Mutex<Option<(u64, bool)>>,
     /// Rung when it is reached.
@@ -60,8 +62,8 @@ pub struct Aside {
 
 impl Aside {
     pub fn new(sim: &Arc<FlySim>, reached: Arc<tokio::sync::Notify>) -> Arc<Self> {
-        let (asked, cut) = (AtomicU64::new(0), Mutex::new(None));
-        Arc::new(Self { sim: Arc::clone(sim), asked, cut, reached, deaf: Default::default() })
+        let (asked, hasty, cut) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(None));
+        Arc::new(Self { sim: Arc::clone(sim), asked, hasty, cut, reached, deaf: Default::default() })
     }
 
     async fn carry(&self, request: Request) -> Result<Reply, Lost> {
@@ -87,6 +89,7 @@ impl Aside {
             // Whoever asked is dead.
             std::future::pending::<()>().await;
         } else if let Answered::Reply(reply) = self.sim.answer(asked).await {
+            self.hasty.fetch_add(u64::from(reply.status == 429), Ordering::SeqCst);
             return Ok(read(reply));
         }
         Err(Lost::Broken("connection reset by peer".to_owned()))

@@ -120,6 +120,12 @@ pub async fn lists_filter_and_lag(court: Court) {
     stand.advance(1_500);
     let listed = stand.get(&format!("{list}?region=fra")).await.well();
     assert_eq!((word(&listed[0], "state"), stand.state(&id).await.as_str()), ("started", "stopped"), "a list lags");
+    let exits = |machine: &Value| {
+        machine["events"].as_array().into_iter().flatten().filter(|event| event["type"] == "exit").count()
+    };
+    let shown = stand.get(&format!("{list}/{id}")).await.well();
+    assert_eq!((exits(&listed[0]), exits(&shown)), (0, 1), "in all of its parts");
+    assert!(word(&listed[0], "updated_at") < word(&shown, "updated_at"));
 }
 
 pub async fn the_organisations_list_is_paged_and_late(court: Court) {
