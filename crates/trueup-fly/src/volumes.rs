@@ -1,6 +1,9 @@
-//! Disks: found again by app, name and place in the row, so that each instance gets its own back, whatever its revision.
+//! Disks: found again by app, name and place in the row, so that each instance gets its own back, whatever its revision; or
+//! the one of whoever has made room for it.
 //!
-//! A disk is on one host and in one machine at most; it outlives every machine, and nobody here destroys one.
+//! A disk is on one host and in one machine at most; it outlives every machine, and nobody here destroys one. Where a row is
+//! replaced one by one it is not always the namesake that goes first: then the next takes over what that one has left. What
+//! an earlier revision still holds is waited for: an empty disk in its place would be another database.
 
 use serde_json::json;
 use trueup_types::step::{Refusal, StepOutcome};
@@ -23,10 +26,20 @@ const NAME_MAX: usize = 30;
 
 /// What the disk of an instance is called.
 pub(crate) fn name(volume: &Wanted, id: &InstanceId) -> String {
-    let end = format!("_{}", id.ordinal);
+    named(volume, &id.ordinal.to_string())
+}
+
+fn named(volume: &Wanted, number: &str) -> String {
+    let end = format!("_{number}");
     let plain = volume.name.as_str().replace('-', "_");
-    let start: String = plain.chars().take(NAME_MAX - end.len()).collect();
+    let start: String = plain.chars().take(NAME_MAX.saturating_sub(end.len())).collect();
     format!("{start}{end}")
+}
+
+/// Whether a disk is that of any place in the row.
+fn of_row(volume: &Wanted, name: &str) -> bool {
+    let number = name.rsplit_once('_').map_or("", |(_, number)| number);
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && named(volume, number) == name
 }
 
 impl Inner {
@@ -48,13 +61,16 @@ impl Inner {
         let name = name(wanted, id);
         let path = format!("/v1/apps/{}/volumes", encoded(fly));
         let listed: Vec<Volume> = self.client.read(Call::get("Volumes_list", fly, path.clone())).await?;
-        let ours = |volume: &&Volume| volume.name == name && volume.region == region && !volume.is_going();
-        if let Some(found) = listed.iter().find(ours) {
-            if let Some(machine) = found.held_by() {
-                let why = format!("the disk {name} is still in machine {machine}");
-                return Err(NoApp::Outcome(underway(RETRY_AFTER, why)));
-            }
-            return Ok(vec![Mount { volume: found.id.clone(), path: wanted.path.clone() }]);
+        let ours = |disk: &&Volume| of_row(wanted, &disk.name) && disk.region == region && !disk.is_going();
+        let mut row: Vec<_> = listed.iter().filter(ours).collect();
+        row.sort_by_key(|disk| (disk.name != name, disk.name.clone()));
+        if let Some(free) = row.iter().find(|disk| disk.held_by().is_none()) {
+            return Ok(vec![Mount { volume: free.id.clone(), path: wanted.path.clone() }]);
+        }
+        let held = row.iter().find(|disk| disk.name == name || self.is_to_make_room(fly, disk, id));
+        if let Some((disk, machine)) = held.and_then(|disk| Some((&disk.name, disk.held_by()?))) {
+            let why = format!("the disk {disk} is still in machine {machine}");
+            return Err(NoApp::Outcome(underway(RETRY_AFTER, why)));
         }
         let size = wanted.size_bytes.map_or(SIZE_GB, |bytes| bytes.div_ceil(GB).max(1));
         let mut body = json!({"name": name, "region": region, "size_gb": size});
@@ -69,6 +85,15 @@ impl Inner {
             Err(fault) if fault.is_unsure() => Err(again(&fault, &name)),
             Err(fault) => Err(fault.into()),
         }
+    }
+}
+
+impl Inner {
+    /// Whether a disk is in a machine that another revision's are to take the place of, as far as anybody knows.
+    fn is_to_make_room(&self, fly: &str, disk: &Volume, id: &InstanceId) -> bool {
+        let Some(machine) = disk.held_by() else { return false };
+        let holder = self.book(fly, |book| book.machines.get(machine).map(|known| known.written.id.revision));
+        holder.is_none_or(|revision| revision != id.revision)
     }
 }
 

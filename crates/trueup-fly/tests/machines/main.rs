@@ -5,6 +5,7 @@ mod around;
 mod contract;
 mod crashes;
 mod daemon;
+mod disks;
 mod faults;
 mod names;
 mod naps;

@@ -1,0 +1,104 @@
+//! Apps with disks: one machine at a time makes room for the next, which takes its disk over; what turns out bad is put back
+//! with the same disk.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
+use trueup_fly_sim::{Answered, Asked, Behaviour, Body, Exits, Health, Reply, Scenario, Span};
+use trueup_sim::AppSketch;
+use trueup_types::Label;
+use trueup_types::policy::Strategy;
+use trueup_types::template::Volume;
+
+use crate::daemon::Scene;
+use crate::stand::{image, sketch};
+
+fn db(image: &str, replicas: u32) -> AppSketch {
+    let mut db = sketch("web", image).replicas(replicas);
+    let name = Label::new("data").expect("a name");
+    db.template.volumes = vec![Volume { name, path: "/data".to_owned(), size_bytes: Some(3 << 30) }];
+    db.policy.strategy = Strategy::Rolling;
+    db.policy.stop_first = Some("the volume `data` has one owner".to_owned());
+    db.policy.bake = Duration::from_secs(20);
+    db.policy.healthy_deadline = Duration::from_secs(40);
+    db.policy.progress_deadline = Duration::from_secs(120);
+    db
+}
+
+fn images() -> Vec<Behaviour> {
+    let crash = Exits { after: Span::millis(500), code: 3, ..Exits::default() };
+    vec![
+        Behaviour { health: Health::Never, ..image("r/db:never") },
+        Behaviour { exits: Some(crash), ..image("r/db:crash") },
+        Behaviour { unpullable: Some(trueup_fly_sim::Unpullable::Failed), ..image("r/db:gone") },
+        Behaviour { health: Health::FailsAfter(Span::millis(30_000)), ..image("r/db:turns") },
+    ]
+}
+
+/// Each disk of the app, with the image of the machine that it is in.
+async fn disks(scene: &Scene) -> BTreeSet<(String, String)> {
+    let word = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let fleet = scene.fleet();
+    let path = format!("/v1/apps/{}/volumes", scene.fly_app());
+    let asked = Asked::new("GET", &path).header("authorization", "Bearer any");
+    let Answered::Reply(Reply { body: Body::Json(Value::Array(volumes)), .. }) = scene.platform.sim.answer(asked).await
+    else {
+        unreachable!("disks are listed")
+    };
+    let of = |volume: &Value| {
+        let machine = word(volume, "attached_machine_id");
+        let found = fleet.iter().find(|(id, ..)| *id == machine);
+        (word(volume, "id"), found.map_or_else(String::new, |(_, image, state, _)| format!("{image} {state}")))
+    };
+    volumes.iter().map(of).collect()
+}
+
+/// The same disks, all in machines of an image that run.
+fn all_in(before: &BTreeSet<(String, String)>, image: &str) -> BTreeSet<(String, String)> {
+    before.iter().map(|(id, _)| (id.clone(), format!("{image} started"))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_takes_the_disks_over_one_machine_at_a_time() {
+    for replicas in [1, 3] {
+        let scene = Scene::new(Scenario::default()).await;
+        scene.want(&db("r/db:1", replicas));
+        scene.live("web", 1).await;
+        scene.until("all serve", |scene| scene.serving().len() == replicas as usize).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let (before, from) = (disks(&scene).await, scene.platform.sim.now());
+        assert_eq!((before.len(), &before), (replicas as usize, &all_in(&before, "r/db:1")));
+        scene.want(&db("r/db:2", replicas));
+        scene.live("web", 2).await;
+        scene.until("the old are gone", |scene| scene.fleet().len() == replicas as usize).await;
+        assert_eq!(
+            disks(&scene).await,
+            all_in(&before, "r/db:2"),
+            "each disk is in a new machine, and there is no other"
+        );
+        assert!(scene.fewest(from) + 1 >= replicas as usize, "one at a time");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_update_is_put_back_with_the_same_disks() {
+    for (replicas, bad) in [(1, "never"), (1, "crash"), (1, "gone"), (1, "turns"), (3, "never"), (3, "turns")] {
+        let mut scene = Scene::new(Scenario { images: images(), ..Scenario::default() }).await;
+        scene.want(&db("r/db:1", replicas));
+        scene.live("web", 1).await;
+        scene.until("all serve", |scene| scene.serving().len() == replicas as usize).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let (before, from) = (disks(&scene).await, scene.platform.sim.now());
+        scene.want(&db(&format!("r/db:{bad}"), replicas));
+        scene.rejected("web", 2).await;
+        scene.until("all serve again", |scene| scene.serving().len() == replicas as usize).await;
+        let all = |scene: &Scene| scene.fleet().len() == replicas as usize;
+        scene.until("nothing of the bad one is left", all).await;
+        assert_eq!(disks(&scene).await, all_in(&before, "r/db:1"), "{bad}: the same disks, in machines of the old");
+        if bad == "never" {
+            assert!(scene.fewest(from) + 1 >= replicas as usize, "{bad}: only one made room");
+        }
+        scene.house.kill().await;
+    }
+}
