@@ -216,10 +216,13 @@ impl Inner {
                 if there.is_none() {
                     self.pins.begin(origin.name());
                 }
-                if there.is_none() || underway {
+                let there = if there.is_none() || underway {
                     self.bring(&origin, release).await?;
-                }
-                let Some(found) = self.local(origin.name()).await? else {
+                    self.local(origin.name()).await?
+                } else {
+                    there
+                };
+                let Some(found) = there else {
                     let why = format!("the image {} was there a moment ago, and is gone again", origin.name());
                     return Err(StepOutcome::Retry { after: RETRY_AFTER, why });
                 };

@@ -16,6 +16,7 @@ use crate::lift;
 use crate::moment::{WallMillis, nanos};
 use crate::orphan;
 use crate::runtime::{DockerRuntime, Inner};
+use crate::seen::Whereabouts;
 
 /// Most output kept of a command.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
@@ -51,6 +52,10 @@ impl Inspect for DockerRuntime {
 impl Inner {
     /// The id of an instance's container, for looking only.
     pub(crate) async fn container_of(&self, instance: &InstanceId) -> Result<String, ObserveError> {
+        let at = self.seen().whereabouts(instance);
+        if let Whereabouts::At(container) = at {
+            return Ok(container);
+        }
         let mut labels = self.mine.filter();
         labels.push(format!("{INSTANCE}={instance}"));
         let listed = self.list(labels).await?;

@@ -19,15 +19,30 @@ pub(crate) struct Known {
 }
 
 /// What a listing says that changes with each change of a container: its state, since when (in words that a new start
-/// sets back), how healthy it is, its ports, its name.
+/// sets back, to the power of two: else each young container would be looked at each second), how healthy it is, its
+/// ports, its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mark(String);
 
 impl Mark {
     pub(crate) fn of(entry: &ContainerSummary) -> Self {
         let label = entry.labels.as_ref().and_then(|labels| labels.get(INSTANCE));
-        Self(format!("{:?} {:?} {:?} {:?} {label:?}", entry.state, entry.status, entry.ports, entry.names))
+        let status = entry.status.as_deref().map(coarse);
+        Self(format!("{:?} {status:?} {:?} {:?} {label:?}", entry.state, entry.ports, entry.names))
     }
+}
+
+/// The words of an engine for how long something lasts, with its seconds rounded down to a power of two: `Up 7 seconds` is
+/// `Up 4 seconds`.
+fn coarse(status: &str) -> String {
+    let mut words: Vec<_> = status.split(' ').map(str::to_owned).collect();
+    for at in 1..words.len() {
+        let seconds = words[at - 1].parse::<u64>().ok().filter(|_| words[at].starts_with("second"));
+        if let Some(power) = seconds.and_then(u64::checked_ilog2) {
+            words[at - 1] = (1_u64 << power).to_string();
+        }
+    }
+    words.join(" ")
 }
 
 impl Known {
@@ -56,4 +71,26 @@ impl Known {
 
 fn near(one: Timestamp, other: Timestamp) -> bool {
     one.as_millis().abs_diff(other.as_millis()) < DRIFT_MILLIS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(status: &str) -> Mark {
+        Mark::of(&ContainerSummary { status: Some(status.to_owned()), ..ContainerSummary::default() })
+    }
+
+    #[test]
+    fn one_that_grows_older_is_looked_at_ever_less_often_and_a_new_start_at_once() {
+        let all: Vec<_> = (2..60).map(|seconds| mark(&format!("Up {seconds} seconds"))).collect();
+        let looks = all.windows(2).filter(|two| two[0] != two[1]).count();
+        assert_eq!(looks, 4, "at 4, 8, 16 and 32 seconds");
+        assert_ne!(mark("Up 1 second"), mark("Up Less than a second"));
+        assert_ne!(mark("Up 40 seconds"), mark("Up 1 second"));
+        assert_ne!(mark("Up 40 seconds"), mark("Up About a minute"));
+        assert_eq!(mark("Exited (7) 9 seconds ago"), mark("Exited (7) 15 seconds ago"));
+        assert_ne!(mark("Exited (7) 9 seconds ago"), mark("Exited (8) 9 seconds ago"));
+        assert_ne!(mark("Up 9 seconds (healthy)"), mark("Up 9 seconds (unhealthy)"));
+    }
 }

@@ -31,6 +31,7 @@ mod network;
 mod orphan;
 mod pull;
 mod runtime;
+mod seen;
 mod session;
 mod steps;
 mod work;

@@ -12,11 +12,35 @@ use trueup_types::Label;
 use crate::engine::{Fault, QUICK};
 use crate::runtime::Inner;
 
+/// Whether the network is known to be there, and once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Networked {
+    /// It has to be looked for.
+    #[default]
+    Unknown,
+    /// It was there when we last looked; a start that fails makes us look again.
+    There,
+}
+
 impl Inner {
     /// Makes the network that the target names, where it is not there.
     pub(crate) async fn ensure_network(&self) -> Result<(), Fault> {
         let Some(name) = &self.settings.network else { return Ok(()) };
-        let _turn = self.networking.lock().await;
+        let mut known = self.networking.lock().await;
+        if *known == Networked::There {
+            return Ok(());
+        }
+        self.make_network(name).await?;
+        *known = Networked::There;
+        Ok(())
+    }
+
+    /// Looks for the network again before the next container needs it.
+    pub(crate) async fn doubt_network(&self) {
+        *self.networking.lock().await = Networked::Unknown;
+    }
+
+    async fn make_network(&self, name: &Label) -> Result<(), Fault> {
         if self.one_network(name).await? {
             return Ok(());
         }
@@ -64,10 +88,11 @@ impl Inner {
     /// Takes our network away when nobody is left on it. What somebody else made stays.
     pub(crate) async fn release_network(&self) {
         let Some(name) = &self.settings.network else { return };
-        let _turn = self.networking.lock().await;
+        let mut known = self.networking.lock().await;
         if self.any_left().await {
             return;
         }
+        *known = Networked::Unknown;
         let Ok(there) = self.networks(name).await else { return };
         for network in there.into_iter().filter(|network| self.may_go(network.labels.as_ref())) {
             let (Ok(client), Some(id)) = (self.engine.client().await, network.id) else { return };

@@ -10,7 +10,7 @@ use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::AbortHandle;
 use trueup_seams::{Asking, BoxFuture, Likeness, NudgeSink, ObserveError, Runtime, Secrets, Sight, Survey, Underway};
 use trueup_types::docker::{Address, DockerSpec};
@@ -28,6 +28,9 @@ use crate::labels::{Mine, Written};
 use crate::lift::{self, Around};
 use crate::moment::{Clocks, WallMillis};
 use crate::names::Silent;
+use crate::network::Networked;
+use crate::seen::Seen;
+use crate::steps::Looked;
 use crate::work::Works;
 
 /// The network that an engine makes for itself.
@@ -83,7 +86,7 @@ pub(crate) struct Inner {
     pub(crate) silent: Silent,
     pub(crate) works: Works,
     /// One at a time makes the network, or takes it away.
-    pub(crate) networking: tokio::sync::Mutex<()>,
+    pub(crate) networking: tokio::sync::Mutex<Networked>,
     /// Turns at building.
     pub(crate) builds: Semaphore,
     pub(crate) folder: PathBuf,
@@ -97,17 +100,6 @@ pub(crate) struct Inner {
     seen: Mutex<Seen>,
     /// Moves as each step begins and ends, so that a survey that one fell into leaves nothing behind.
     deeds: AtomicU64,
-}
-
-/// What the last survey saw.
-#[derive(Default)]
-struct Seen {
-    known: BTreeMap<String, Known>,
-    /// When the engine last answered a listing.
-    answered: Option<WallMillis>,
-    /// When it could last not be reached: from its last answer before that, to its first after.
-    dark: Option<(WallMillis, WallMillis)>,
-    failing: bool,
 }
 
 impl DockerRuntime {
@@ -151,9 +143,9 @@ impl Runtime for DockerRuntime {
         Box::pin(async move {
             let TargetStep::Instance(step) = step;
             self.inner.deeds.fetch_add(1, Ordering::SeqCst);
-            let outcome = self.inner.apply(step).await;
+            let at = self.inner.seen().leave(step.id());
+            let outcome = self.inner.apply(step, at).await;
             self.inner.deeds.fetch_add(1, Ordering::SeqCst);
-            self.inner.seen().known.retain(|_, known| known.sighting.id != *step.id());
             outcome
         })
     }
@@ -190,25 +182,27 @@ impl Inner {
     async fn survey(self: &Arc<Self>) -> Result<Sight, ObserveError> {
         let deeds = self.deeds.load(Ordering::SeqCst);
         let listed = self.list(self.mine.filter()).await;
-        self.note_sight(listed.is_ok());
+        self.seen().note_sight(listed.is_ok(), Clocks::wall());
         let listed = listed?;
         // Of an engine elsewhere nobody here knows when its host came up.
         let here = matches!(self.settings.address(), Address::Socket(_));
         let booted = here.then(Clocks::booted);
         let around = Around { booted, dark: self.seen().dark, asker: self.engine.asker(), ..Around::default() };
-        let before = self.seen().known.clone();
-        let looks: Vec<_> = listed.iter().map(|entry| self.look(entry, &before, &around)).collect();
+        let (before, engine_up) = (self.seen().known(), OnceCell::new());
+        let looks: Vec<_> = listed.iter().map(|entry| self.look(entry, &before, &around, &engine_up)).collect();
         let looked: Vec<_> = futures_util::stream::iter(looks).buffered(LOOKS_MAX).collect().await;
         let mut known = BTreeMap::new();
         for one in looked {
             known.extend(one?);
         }
         let instances = self.shown(&listed, &known);
+        let mut seen = self.seen();
+        // A step says that it begins before it asks where its instance is.
         if self.deeds.load(Ordering::SeqCst) == deeds {
             if self.sink.get().is_some() {
                 self.asked.keep_only(&listed.iter().filter_map(|entry| entry.id.as_deref()).collect());
             }
-            self.seen().known = known;
+            seen.keep(known);
         }
         Ok(Sight { instances })
     }
@@ -234,25 +228,13 @@ impl Inner {
         self.list(self.mine.filter()).await.is_ok_and(|listed| !listed.is_empty())
     }
 
-    /// Remembers when the engine was out of reach: what ended then ended with it.
-    fn note_sight(&self, answered: bool) {
-        let mut seen = self.seen();
-        let now = Clocks::wall();
-        if answered {
-            if let (true, Some(last)) = (seen.failing, seen.answered) {
-                seen.dark = Some((last, now));
-            }
-            seen.answered = Some(now);
-        }
-        seen.failing = !answered;
-    }
-
     /// One container of a listing, looked at closely where it has changed; nothing when it has gone since.
     async fn look(
         &self,
         entry: &ContainerSummary,
         before: &BTreeMap<String, Known>,
         around: &Around,
+        engine_up: &OnceCell<Option<WallMillis>>,
     ) -> Result<Option<(String, Known)>, ObserveError> {
         let Some(id) = entry.id.clone() else {
             return Err(ObserveError { detail: "the engine lists a container without an id".to_owned() });
@@ -272,7 +254,7 @@ impl Inner {
         // What this daemon has seen end by itself stays so, though the engine goes down later.
         let seen = earlier.is_some_and(|known| known.sighting.incarnation == lift::incarnation(&container));
         if lift::ended(&container) && !seen {
-            around.engine_up = self.engine_up().await;
+            around.engine_up = *engine_up.get_or_init(|| self.engine_up()).await;
         }
         let mut sighting = lift::sighting(&container, &written, &around, &self.clocks);
         if let Some(known) = earlier {
@@ -332,7 +314,7 @@ impl Inner {
                 let since = self.clocks.steady(asked.at());
                 // What another daemon began is seen through; whoever only looks, and listens to nothing, does nothing.
                 if self.sink.get().is_some() {
-                    self.see_off(container, asked);
+                    self.see_off(container, asked, Looked::Before);
                 }
                 sighting.phase = Phase::Vanishing { since };
             }
@@ -360,7 +342,7 @@ impl Inner {
         listed.into_iter().rev().min_by_key(|entry| self.rank(entry, id))
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().expect("no holder panics")
     }
 }

@@ -24,6 +24,7 @@ use crate::lower;
 use crate::moment::Clocks;
 use crate::orphan::{self, Remnant};
 use crate::runtime::Inner;
+use crate::seen::Whereabouts;
 
 /// Longest an engine may take for a stop beyond the grace that the manifest gives.
 const STOP_SLACK: Duration = Duration::from_secs(30);
@@ -39,6 +40,15 @@ struct Found {
     container: ContainerInspectResponse,
 }
 
+/// When a container was last looked at that is to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// It runs, and it is the life that is meant.
+    JustNow,
+    /// It may have gone, or be another life by now.
+    Before,
+}
+
 impl Found {
     fn is(&self, life: &Incarnation) -> bool {
         lift::incarnation(&self.container) == *life
@@ -46,15 +56,28 @@ impl Found {
 }
 
 impl Inner {
-    pub(crate) async fn apply(self: &Arc<Self>, step: &InstanceStep) -> StepOutcome {
+    /// Does a step about an instance that was last seen there.
+    pub(crate) async fn apply(self: &Arc<Self>, step: &InstanceStep, at: Whereabouts) -> StepOutcome {
         let what = format!("{} {}", step.verb(), step.id());
         let done = match step {
-            InstanceStep::Create { id, release, .. } => self.create(id, release, &what).await,
-            InstanceStep::Start { id, ended } => self.start(id, ended, &what).await,
-            InstanceStep::Stop { id, incarnation, stop } => self.stop(id, incarnation, stop).await,
-            InstanceStep::Remove { id, incarnation } => self.remove(id, incarnation).await,
+            InstanceStep::Create { id, release, .. } => self.create(id, release, at, &what).await,
+            InstanceStep::Start { id, ended } => self.start(id, ended, at, &what).await,
+            InstanceStep::Stop { id, incarnation, stop } => self.stop(id, incarnation, stop, at).await,
+            InstanceStep::Remove { id, incarnation } => self.remove(id, incarnation, at).await,
         };
         done.unwrap_or_else(|fault| fault.outcome(&what))
+    }
+
+    /// The container of an instance: the one that it was seen in, or else by its labels.
+    async fn find_at(&self, id: &InstanceId, at: Whereabouts) -> Result<Option<Found>, Fault> {
+        if let Whereabouts::At(container) = at
+            && let Some(inspected) = self.inspected(&container).await?
+        {
+            let labels = inspected.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+            let written = Written::read(&labels).map_err(Fault::Unreachable)?;
+            return Ok(Some(Found { id: container, written, container: inspected }));
+        }
+        self.find(id).await
     }
 
     /// The container of an instance: by its labels, since somebody may have renamed it. The engine must have answered.
@@ -72,9 +95,12 @@ impl Inner {
         self: &Arc<Self>,
         id: &InstanceId,
         release: &Arc<Release>,
+        at: Whereabouts,
         what: &str,
     ) -> Result<StepOutcome, Fault> {
-        if let Some(found) = self.find(id).await? {
+        // What was not there at the last look is made without another: its name is given away once.
+        let found = if at == Whereabouts::Nowhere { None } else { self.find_at(id, at).await? };
+        if let Some(found) = found {
             return Ok(same_or_taken(&found, release));
         }
         let secrets = match self.secrets.environment(release) {
@@ -107,6 +133,7 @@ impl Inner {
             },
             // The image went, or the network did, between our look and the call.
             Err(fault) if fault.is_absence() => {
+                self.doubt_network().await;
                 Ok(StepOutcome::Retry { after: RETRY_AFTER, why: format!("{what}: {fault}") })
             }
             Err(fault) => Err(fault),
@@ -121,8 +148,14 @@ impl Inner {
         Ok(labels.is_some_and(|labels| self.mine.is_of_another_target(&labels)))
     }
 
-    async fn start(self: &Arc<Self>, id: &InstanceId, ended: &Incarnation, what: &str) -> Result<StepOutcome, Fault> {
-        let Some(found) = self.find(id).await? else {
+    async fn start(
+        self: &Arc<Self>,
+        id: &InstanceId,
+        ended: &Incarnation,
+        at: Whereabouts,
+        what: &str,
+    ) -> Result<StepOutcome, Fault> {
+        let Some(found) = self.find_at(id, at).await? else {
             return Ok(StepOutcome::Refused { why: Refusal::Invalid(format!("{id} is not there to be started")) });
         };
         if lift::up(&found.container) || !found.is(ended) {
@@ -155,10 +188,13 @@ impl Inner {
         }
         match self.engine.within(START, client.start_container(container, None)).await {
             Ok(()) => Ok(StepOutcome::Done),
-            Err(fault) => match Remnant::of(&fault) {
-                Some(remnant) => self.clear(container, remnant, &format!("{what}: {fault}")).await,
-                None => Ok(not_started(&fault, what)),
-            },
+            Err(fault) => {
+                self.doubt_network().await;
+                match Remnant::of(&fault) {
+                    Some(remnant) => self.clear(container, remnant, &format!("{what}: {fault}")).await,
+                    None => Ok(not_started(&fault, what)),
+                }
+            }
         }
     }
 
@@ -192,35 +228,42 @@ impl Inner {
         put_down.await.unwrap_or_default()
     }
 
-    async fn stop(self: &Arc<Self>, id: &InstanceId, life: &Incarnation, stop: &Stop) -> Result<StepOutcome, Fault> {
-        let Some(found) = self.find(id).await? else { return Ok(StepOutcome::AlreadyTrue) };
+    async fn stop(
+        self: &Arc<Self>,
+        id: &InstanceId,
+        life: &Incarnation,
+        stop: &Stop,
+        at: Whereabouts,
+    ) -> Result<StepOutcome, Fault> {
+        let Some(found) = self.find_at(id, at).await? else { return Ok(StepOutcome::AlreadyTrue) };
         if !lift::up(&found.container) || !found.is(life) {
             return Ok(StepOutcome::AlreadyTrue);
         }
         if let Some(asked) = self.asked.of(&found.id, life) {
-            self.see_off(&found.id, asked);
+            self.see_off(&found.id, asked, Looked::JustNow);
             return Ok(StepOutcome::AlreadyTrue);
         }
         let asked = Asked::new(life.clone(), Clocks::wall(), stop.clone());
         if let Err(why) = self.asked.note(&found.id, asked.clone()) {
             return Ok(StepOutcome::Retry { after: RETRY_AFTER, why: format!("stop {id}: {why}") });
         }
-        self.see_off(&found.id, asked);
+        self.see_off(&found.id, asked, Looked::JustNow);
         Ok(StepOutcome::Done)
     }
 
     /// Has a container stopped, in a task: an engine answers only when it is down. Once at a time for each.
-    pub(crate) fn see_off(self: &Arc<Self>, container: &str, asked: Asked) {
+    pub(crate) fn see_off(self: &Arc<Self>, container: &str, asked: Asked, mut looked: Looked) {
         if !self.stopping().insert(container.to_owned()) {
             return;
         }
         let (inner, container) = (Arc::clone(self), container.to_owned());
         self.handle.spawn(async move {
             for _ in 0..STOP_TRIES {
-                match inner.stop_now(&container, &asked).await {
+                match inner.stop_now(&container, &asked, looked).await {
                     Ok(()) => break,
                     Err(fault) => tracing::info!(container, %fault, "a stop is tried again"),
                 }
+                looked = Looked::Before;
                 tokio::time::sleep(STOP_AGAIN).await;
             }
             inner.stopping().remove(&container);
@@ -228,10 +271,12 @@ impl Inner {
     }
 
     /// Asks the engine to stop a container, and waits until it has; what is left of the grace is what counts.
-    async fn stop_now(&self, container: &str, asked: &Asked) -> Result<(), Fault> {
-        let Some(there) = self.inspected(container).await? else { return Ok(()) };
-        if !lift::up(&there) || lift::incarnation(&there) != asked.incarnation {
-            return Ok(());
+    async fn stop_now(&self, container: &str, asked: &Asked, looked: Looked) -> Result<(), Fault> {
+        if looked == Looked::Before {
+            let Some(there) = self.inspected(container).await? else { return Ok(()) };
+            if !lift::up(&there) || lift::incarnation(&there) != asked.incarnation {
+                return Ok(());
+            }
         }
         let client = self.engine.client().await?;
         let gone_by = Duration::from_millis(Clocks::wall().0.saturating_sub(asked.at().0));
@@ -247,8 +292,13 @@ impl Inner {
         }
     }
 
-    async fn remove(self: &Arc<Self>, id: &InstanceId, life: &Incarnation) -> Result<StepOutcome, Fault> {
-        let Some(found) = self.find(id).await? else { return Ok(StepOutcome::AlreadyTrue) };
+    async fn remove(
+        self: &Arc<Self>,
+        id: &InstanceId,
+        life: &Incarnation,
+        at: Whereabouts,
+    ) -> Result<StepOutcome, Fault> {
+        let Some(found) = self.find_at(id, at).await? else { return Ok(StepOutcome::AlreadyTrue) };
         if !found.is(life) {
             return Ok(StepOutcome::AlreadyTrue);
         }

@@ -4,6 +4,7 @@
 //! outside. A guard (a small shell script) waits for the test program to end, however it does, and then takes down
 //! everything: containers, engine, mounts, bridge.
 
+pub mod counted;
 pub mod registry;
 
 use std::io::{Read as _, Write as _};

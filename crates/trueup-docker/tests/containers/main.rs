@@ -1,6 +1,7 @@
 //! Real containers keep the contract of a runtime, and outlive whoever started them.
 
 mod builds;
+mod calls;
 mod checks;
 mod images;
 mod networks;

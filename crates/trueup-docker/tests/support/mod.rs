@@ -42,7 +42,7 @@ pub fn open_as(engine: &Engine, folder: &Path, owner: &str, target: &str, settin
         folder: folder.to_owned(),
         owner: OwnerId::new(owner).expect("a name"),
         target: TargetName::new(target).expect("a name"),
-        settings: DockerSpec { host: Some(engine.host()), ..settings },
+        settings: DockerSpec { host: Some(settings.host.unwrap_or_else(|| engine.host())), ..settings },
         root: folder.to_owned(),
         env: Arc::new(|name| (name == "PATH").then(|| "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())),
         secrets: Arc::new(trueup_seams::NoSecrets),
