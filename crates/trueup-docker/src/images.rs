@@ -239,7 +239,8 @@ impl Inner {
             app: Some(release.app.clone()),
             name: Some(origin.name().to_owned()),
             id: found.id,
-            source: found.source,
+            // podman names a digest of what it has built, too, as of a registry that has never seen it.
+            source: found.source.filter(|_| matches!(origin, Origin::Named(_))),
             ours,
             held_against: None,
         };
@@ -264,13 +265,16 @@ impl Inner {
         if self.local(&pin.id).await?.is_some() {
             return Ok(pin.id.clone());
         }
-        if let Some(source) = &pin.source {
-            self.pull(source, &release.app).await?;
-            return Ok(source.clone());
-        }
-        let Origin::Built(recipe) = origin else {
-            let why = format!("the image that the release began with ({}) is gone, and came from no registry", pin.id);
-            return Err(refused(why));
+        let recipe = match (origin, &pin.source) {
+            (Origin::Built(recipe), _) => recipe,
+            (Origin::Named(_), Some(source)) => {
+                self.pull(source, &release.app).await?;
+                return Ok(source.clone());
+            }
+            (Origin::Named(_), None) => {
+                let gone = format!("the image that the release began with ({}) is gone", pin.id);
+                return Err(refused(format!("{gone}, and came from no registry")));
+            }
         };
         // Built of the same it is the same, though its id be another.
         self.built(recipe, release).await?;
@@ -288,7 +292,7 @@ impl Inner {
         match look.await {
             Ok(found) => Ok(Some(Local {
                 id: found.id.unwrap_or_default(),
-                source: found.repo_digests.unwrap_or_default().into_iter().next(),
+                source: names::source(image, found.repo_digests.unwrap_or_default()),
             })),
             Err(fault) if fault.is_absence() => Ok(None),
             // An engine that was asked for a name that is none says so.

@@ -11,6 +11,7 @@ use trueup_seams::{Asking, Likeness, ObserveError};
 use trueup_types::Release;
 
 use crate::credentials;
+use crate::engine::Fault;
 use crate::images::{Local, Pin};
 use crate::pull::PullFault;
 use crate::runtime::Inner;
@@ -19,6 +20,11 @@ use crate::runtime::Inner;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// For how long one that did not answer is left alone.
 const LEFT_ALONE: Duration = Duration::from_secs(30);
+/// What an engine says to a call that it does not know: podman knows none for what a registry has.
+const NO_SUCH_CALL: &str = "Not Found";
+const UNASKED: &str = "this engine asks no registry what a name means";
+/// What stands before the names of images that podman has from nowhere.
+const NOWHERE: &str = "localhost/";
 /// Most registries that are remembered so.
 const SILENT_MAX: usize = 1_000;
 
@@ -90,7 +96,14 @@ impl Inner {
                 credentials::asker(&self.settings, &self.env, registry).await.map_err(PullFault::Unauthorised)?;
             let client = self.engine.client().await.map_err(|fault| PullFault::of(&fault))?;
             let asked = client.inspect_registry_image(image, asker.credentials);
-            self.engine.within(PATIENCE, asked).await.map_err(|fault| PullFault::of(&fault))
+            self.engine.within(PATIENCE, asked).await.map_err(|fault| match fault {
+                Fault::Answer { status: 404, message } if message == NO_SUCH_CALL => {
+                    PullFault::Missing(UNASKED.to_owned())
+                }
+                fault @ (Fault::Answer { .. } | Fault::Unreachable(_) | Fault::Broken(_) | Fault::Late(_)) => {
+                    PullFault::of(&fault)
+                }
+            })
         };
         let late = |_| Err(PullFault::Later("it does not answer".to_owned()));
         match tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(late) {
@@ -113,6 +126,23 @@ impl Local {
 
     fn digest(self) -> String {
         self.source.as_deref().map_or(self.id, |source| bare(source).to_owned())
+    }
+}
+
+/// What fetches an image that an engine has under a name, of all the digests that it names: the one of that name's own
+/// registry before any other.
+pub(crate) fn source(image: &str, mut digests: Vec<String>) -> Option<String> {
+    digests.retain(|digest| !digest.starts_with(NOWHERE));
+    let own = digests.iter().position(|digest| repository(digest) == repository(image));
+    (!digests.is_empty()).then(|| digests.swap_remove(own.unwrap_or(0)))
+}
+
+/// A name without its tag and digest.
+fn repository(image: &str) -> &str {
+    let image = image.split('@').next().unwrap_or(image);
+    match image.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        Some(_) | None => image,
     }
 }
 
@@ -139,5 +169,17 @@ mod tests {
     fn a_digest_stands_behind_the_name() {
         assert_eq!(bare("r:5000/web@sha256:ab"), "sha256:ab");
         assert_eq!(bare("sha256:ab"), "sha256:ab");
+    }
+
+    #[test]
+    fn what_fetches_an_image_is_of_its_own_registry_and_of_none_where_it_came_from_none() {
+        let of = |image: &str, digests: &[&str]| source(image, digests.iter().map(|one| (*one).to_owned()).collect());
+        let (a, b) = ("a.test:5000/web@sha256:aa", "b.test/web@sha256:bb");
+        assert_eq!(of("b.test/web:v1", &[a, b]).as_deref(), Some(b));
+        assert_eq!(of("a.test:5000/web", &[b, a]).as_deref(), Some(a));
+        assert_eq!(of("sha256:cc", &[a, b]).as_deref(), Some(a));
+        assert_eq!(of("web:v1", &[]), None);
+        // As podman 4.3 says it of an image that was imported.
+        assert_eq!(of("localhost/web:v1", &["localhost/web@sha256:dd"]), None);
     }
 }

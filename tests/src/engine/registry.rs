@@ -1,5 +1,6 @@
 //! A registry of images beside the tests' engine, which may ask for a password.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::{Engine, until};
@@ -19,8 +20,16 @@ impl Registry {
     /// When it does not come up.
     #[must_use]
     pub fn start(engine: &Engine, name: &str, port: u16, guarded: bool) -> Self {
-        let folder = engine.path(name);
-        std::fs::create_dir_all(&folder).expect("a folder");
+        Self::start_in(&engine.path(name), port, guarded)
+    }
+
+    /// The same in a folder, beside no engine of ours.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_in(folder: &Path, port: u16, guarded: bool) -> Self {
+        std::fs::create_dir_all(folder).expect("a folder");
         let address = format!("127.0.0.1:{port}");
         let at = folder.display();
         let auth = if guarded {
