@@ -216,4 +216,46 @@ mod tests {
         assert!(deeds.lacks(&before, &listing(&[(0, "a")])));
         assert!(deeds.lacks(&before, &listing(&[])));
     }
+
+    #[test]
+    fn what_was_told_to_go_runs_no_more_in_what_is_newer() {
+        let mut deeds = Deeds::default();
+        let stop = trueup_types::template::Stop::default();
+        let step = InstanceStep::Stop { id: id(0), incarnation: Incarnation("a".into()), stop };
+        deeds.keep(&TargetStep::Instance(step), &StepOutcome::Done, NOW);
+        assert_eq!(deeds.contradicted(&listing(&[(0, "a")]), NOW).len(), 1, "it is on its way up");
+        for phase in [Phase::Vanishing { since: NOW }, exited()] {
+            assert!(deeds.contradicted(&in_phase(listing(&[(0, "a")]), &phase), NOW).is_empty());
+        }
+        assert!(deeds.contradicted(&listing(&[]), NOW).is_empty());
+        let later = NOW.after(BELIEVE_AFTER);
+        assert!(deeds.contradicted(&listing(&[(0, "a")]), later).is_empty(), "it may not have heard it");
+    }
+
+    #[test]
+    fn a_life_that_ended_or_gave_way_never_comes_back() {
+        let none = BTreeMap::new();
+        let later = NOW.after(BELIEVE_AFTER * 2);
+        let mut deeds = Deeds::default();
+        deeds.learn(&listing(&[(0, "a")]), &listing(&[(0, "b")]), &none, NOW);
+        assert_eq!(deeds.contradicted(&listing(&[(0, "a")]), later).len(), 1, "another took its place");
+        assert!(deeds.contradicted(&listing(&[(0, "b")]), later).is_empty());
+        let mut deeds = Deeds::default();
+        deeds.learn(&listing(&[(0, "a")]), &in_phase(listing(&[(0, "a")]), &exited()), &none, NOW);
+        assert_eq!(deeds.contradicted(&listing(&[(0, "a")]), later).len(), 1, "it had exited");
+        assert!(deeds.contradicted(&listing(&[(0, "a")]), NOW.after(KEEP)).is_empty(), "nothing is kept for ever");
+        let mut deeds = Deeds::default();
+        let stale = BTreeMap::from([(id(0).app, id(0))]);
+        deeds.learn(&listing(&[(0, "b")]), &listing(&[(0, "a")]), &stale, NOW);
+        assert!(deeds.contradicted(&listing(&[(0, "b")]), NOW).is_empty(), "nothing is learnt from what was");
+    }
+
+    fn exited() -> Phase {
+        Phase::Exited { code: Some(1), at: NOW, why: trueup_types::observed::ExitWhy::ByItself }
+    }
+
+    fn in_phase(mut listing: Listing, phase: &Phase) -> Listing {
+        listing.values_mut().flatten().for_each(|one| one.phase = phase.clone());
+        listing
+    }
 }

@@ -76,21 +76,26 @@ impl Pending {
     /// Takes back what an ingress did not take, as far as anybody knows: whoever asked for it looks again, and the world may
     /// be another by then.
     fn take_back(&mut self) {
-        let told = self.told.as_shares();
-        replace(&mut self.shares, &told, &self.taken);
+        replace(&mut self.shares, &self.told.as_shares(), &self.taken);
+        self.doubt();
+    }
+
+    /// Nobody knows whether what was told was taken.
+    fn doubt(&mut self) {
         if self.doubted.len() == DOUBTED_MAX {
             self.doubted.remove(0);
         }
-        self.doubted.push(Doubted { generation: self.told.generation, shares: told });
+        self.doubted.push(Doubted { generation: self.told.generation, shares: self.told.as_shares() });
     }
 
-    /// The ingress has the table of this number: it has taken what was in doubt.
+    /// The ingress has the table of this number, which may be one that was in doubt; those after it may land yet.
     fn found(&mut self, generation: TableGeneration) {
-        let found = self.doubted.drain(..).find(|doubted| doubted.generation == generation);
-        if let Some(Doubted { shares, .. }) = found {
+        let found = self.doubted.iter().position(|one| one.generation == generation);
+        if let Some(Doubted { shares, .. }) = found.map(|at| self.doubted.remove(at)) {
             replace(&mut self.shares, &self.taken, &shares);
             self.taken = shares;
         }
+        self.doubted.retain(|one| one.generation > generation);
     }
 }
 
@@ -341,6 +346,8 @@ impl RouteBook {
             if !superseded || planted(Bug::RestartsTableNumbers) {
                 return;
             }
+            // Be it that this one was taken, and the answer is another's.
+            self.pending.lock().expect("no holder of the book panics").doubt();
             self.find(ingress, flushed).await;
         }
     }

@@ -10,10 +10,11 @@ use trueup_types::observed::{ExitWhy, Health, Instance, Phase};
 use trueup_types::record::{AppRecord, Evidence};
 use trueup_types::template::RestartPolicy;
 use trueup_types::time::Stopwatch;
-use trueup_types::{InstanceId, Release, Timestamp};
+use trueup_types::{InstanceId, Release, RouteSight, Timestamp};
 
 use crate::census::belongs;
 use crate::rollout::Scene;
+use crate::surge::Surge;
 
 /// The instances of a release, in the order they were seen.
 pub(crate) fn of_release<'a>(scene: &Scene<'a>, release: &Release) -> Vec<&'a Instance> {
@@ -125,13 +126,12 @@ pub(crate) fn bakes(
     crashed: Option<&Instance>,
     promoted: Option<Timestamp>,
 ) -> Bake {
-    let grown = |since: Timestamp| judged_from(scene, since, promoted) <= scene.now;
     let ours = of_release(scene, release);
     if let Some(evidence) = ours.iter().find_map(|one| cannot_start(one)) {
         return Bake::Bad(evidence);
     }
     let failing = ours.iter().find_map(|one| match &one.health {
-        Health::Failed { last, .. } if matches!(one.sighting.phase, Phase::Running { since } if grown(since)) => {
+        Health::Failed { last, .. } if judged_from(scene, one, promoted).is_some_and(|due| due <= scene.now) => {
             Some(Evidence::FailedInBake { instance: one.sighting.id.clone(), last: last.clone() })
         }
         Health::Failed { .. } | Health::Waiting | Health::Passing { .. } | Health::Unknown => None,
@@ -151,10 +151,16 @@ pub(crate) fn bakes(
     }
 }
 
-/// From when on a failure within the bake counts against one whose life began at `since`.
-fn judged_from(scene: &Scene<'_>, since: Timestamp, promoted: Option<Timestamp>) -> Timestamp {
-    let passed_the_gate = promoted.is_none_or(|promoted| since <= promoted);
-    if passed_the_gate { since } else { since.after(scene.desired.policy.healthy_deadline) }
+/// From when on a failure within the bake counts against one that fails: it has passed the gate, or has had as long as the
+/// gate gives. One that came late, or failed when enough of the others had passed, never passed it.
+fn judged_from(scene: &Scene<'_>, one: &Instance, promoted: Option<Timestamp>) -> Option<Timestamp> {
+    let (Health::Failed { since: failed, .. }, Phase::Running { since }) = (&one.health, &one.sighting.phase) else {
+        return None;
+    };
+    let routes = &scene.observed.routes;
+    let routed = matches!(routes, RouteSight::Seen(seen) if seen.share.weight_of(&one.sighting.id) > 0);
+    let passed_the_gate = promoted.is_none_or(|promoted| *since <= promoted && (routed || *failed > promoted));
+    Some(if passed_the_gate { *since } else { since.after(scene.desired.policy.healthy_deadline) })
 }
 
 /// When the youngest of those that began their lives within the bake will have lived as long as one: what its host lost, or
@@ -168,13 +174,9 @@ pub(crate) fn youngest_due(scene: &Scene<'_>, release: &Release, promoted: Optio
     young.max().map(|since| since.after(scene.desired.policy.bake))
 }
 
-/// When the next one that fails, and began its life within the bake, has had its time.
+/// When the next one that fails, and has not passed the gate, has had its time.
 pub(crate) fn next_judged(scene: &Scene<'_>, release: &Release, promoted: Option<Timestamp>) -> Option<Timestamp> {
-    let failing = of_release(scene, release).into_iter().filter(|one| matches!(one.health, Health::Failed { .. }));
-    let due = failing.filter_map(|one| match one.sighting.phase {
-        Phase::Running { since } => Some(judged_from(scene, since, promoted)),
-        Phase::Created | Phase::Starting | Phase::Asleep | Phase::Exited { .. } | Phase::Vanishing { .. } => None,
-    });
+    let due = of_release(scene, release).into_iter().filter_map(|one| judged_from(scene, one, promoted));
     due.filter(|due| *due > scene.now).min()
 }
 
@@ -188,19 +190,20 @@ fn control(scene: &Scene<'_>, good: Option<&Release>, evidence: &Evidence, promo
     if planted(Bug::BlamesWhatBothSuffer) {
         return Control::Passes;
     }
-    if old.iter().any(|one| matches!(one.sighting.phase, Phase::Exited { why: ExitWhy::Asked, .. }))
-        && running.is_empty()
-    {
-        // It was told to go as it failed too long, and is about to be started again.
+    // One that failed too long is stopped and started again, where it is kept beside the new one.
+    let kept = Surge::of(scene.desired).keeps_old;
+    let stopped = |one: &&Instance| matches!(one.sighting.phase, Phase::Exited { why: ExitWhy::Asked, .. });
+    if kept && running.is_empty() && old.iter().any(stopped) {
         return Control::Silent;
     }
     if running.is_empty() {
         return Control::Passes;
     }
-    if running.iter().all(|one| matches!(one.health, Health::Failed { .. })) {
+    let fails = |one: &&Instance| matches!(one.health, Health::Failed { .. });
+    if running.iter().all(|one| fails(one)) {
         return Control::Fails;
     }
-    if running.iter().all(|one| matches!(one.health, Health::Failed { .. }) || is_young(one, promoted)) {
+    if kept && running.iter().all(|one| fails(one) || is_young(one, promoted)) {
         return Control::Silent;
     }
     // An exit is its own doing, whatever anybody was asked.

@@ -9,7 +9,8 @@
 //! of the last minute, and the mildest counts. Law 3 is not asked where nobody said what is wanted.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,10 +102,10 @@ fn alone(desired: &DesiredApp) -> bool {
     desired.policy.stop_first.is_some() || desired.policy.strategy == Strategy::Recreate
 }
 
-/// The instances that a share sends anything to.
-fn live(share: Option<&AppRoutes>) -> BTreeSet<&InstanceId> {
+/// The instances that a share sends anything to, each with the address where it is given.
+fn live(share: Option<&AppRoutes>) -> BTreeMap<&InstanceId, Option<SocketAddr>> {
     let backends = share.into_iter().flat_map(|share| &share.entries).flat_map(|entry| &entry.backends);
-    backends.filter(|backend| backend.weight > 0).map(|backend| &backend.instance).collect()
+    backends.filter(|backend| backend.weight > 0).map(|backend| (&backend.instance, backend.address)).collect()
 }
 
 /// The apps whose shares differ, with the old and the new one; both tables are in name order.
@@ -126,8 +127,11 @@ fn changed<'t>(old: &'t RouteTable, new: &'t RouteTable) -> Vec<(Option<&'t AppR
     }
 }
 
-fn noticed(state: &State, id: &InstanceId, now: Timestamp) -> bool {
-    state.instances.values().any(|target| target.get(id).is_some_and(|instance| instance.noticed(now)))
+/// Whether one that a table names is as asked for; where one name is on two targets the address says which is meant.
+fn any(state: &State, id: &InstanceId, address: Option<SocketAddr>, asked: impl Fn(&SimInstance) -> bool) -> bool {
+    let all: Vec<_> = state.instances.values().filter_map(|target| target.get(id)).collect();
+    let meant = |one: &SimInstance| all.len() < 2 || address.is_none() || address == Some(one.address);
+    all.iter().any(|one| meant(one) && asked(one))
 }
 
 /// Whether the live table sends anything to an instance. It knows names; where one name is on two targets the address
@@ -141,10 +145,9 @@ fn is_routed(state: &State, target: &TargetName, id: &InstanceId) -> bool {
     ours.any(|one| !twin || one.address.is_none() || one.address == here)
 }
 
-fn believed(state: &State, id: &InstanceId, now: Timestamp) -> bool {
+fn believed(state: &State, id: &InstanceId, address: Option<SocketAddr>, now: Timestamp) -> bool {
     let lag = state.ignorance.lag(now);
-    let passes = |target: &BTreeMap<InstanceId, SimInstance>| target.get(id).is_some_and(|one| one.believed(now, lag));
-    state.instances.values().any(passes) || state.is_missed_by_nobody(id, now)
+    any(state, id, address, |one| one.believed(now, lag)) || state.is_missed_by_nobody(id, now)
 }
 
 fn number(count: usize) -> u32 {
@@ -162,8 +165,8 @@ pub(crate) fn before_route(state: &mut State, next: &RouteTable, now: Timestamp)
         if new.is_none() && state.wants.unrouted(app) {
             continue;
         }
-        let served = live(old).iter().filter(|id| noticed(state, id, now)).count();
-        let serves = live(new).iter().filter(|id| believed(state, id, now)).count();
+        let served = live(old).iter().filter(|(id, at)| any(state, id, **at, |one| one.noticed(now))).count();
+        let serves = live(new).iter().filter(|(id, at)| believed(state, id, **at, now)).count();
         let least = state.wants.least(app);
         if served > 0 && serves == 0 && least != Some(0) {
             broken.push(format!("law 4: {} unroutes the last passing instance of {app}", next.generation));
@@ -181,8 +184,8 @@ pub(crate) fn note_unrouted(state: &mut State, next: &RouteTable, now: Timestamp
     let (mut left, mut back) = (Vec::new(), Vec::new());
     for (old, new) in changed(&state.table, next) {
         let (old, new) = (live(old), live(new));
-        left.extend(old.difference(&new).copied().cloned());
-        back.extend(new.into_iter().cloned());
+        left.extend(old.into_keys().filter(|id| !new.contains_key(*id)).cloned());
+        back.extend(new.into_keys().cloned());
     }
     for id in back {
         state.unrouted.remove(&id);

@@ -9,6 +9,7 @@ use trueup_driver::survey::Epoch;
 use trueup_seams::BoxFuture;
 use trueup_seams::runtime::{Ingress, ObserveError};
 use trueup_sim::behaviour::NEVER_HEALTHY;
+use trueup_sim::faults::CallFault;
 use trueup_sim::{AppSketch, CallKind, Cut, House, Moment, SightFault, SimIngress};
 use trueup_types::policy::Strategy;
 use trueup_types::route::{AppRoutes, Backend, RouteEntry, RouteTable, TableSight};
@@ -239,4 +240,57 @@ async fn what_is_seen_while_a_table_is_told_may_be_the_one_before() {
     let (told, blind) = tokio::join!(book.apply(&other, unseen, &epoch), blind);
     assert_eq!(told, StepOutcome::Done);
     assert!(matches!(blind, StepOutcome::Unknown { .. }), "{blind:?}");
+}
+
+/// A book over an ingress of which the tables after the first meet these faults; one app has its share in it by then.
+async fn book_after(faults: &[Option<CallFault>]) -> (House, RouteBook, Epoch) {
+    let house = House::new();
+    let ingress = Arc::new(SimIngress::new(&house.world));
+    let owner = OwnerId::new("sim").expect("a literal name");
+    let (book, epoch) = (RouteBook::new(owner, Some(ingress), TableGeneration(0)), Epoch::default());
+    drop(book.sight(&name("one"), epoch.next(), &epoch).await);
+    assert_eq!(book.apply(&share(&name("one")), UNSEEN, &epoch).await, StepOutcome::Done);
+    house.world.lock().faults.script_tables(faults.iter().copied());
+    (house, book, epoch)
+}
+
+const UNSEEN: SeenShare<'static> = SeenShare { share: None, epoch: 0 };
+
+/// The apps that the live table names.
+fn live(house: &House) -> Vec<AppName> {
+    house.world.lock().table.apps.iter().map(|share| share.app.clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_ingress_did_not_take_is_told_by_nobody_else() {
+    for fault in [CallFault::LostBefore, CallFault::Hangs, CallFault::RefusedForNow] {
+        let (house, book, epoch) = book_after(&[Some(fault)]).await;
+        let gone = book.apply(&AppRoutes::none(&name("one")), UNSEEN, &epoch).await;
+        assert!(matches!(gone, StepOutcome::Unknown { .. }), "{gone:?}");
+        assert_eq!(book.apply(&share(&name("other")), UNSEEN, &epoch).await, StepOutcome::Done);
+        assert_eq!(live(&house), [name("one"), name("other")], "one has to say it again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_ingress_took_without_saying_so_is_told_on_by_all() {
+    let lost = Some(CallFault::LostBefore);
+    let late = Some(CallFault::Late(Duration::from_secs(5)));
+    let after = [
+        vec![Some(CallFault::LostAfter)],
+        vec![Some(CallFault::HangsAfter)],
+        vec![Some(CallFault::LostAfter), lost],
+        vec![Some(CallFault::ConflictAfter), lost],
+        vec![late],
+    ];
+    for faults in after {
+        let (house, book, epoch) = book_after(&faults).await;
+        let said = book.apply(&share(&name("some")), UNSEEN, &epoch).await;
+        assert!(!matches!(said, StepOutcome::Done | StepOutcome::AlreadyTrue), "{said:?}");
+        // Whoever looks meanwhile may see the table before.
+        drop(book.sight(&name("other"), epoch.next(), &epoch).await);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        while book.apply(&share(&name("other")), UNSEEN, &epoch).await != StepOutcome::Done {}
+        assert_eq!(live(&house), [name("one"), name("other"), name("some")], "{faults:?}");
+    }
 }

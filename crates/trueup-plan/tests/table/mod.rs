@@ -6,6 +6,7 @@ mod canaries;
 mod commands;
 mod crashed;
 mod drift;
+mod further;
 mod hooks;
 mod modelled;
 mod orders;

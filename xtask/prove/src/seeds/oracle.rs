@@ -177,7 +177,7 @@ impl Judge<'_> {
     /// Where nothing was ever good, what serves well all the same goes on: no more of it than are wanted.
     fn remains(&self) -> Result<(), String> {
         let there = self.there();
-        self.all_pass(&there.running)?;
+        self.all_pass(&there)?;
         if there.running.len() > self.wish.replicas as usize {
             return Err(format!("{} run, {} are wanted", there.running.len(), self.wish.replicas));
         }
@@ -186,17 +186,17 @@ impl Judge<'_> {
 
     /// A first release that failed: nothing runs but what serves well all the same, and the remains are evidence.
     fn fallen(&self, record: &AppRecord) -> Result<(), String> {
-        self.all_pass(&self.there().running)?;
+        self.all_pass(&self.there())?;
         if record.rejected.is_empty() { Err("nothing was good and nothing was rejected".to_owned()) } else { Ok(()) }
     }
 
-    fn all_pass(&self, running: &[(InstanceId, ReleaseDigest)]) -> Result<(), String> {
+    fn all_pass(&self, there: &There) -> Result<(), String> {
         let now = self.act.stage.world.now();
         let state = self.act.stage.world.lock();
         let all = || state.instances.values().flatten();
         let well = |id: &InstanceId| all().any(|(other, one)| other == id && one.passing(now));
-        let badly = running.iter().find(|(id, _)| !well(id));
-        badly.map_or(Ok(()), |(id, _)| Err(format!("{id} runs badly")))
+        let badly = there.running.iter().find(|(id, _)| !well(id));
+        badly.map_or(Ok(()), |(id, _)| Err(format!("{id} runs badly though nothing was ever good")))
     }
 
     /// A failed rollout that is held: the good release serves, and what failed stays to be looked at.
@@ -205,11 +205,11 @@ impl Judge<'_> {
         let there = self.there();
         let is_good =
             |(id, digest): &&(InstanceId, ReleaseDigest)| *digest == current.digest && id.revision == current.revision;
-        let good: Vec<_> = there.running.iter().filter(is_good).cloned().collect();
-        if good.len() != self.wish.replicas as usize {
-            return Err(format!("{} of the good release run, {} are wanted", good.len(), self.wish.replicas));
+        let good = there.running.iter().filter(is_good).count();
+        if good != self.wish.replicas as usize {
+            return Err(format!("{good} of the good release run, {} are wanted", self.wish.replicas));
         }
-        self.all_pass(&good)
+        Ok(())
     }
 
     /// Exactly so many of a release run, all of them and nobody else is routed to, and nothing else is there.
