@@ -50,6 +50,11 @@ impl Bearer {
         self.known.as_ref().is_none_or(|token| token.org == org)
     }
 
+    /// Whether it is good for all of an organisation that it sees.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.known.as_ref().is_none_or(|token| token.app.is_none())
+    }
+
     /// Whether it may touch an app of an organisation.
     pub(crate) fn may(&self, app: &str, org: &str) -> bool {
         self.sees(org) && self.known.as_ref().is_none_or(|token| token.app.as_deref().is_none_or(|only| only == app))

@@ -184,6 +184,21 @@ impl Volume {
     }
 }
 
+/// What the tokens that we came with are good for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct CurrentToken {
+    pub tokens: Vec<TokenShown>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct TokenShown {
+    /// The only apps that it opens; absent, or none, where it opens all.
+    pub apps: Option<Vec<String>>,
+}
+
 /// The addresses of an app.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

@@ -56,6 +56,9 @@ impl Inner {
             return Ok(home.fly.clone());
         }
         let intended = home.map(|home| home.fly);
+        if let Some(only) = self.only_apps() {
+            return self.ensure_opened(app, &only).await;
+        }
         for fly in names::candidates(&self.mine, &self.settings, app) {
             // One that we set out to make before is looked at first, whatever else it may be called.
             let fly = intended.clone().unwrap_or(fly);
@@ -73,6 +76,25 @@ impl Inner {
             }
         }
         let why = format!("every name that `{}` gives for {app} is taken by somebody else", self.settings.app_name);
+        Err(NoApp::Outcome(StepOutcome::Refused { why: Refusal::Invalid(why) }))
+    }
+
+    /// The app there, of those that the token opens: it makes none.
+    async fn ensure_opened(&self, app: &AppName, only: &BTreeSet<String>) -> Result<String, NoApp> {
+        let candidates = names::candidates(&self.mine, &self.settings, app);
+        if let Some(fly) = candidates.iter().find(|fly| only.contains(*fly))
+            && let Some(there) = self.ours_there(fly).await?
+        {
+            self.settle(app, &there, false).map_err(unwritten)?;
+            self.book(&there, |_| ());
+            return Ok(there);
+        }
+        let (org, fly) = (&self.settings.organization, candidates.first().map_or("", String::as_str));
+        let opened: Vec<_> = only.iter().map(String::as_str).collect();
+        let why = format!(
+            "the token is for {} alone, and {app} would be called {fly} there: use a token of the organisation (`fly tokens create org {org}`), or make it (`fly apps create {fly} --org {org}`) and use a token of it",
+            opened.join(", ")
+        );
         Err(NoApp::Outcome(StepOutcome::Refused { why: Refusal::Invalid(why) }))
     }
 
@@ -170,6 +192,8 @@ impl Inner {
         let Some(fly) = self.home(app).await? else { return Ok(StepOutcome::AlreadyTrue) };
         let remembered = self.memory.look(|kept| kept.homes.get(app).cloned());
         let ours = remembered.map_or(!self.settings.app_name_is_derived(), |home| home.ours);
+        // Who was given a token for one app was given the app.
+        let ours = ours && self.only_apps().is_none();
         let mut stays = !ours;
         if ours {
             let machines = match self.list_machines(&fly, CALL).await {

@@ -121,3 +121,47 @@ pub(crate) fn release(config: &Value, written: &Written) -> Option<Arc<Release>>
     let whole = release.digest == written.digest && release.app == written.id.app;
     whole.then(|| Arc::new(release))
 }
+
+#[cfg(test)]
+mod tests {
+    use trueup_sim::AppSketch;
+    use trueup_types::fly::TokenFrom;
+    use trueup_types::{Label, Place, Revision};
+
+    use super::*;
+
+    /// The labels of a machine of ours that are not in our own names.
+    fn theirs(flyctl_metadata: bool, id: &str) -> BTreeMap<String, String> {
+        let mine =
+            Mine { owner: OwnerId::new("ours").expect("a name"), target: TargetName::new("prod").expect("a name") };
+        let settings = FlySpec {
+            organization: Label::new("ampel").expect("a name"),
+            primary_region: Place::new("iad").expect("a name"),
+            app_name: FlySpec::APP_NAME.to_owned(),
+            network: None,
+            token_from: TokenFrom::Env(FlySpec::TOKEN.to_owned()),
+            api_url: None,
+            web_url: None,
+            propagation: None,
+            flyctl_metadata,
+        };
+        let mut config = MachineConfig::default();
+        let id = id.parse().expect("a name");
+        mine.label(&mut config, &id, &AppSketch::web("web").release(Revision(3)), &settings);
+        assert_eq!(Written::read(&config.metadata).expect("it is read back").id, id);
+        config.metadata.retain(|key, _| !key.starts_with("trueup_"));
+        config.metadata
+    }
+
+    #[test]
+    fn flyctls_marks_are_written_where_somebody_asks_for_them_alone() {
+        assert_eq!(theirs(false, "web-r3-0"), BTreeMap::new());
+        let pairs = |group: &str| {
+            [("fly_platform_version", "v2"), ("fly_process_group", group), ("fly_release_version", "3")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into()
+        };
+        assert_eq!(theirs(true, "web-r3-0"), pairs("app"));
+        assert_eq!(theirs(true, "web-r3-pre0"), pairs("fly_app_release_command"), "a hook is none of the app's");
+    }
+}

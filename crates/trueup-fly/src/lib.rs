@@ -6,7 +6,7 @@
 //!
 //! Read in this order: [`config`] and [`lower()`] (a release becomes a machine), `labels` (what is written on it), `lift`,
 //! `checks` and `drift` (what the platform says becomes a sighting), `wire`, `token`, `pace`, `fault` and `client` (one
-//! call), `api` (what is answered), `memory` and `book` (what is known), `apps` and `secrets` (what stands around an app), `runtime`,
+//! call), `api` (what is answered), `memory` and `book` (what is known), `apps` and `secrets` (what stands around an app), `scope` (what the token opens), `runtime`,
 //! `survey`, `create`, `steps`, `ingress`, `standby`, `naps`, and `public`.
 //!
 //! Knows nothing of plans, gates or routes' meaning, and touches nothing that does not carry our owner's label.
@@ -36,6 +36,7 @@ mod pace;
 mod public;
 mod retry;
 mod runtime;
+mod scope;
 mod secrets;
 mod standby;
 mod steps;

@@ -12,8 +12,10 @@
 //! starts it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use trueup_types::Timestamp;
 use trueup_types::observed::{Health, Phase, Sighting};
 use trueup_types::route::AppRoutes;
 use trueup_types::template::BakeKeep;
@@ -26,6 +28,8 @@ use crate::memory::Nap;
 use crate::runtime::Inner;
 use crate::steps::Found;
 
+/// How much later it is noted that checks pass: a look at an app may be so old.
+const NOTED: Duration = Duration::from_secs(10);
 /// Machines started at a time.
 const WOKEN_MAX: usize = 8;
 
@@ -36,7 +40,7 @@ impl Inner {
 
     /// What is told of one that gets up: that it sleeps, until it answers.
     pub(crate) fn as_kept(&self, known: &Known, seen: Sighting) -> Sighting {
-        if !self.nap_of(known).is_some_and(|nap| nap.woken) || !comes_up(&seen) {
+        if !self.nap_of(known).is_some_and(|nap| nap.woken) || !comes_up(&seen, (self.clocks.now)()) {
             return seen;
         }
         Sighting { phase: Phase::Asleep, checks: None, ..seen }
@@ -51,7 +55,7 @@ impl Inner {
     pub(crate) fn rise(&self, known: &Known, seen: &Sighting) {
         let Some(nap) = self.nap_of(known).filter(|nap| nap.woken) else { return };
         let same_life = nap.life == seen.incarnation;
-        if same_life || comes_up(seen) {
+        if same_life || comes_up(seen, (self.clocks.now)()) {
             return;
         }
         // Unwritten, it is taken in the next time.
@@ -134,11 +138,22 @@ impl Inner {
     }
 }
 
-/// Whether it is on its way up, and nobody knows yet how it does.
-fn comes_up(seen: &Sighting) -> bool {
+/// Whether it is on its way up, and nobody can know yet how it does.
+fn comes_up(seen: &Sighting, now: Timestamp) -> bool {
     match seen.phase {
         Phase::Starting | Phase::Asleep => true,
-        Phase::Running { .. } => matches!(seen.checks, Some(Health::Waiting)),
+        Phase::Running { since } => match seen.checks {
+            None | Some(Health::Passing { .. }) => false,
+            // The first answers are of the time before it listened.
+            Some(Health::Waiting | Health::Failed { .. } | Health::Unknown) => now.since(since) < patience(seen),
+        },
         Phase::Created | Phase::Exited { .. } | Phase::Vanishing { .. } => false,
     }
+}
+
+/// How long after its start one must have passed its checks: their grace, and as many turns as they bear.
+fn patience(seen: &Sighting) -> Duration {
+    let probes = seen.template.iter().flat_map(|release| &release.template.health);
+    let each = probes.map(|probe| probe.grace + probe.interval * probe.failures);
+    each.max().unwrap_or_default() + NOTED
 }

@@ -93,6 +93,8 @@ pub(crate) struct Inner {
     /// And one app's secrets are set.
     pub(crate) setting: tokio::sync::Mutex<()>,
     pub(crate) secrets: Arc<dyn Secrets>,
+    /// The only apps that the token opens, where it is for single ones.
+    pub(crate) scope: Mutex<Option<std::collections::BTreeSet<String>>>,
     /// Apps whose addresses were seen.
     pub(crate) addressed: Mutex<BTreeMap<String, crate::addresses::Reach>>,
 }
@@ -123,6 +125,7 @@ impl FlyRuntime {
             routing: tokio::sync::Mutex::default(),
             setting: tokio::sync::Mutex::default(),
             secrets: config.secrets,
+            scope: Mutex::default(),
             addressed: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner), watch: OnceLock::new() })

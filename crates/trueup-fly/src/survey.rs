@@ -31,7 +31,7 @@ const PAGE: usize = 1_000;
 /// Most pages of one listing: a hundred thousand machines.
 const PAGES_MAX: usize = 100;
 /// Longest a survey's call may take: the driver waits twenty seconds for all of them.
-const LOOK: Duration = Duration::from_secs(9);
+pub(crate) const LOOK: Duration = Duration::from_secs(9);
 
 impl Inner {
     /// All that is ours, place by place.
@@ -72,7 +72,12 @@ impl Inner {
 
     /// The apps that want a closer look, by the organisation's listing or by themselves.
     async fn apps_in_question(&self) -> Result<BTreeSet<String>, String> {
-        let (rows, dark) = self.org_rows().await.map_err(|fault| format!("the organisation's machines: {fault}"))?;
+        let (rows, dark) = match self.org_rows().await {
+            Ok(listed) => listed,
+            Err(fault) if fault.has_status(403) || fault.is_absence() => return self.apps_of_token(&fault).await,
+            Err(fault) => return Err(format!("the organisation's machines: {fault}")),
+        };
+        self.opens_all();
         let mut apps = self.take_rows(rows, !dark.is_empty());
         if !dark.is_empty() {
             // The listing lacks what it lacks: each app that may be ours is asked itself.
@@ -143,8 +148,11 @@ impl Inner {
         Ok(listed.into_iter().filter(ours).collect())
     }
 
-    /// The names of all apps of the organisation.
+    /// The names of all apps of the organisation, as far as the token opens them.
     pub(crate) async fn list_apps(&self) -> Result<Vec<String>, Fault> {
+        if let Some(only) = self.only_apps() {
+            return Ok(only.into_iter().collect());
+        }
         let org = self.settings.organization.as_str();
         let call = Call::get("Apps_list", org, format!("/v1/apps?org_slug={}", encoded(org))).within(LOOK);
         let apps: Apps = self.client.read(call).await?;

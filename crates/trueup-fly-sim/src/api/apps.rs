@@ -20,6 +20,9 @@ impl Cloud {
         if !self.knobs.orgs.contains(&org) || !call.token.sees(&org) {
             return Err(Refusal::new(404, format!("Could not find Organization \"{org}\"")));
         }
+        if !call.token.is_whole() {
+            return Err(Refusal::new(403, format!("You are not authorized to create apps in \"{org}\"")));
+        }
         let name = word("name").or_else(|| word("app_name")).unwrap_or_else(|| self.dice.name());
         let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(sound) {
@@ -77,6 +80,7 @@ impl Cloud {
         }
         let seen_from = self.now.before(self.knobs.lag.app.0.max(self.knobs.lag.list.0));
         let of_org = self.apps.values().filter(|app| app.org == org && app.created <= seen_from);
+        let of_org = of_org.filter(|app| call.token.may(&app.name, &app.org));
         let shown: Vec<_> = of_org.map(|app| self.app_shown(app)).collect();
         ok(json!({"total_apps": shown.len(), "apps": shown}))
     }

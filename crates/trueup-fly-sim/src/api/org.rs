@@ -24,6 +24,9 @@ impl Cloud {
         if !self.knobs.orgs.iter().any(|known| known == org) || !call.token.sees(org) {
             return Err(Refusal::new(404, format!("Could not find Organization \"{org}\"")));
         }
+        if !call.token.is_whole() {
+            return Err(Refusal::new(403, format!("You are not authorized to access Organization \"{org}\"")));
+        }
         Ok(org)
     }
 

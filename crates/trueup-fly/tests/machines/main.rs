@@ -11,6 +11,7 @@ mod names;
 mod naps;
 mod public;
 mod rollouts;
+mod scope;
 mod secrets;
 mod stand;
 mod vault;

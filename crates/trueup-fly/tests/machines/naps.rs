@@ -24,7 +24,8 @@ fn images() -> Vec<Behaviour> {
     let turns = Behaviour { health: Health::FailsAfter(Span::millis(60_000)), ..image("r/app:turns") };
     let shaky = Health::Flaps { up: Span::millis(60_000), down: Span::millis(20_000) };
     let shaky = Behaviour { health: shaky, ..image("r/app:shaky") };
-    vec![turns, shaky, Behaviour { answers: 500, ..image("r/app:broken") }]
+    let slow = Behaviour { boot: Some(Span::millis(25_000)), ..image("r/app:slow") };
+    vec![turns, shaky, slow, Behaviour { answers: 500, ..image("r/app:broken") }]
 }
 
 async fn scene() -> Scene {
@@ -41,13 +42,13 @@ fn ids(scene: &Scene, image: &str) -> BTreeSet<String> {
 }
 
 /// Brings an app to the bake of a release, in which the old ones are stopped; from when on somebody was to answer.
-async fn baking(scene: &Scene, next: &str) -> trueup_fly_sim::Moment {
-    scene.want(&web("r/app:1"));
+async fn baking(scene: &Scene, first: &str, next: &str) -> trueup_fly_sim::Moment {
+    scene.want(&web(first));
     scene.live("web", 1).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     let from = scene.platform.sim.now();
     scene.want(&web(next));
-    scene.until("the old are stopped", |scene| count(scene, "r/app:1", "stopped") == 2).await;
+    scene.until("the old are stopped", |scene| count(scene, first, "stopped") == 2).await;
     assert_eq!(count(scene, next, "started"), 2, "the new serve");
     let app = scene.house.app("web").expect("it is shown");
     assert_eq!(app.status.word, "Baking");
@@ -57,7 +58,7 @@ async fn baking(scene: &Scene, next: &str) -> trueup_fly_sim::Moment {
 #[tokio::test(start_paused = true)]
 async fn what_a_bake_keeps_is_stopped_and_goes_when_it_is_over() {
     let scene = scene().await;
-    let from = baking(&scene, "r/app:2").await;
+    let from = baking(&scene, "r/app:1", "r/app:2").await;
     let starts = scene.platform.sim.calls().get("Machines_start").copied().unwrap_or(0);
     scene.live("web", 2).await;
     scene.until("the old are gone", |scene| scene.fleet().len() == 2).await;
@@ -67,21 +68,28 @@ async fn what_a_bake_keeps_is_stopped_and_goes_when_it_is_over() {
 
 #[tokio::test(start_paused = true)]
 async fn a_release_that_answers_wrongly_gives_way_once_those_that_were_stopped_are_up() {
-    let scene = scene().await;
-    let from = baking(&scene, "r/app:broken").await;
-    let before = ids(&scene, "r/app:1");
-    scene.rejected("web", 2).await;
-    scene.until("the new are gone", |scene| scene.fleet().len() == 2).await;
-    assert_eq!(ids(&scene, "r/app:1"), before, "the same machines serve again");
-    assert!(scene.serving().iter().all(|(_, image, state, _)| image == "r/app:1" && state == "started"));
-    let traffic = scene.platform.sim.traffic(&scene.fly_app());
-    assert!(scene.fewest(from) >= 1, "the wrong ones stay until the old are up: {traffic:#?}");
+    // The proxy hears of a registration in ten seconds: a start may take longer.
+    for old in ["r/app:1", "r/app:slow"] {
+        let mut scene = scene().await;
+        let from = baking(&scene, old, "r/app:broken").await;
+        let before = ids(&scene, old);
+        scene.rejected("web", 2).await;
+        scene.until("the new are gone", |scene| scene.fleet().len() == 2).await;
+        assert_eq!(ids(&scene, old), before, "the same machines serve again");
+        assert!(scene.serving().iter().all(|(_, image, state, _)| image == old && state == "started"));
+        let traffic = scene.platform.sim.traffic(&scene.fly_app());
+        assert!(scene.fewest(from) >= 1, "the wrong ones stay until the old are up: {traffic:#?}");
+        let calls = scene.platform.sim.calls();
+        let told = ["Machines_start", "Machines_uncordon"].map(|verb| calls.get(verb).copied().unwrap_or(0));
+        assert_eq!(told, [2, 6], "each is started once, and registered once");
+        scene.house.kill().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn when_all_the_new_ones_turn_bad_those_that_were_stopped_are_started_at_once() {
     let scene = scene().await;
-    let from = baking(&scene, "r/app:turns").await;
+    let from = baking(&scene, "r/app:1", "r/app:turns").await;
     let before = ids(&scene, "r/app:1");
     scene.rejected("web", 2).await;
     assert_eq!(ids(&scene, "r/app:1"), before, "the same machines serve again");
@@ -112,7 +120,7 @@ async fn they_are_stopped_again_where_the_new_come_back() {
 async fn a_daemon_that_was_killed_finds_them_asleep_and_one_that_has_forgotten_all_too() {
     for forgetful in [false, true] {
         let mut scene = scene().await;
-        let from = baking(&scene, "r/app:broken").await;
+        let from = baking(&scene, "r/app:1", "r/app:broken").await;
         let before = ids(&scene, "r/app:1");
         scene.killed(forgetful).await;
         if forgetful {

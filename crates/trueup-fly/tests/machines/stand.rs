@@ -119,6 +119,8 @@ pub struct Platform {
     pub sim: Arc<FlySim>,
     /// What releases' secrets hold.
     pub vault: Arc<Vault>,
+    /// What the daemon comes with.
+    pub token: Arc<Mutex<String>>,
     violations: Arc<Mutex<Vec<String>>>,
 }
 
@@ -144,7 +146,8 @@ impl Platform {
             let found = contract().lock().expect("no holder panics").violations(exchange);
             heard.lock().expect("no holder panics").extend(found);
         }));
-        Self { sim: Arc::new(sim), vault: Arc::default(), violations }
+        let token = Arc::new(Mutex::new("FlyV1 fm2_abc".to_owned()));
+        Self { sim: Arc::new(sim), vault: Arc::default(), token, violations }
     }
 
     pub fn settings(&self) -> FlySpec {
@@ -163,7 +166,8 @@ impl Platform {
 
     /// The same platform, for whoever needs it longer.
     pub fn again(&self) -> Self {
-        Self { sim: Arc::clone(&self.sim), vault: Arc::clone(&self.vault), violations: Arc::clone(&self.violations) }
+        let (vault, token) = (Arc::clone(&self.vault), Arc::clone(&self.token));
+        Self { sim: Arc::clone(&self.sim), vault, token, violations: Arc::clone(&self.violations) }
     }
 
     pub fn open(&self, folder: &Path, wire: Arc<dyn Wire>, owner: &str, propagation: Duration) -> FlyRuntime {
@@ -180,13 +184,14 @@ impl Platform {
         propagation: Duration,
         now: trueup_fly::Clock<Timestamp>,
     ) -> FlyRuntime {
-        let wall = Arc::clone(&self.sim);
+        let (wall, token) = (Arc::clone(&self.sim), Arc::clone(&self.token));
+        let token = move || Ok(token.lock().expect("no holder panics").clone());
         let config = FlyConfig {
             folder: folder.to_owned(),
             owner: OwnerId::new(owner).expect("a name"),
             target: TargetName::new("prod").expect("a name"),
             settings: self.settings(),
-            token: Arc::new(|| Box::pin(async { Ok("FlyV1 fm2_abc".to_owned()) })),
+            token: Arc::new(move || Box::pin(std::future::ready(token()))),
             secrets: Arc::clone(&self.vault) as Arc<dyn trueup_seams::Secrets>,
             wire,
             now,

@@ -70,6 +70,10 @@ pub async fn tokens_of_both_schemes_open_what_is_theirs(court: Court) {
     stand.token = "FlyV1 fm2_one";
     stand.get("/v1/apps/web").await.well();
     stand.get("/v1/apps/second").await.refused(403);
+    stand.get("/v1/orgs/personal/machines").await.refused(403);
+    stand.post("/v1/apps", &json!({"name": "third", "org_slug": "personal"})).await.refused(403);
+    let listed = stand.get("/v1/apps?org_slug=personal").await.well();
+    assert_eq!((&listed["total_apps"], word(&listed["apps"][0], "name")), (&json!(1), "web"), "it sees its own");
     assert_eq!(stand.get("/v1/tokens/current").await.well()["tokens"][0]["apps"], json!(["web"]));
     let made = stand.post("/v1/apps/web/deploy_token", &json!({"expiry": "24h"})).await.well();
     assert!(word(&made, "token").starts_with("FlyV1 fm2_"));
