@@ -14,11 +14,15 @@ pub struct Compose {
 }
 
 impl Compose {
-    /// Where it is installed.
-    #[must_use]
-    pub fn new(engine: &Engine, folder: &Path) -> Option<Self> {
-        let there = ["/usr/bin", "/usr/local/bin"].iter().any(|dir| Path::new(dir).join("docker-compose").exists());
-        there.then(|| Self { file: folder.join("docker-compose.yml"), host: engine.host() })
+    /// A project in a folder.
+    ///
+    /// # Errors
+    /// Why it cannot be had, for whoever reads the report.
+    pub fn new(engine: &Engine, folder: &Path) -> Result<Self, String> {
+        if !installed("docker-compose") {
+            return Err("docker-compose is not installed: apt-get install docker-compose".to_owned());
+        }
+        Ok(Self { file: folder.join("docker-compose.yml"), host: engine.host() })
     }
 
     /// Makes a file of services true.
@@ -47,6 +51,12 @@ impl Drop for Compose {
         // What stays goes with the engine.
         let _ = self.run(&["down", "--timeout", "1"]);
     }
+}
+
+/// Whether a program is there.
+#[must_use]
+pub fn installed(program: &str) -> bool {
+    ["/usr/bin", "/usr/local/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
 }
 
 /// One service on a port of this host.

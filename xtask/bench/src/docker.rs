@@ -1,5 +1,5 @@
 //! Containers: 20 services fresh, unchanged and one of them changed, beside the raw API of the engine and docker-compose; and
-//! updates under load, with five-second requests and WebSockets among them.
+//! updates under load, with five-second requests and WebSockets among them. Peers that are not installed are left out aloud.
 //!
 //! The engine is one of the tests' own, and so are the images: nothing is fetched.
 
@@ -17,6 +17,7 @@ use crate::compose::{Compose, service};
 use crate::measure::Setting;
 use crate::row::{Figure, Row};
 use crate::stop::Claim;
+use crate::{calls, stack};
 
 /// How many services.
 const SERVICES: usize = 20;
@@ -27,9 +28,9 @@ const SERVE: &str = "[httpd, -f, -p, '8080', -h, /etc]";
 /// The image with the demo server.
 const DEMO: &str = "trueup-demo:bench";
 /// Longest that anything may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// From one look at the engine to the next.
-const GLANCE: Duration = Duration::from_millis(5);
+pub(crate) const GLANCE: Duration = Duration::from_millis(5);
 
 /// Measures them.
 ///
@@ -40,8 +41,12 @@ pub fn run(setting: &Setting) -> anyhow::Result<Vec<Row>> {
         return Ok(vec![Row::left_out("docker", "an engine of the tests' own cannot be started here")]);
     };
     let mut rows = Vec::new();
-    if ["docker-fresh", "docker-noop", "docker-one"].iter().any(|name| setting.asks(name)) {
+    let many_rows = ["docker-fresh", "docker-noop", "docker-one", "docker-compose", "docker-stack"];
+    if many_rows.iter().any(|name| setting.asks(name)) {
         rows.extend(many(setting, engine)?);
+    }
+    if setting.asks("docker-calls") {
+        rows.extend(calls::rows(setting, engine, SERVICES)?);
     }
     if setting.asks("docker-failed") {
         rows.push(failed(setting, engine)?);
@@ -50,38 +55,49 @@ pub fn run(setting: &Setting) -> anyhow::Result<Vec<Row>> {
 }
 
 /// A daemon with a target on the engine.
-struct Dock {
-    daemon: Daemon,
+pub(crate) struct Dock {
+    pub(crate) daemon: Daemon,
     _claim: Claim,
-    bench: Bench,
+    pub(crate) bench: Bench,
+    target: &'static str,
 }
 
 impl Dock {
-    fn start(setting: &Setting, engine: &Engine) -> Self {
+    /// One whose target, and whose services, are called so.
+    pub(crate) fn start(setting: &Setting, host: &str, target: &'static str) -> Self {
         let bench = Bench::new();
         let claim = Claim::on(bench.config_dir().parent().expect("the folder has a parent"));
-        let target = format!(
-            "apiVersion: trueup.dev/v1\nkind: Target\nmetadata: {{name: dock}}\nspec:\n  docker: {{host: \"{}\"}}\n",
-            engine.host()
+        let text = format!(
+            "apiVersion: trueup.dev/v1\nkind: Target\nmetadata: {{name: {target}}}\nspec:\n  docker: {{host: \"{host}\"}}\n"
         );
-        bench.write_text("target.yaml", &target);
+        bench.write_text("target.yaml", &text);
         let daemon = Daemon::start_at(&bench, &setting.program);
-        Self { daemon, _claim: claim, bench }
+        Self { daemon, _claim: claim, bench, target }
     }
 
-    fn write(&self, index: usize, version: u32) {
+    /// Writes one of many services.
+    pub(crate) fn write(&self, index: usize, version: u32) {
+        let target = self.target;
         let rollout = "{strategy: rolling, minHealthy: 0s, bake: 0s, drain: 0s}";
         let text = format!(
-            "apiVersion: trueup.dev/v1\nkind: App\nmetadata: {{name: many-{index:02}}}\nspec:\n  target: dock\n  image: {IMAGE}\n  \
+            "apiVersion: trueup.dev/v1\nkind: App\nmetadata: {{name: {target}-{index:02}}}\nspec:\n  target: {target}\n  image: {IMAGE}\n  \
              command: {SERVE}\n  ports: [{{name: http, port: 8080}}]\n  stop: {{timeout: 8s}}\n  env: {{DEMO_VERSION: v{version}}}\n  \
              rollout: {rollout}\n"
         );
-        self.bench.write_text(&format!("many-{index:02}.yaml"), &text);
+        self.bench.write_text(&format!("{target}-{index:02}.yaml"), &text);
+    }
+
+    /// Waits until so many are Ready.
+    pub(crate) fn await_ready(&self, services: usize) {
+        self.daemon.eventually("all are Ready", PATIENCE, |status| {
+            let apps = status["apps"].as_array().cloned().unwrap_or_default();
+            apps.len() == services && apps.iter().all(|app| trueup_tests::daemon::word(app) == "Ready")
+        });
     }
 }
 
 /// The containers with a label, by id, and whether each runs.
-fn listed(engine: &Engine, label: &str) -> Vec<(String, bool)> {
+pub(crate) fn listed(engine: &Engine, label: &str) -> Vec<(String, bool)> {
     let filter = format!("%7B%22label%22%3A%5B%22{label}%22%5D%7D");
     let all = engine.ask("GET", &format!("/containers/json?all=1&filters={filter}"), "");
     let one = |one: &Value| (one["Id"].as_str().unwrap_or_default().to_owned(), one["State"] == "running");
@@ -100,24 +116,24 @@ fn until(engine: &Engine, began: Instant, label: &str, gone: &BTreeSet<String>) 
     }
 }
 
-fn millis(began: Instant) -> f64 {
+pub(crate) fn millis(began: Instant) -> f64 {
     began.elapsed().as_secs_f64() * 1_000.0
 }
 
 fn many(setting: &Setting, engine: &Engine) -> anyhow::Result<Vec<Row>> {
     let floor = Floor::measure(engine);
     let peer = Bench::new();
-    let composed = Compose::new(engine, &peer.path("")).map(|compose| beside(&compose)).transpose()?;
-    let dock = Dock::start(setting, engine);
+    let composed = match Compose::new(engine, &peer.path("")) {
+        Ok(compose) => Ok(beside(&compose)?),
+        Err(why) => Err(why),
+    };
+    let peers = [("docker-compose", composed), ("docker-stack", stack::beside(&peer.path(""), SERVICES)?)];
+    let dock = Dock::start(setting, &engine.host(), "many");
     let began = Instant::now();
     (0..SERVICES).for_each(|index| dock.write(index, 1));
-    let ours = "dev.trueup.target%3Ddock";
+    let ours = "dev.trueup.target%3Dmany";
     let fresh = until(engine, began, ours, &BTreeSet::new())?;
-    let wait = "all are Ready";
-    dock.daemon.eventually(wait, PATIENCE, |status| {
-        let apps = status["apps"].as_array().cloned().unwrap_or_default();
-        apps.len() == SERVICES && apps.iter().all(|app| trueup_tests::daemon::word(app) == "Ready")
-    });
+    dock.await_ready(SERVICES);
     let config = dock.bench.config_dir();
     let samples = setting.samples(20, 5);
     let mut noop = Vec::new();
@@ -141,18 +157,39 @@ fn many(setting: &Setting, engine: &Engine) -> anyhow::Result<Vec<Row>> {
     let row = |name: &str, value: f64, floor: f64, most: f64, at: usize| {
         let row = Row::new(name, value / floor, "x the floor", 1).figure(Figure::AtMost(most));
         let row = row.beside("ms", value).beside("floor, ms", floor);
-        composed.iter().fold(row, |row, peer: &[f64; 3]| row.beside("docker-compose, ms", peer[at]))
+        with_peers(row, &peers, at)
     };
     let settled = "from the edit, the 250 ms that a file must hold still among it";
     let noop_row = Row::new("docker-noop", noop[noop.len() / 2], "ms", samples).figure(Figure::AtMost(10.0));
-    let noop_row = composed.iter().fold(noop_row, |row, peer| row.beside("docker-compose, ms", peer[1]));
-    Ok(vec![
+    let mut rows = vec![
         row("docker-fresh", fresh, floor.fresh, 1.1, 0).note(format!("{SERVICES} services, {settled}")),
-        noop_row.note("`trueup plan` of 20 services beside the daemon, from start to end of the program; p50"),
+        with_peers(noop_row, &peers, 1)
+            .note("`trueup plan` of 20 services beside the daemon, from start to end of the program; p50"),
         row("docker-one", one, floor.one, 1.2, 2)
             .beside("without the 250 ms, x", (one - 250.0) / floor.one)
             .note(format!("one of {SERVICES} replaced, {settled}; p50")),
-    ])
+    ];
+    rows.extend(peers.into_iter().map(|(name, peer)| peer_row(name, peer)));
+    Ok(rows)
+}
+
+/// What a peer took for the same: fresh, unchanged, one changed, in milliseconds; or why nobody knows.
+pub(crate) type Peer = Result<[f64; 3], String>;
+
+/// A peer has a row of its own, be it only to say that it was left out.
+fn peer_row(name: &str, peer: Peer) -> Row {
+    match peer {
+        Ok([fresh, noop, one]) => {
+            let row = Row::new(name, fresh, "ms", 1).beside("unchanged, ms", noop).beside("one changed, ms", one);
+            row.note(format!("{SERVICES} services by a peer, fresh"))
+        }
+        Err(why) => Row::left_out(name, &why),
+    }
+}
+
+fn with_peers(row: Row, peers: &[(&str, Peer)], at: usize) -> Row {
+    let known = peers.iter().filter_map(|(name, peer)| Some((name, peer.as_ref().ok()?)));
+    known.fold(row, |row, (name, took)| row.beside(&format!("{name}, ms"), took[at]))
 }
 
 /// What the engine itself takes for the same, with as many calls at a time as it bears.
@@ -208,19 +245,21 @@ fn begin(engine: &Engine) -> String {
     id
 }
 
+/// All services as docker-compose reads them, the first at this version.
+fn dozens(first: &str) -> String {
+    let of = |index: usize| {
+        let version = if index == 0 { first } else { "v1" };
+        service(&format!("many-{index:02}"), IMAGE, SERVE, version, None)
+    };
+    (0..SERVICES).map(of).collect()
+}
+
 /// docker-compose at the same: fresh, unchanged, one changed, in milliseconds.
 fn beside(compose: &Compose) -> anyhow::Result<[f64; 3]> {
-    let all = |first: &str| {
-        let of = |index: usize| {
-            let version = if index == 0 { first } else { "v1" };
-            service(&format!("many-{index:02}"), IMAGE, SERVE, version, None)
-        };
-        (0..SERVICES).map(of).collect::<String>()
-    };
     let mut took = [0.0; 3];
     for (took, first) in took.iter_mut().zip(["v1", "v1", "v2"]) {
         let began = Instant::now();
-        compose.up(&all(first))?;
+        compose.up(&dozens(first))?;
         *took = millis(began);
     }
     Ok(took)
@@ -229,7 +268,7 @@ fn beside(compose: &Compose) -> anyhow::Result<[f64; 3]> {
 fn failed(setting: &Setting, engine: &Engine) -> anyhow::Result<Row> {
     engine.make_image_with(DEMO, "bench", Some(&setting.program));
     let rounds = u64::try_from(setting.samples(20, 3))?;
-    let dock = Dock::start(setting, engine);
+    let dock = Dock::start(setting, &engine.host(), "dock");
     let app = DemoApp::new("updated", "v1").env("DEMO_ADDRESS", "0.0.0.0");
     let write = |version: u64| {
         let image = format!("  target: dock\n  image: {DEMO}\n  command: [/bin/trueup, demo-app]\n");
@@ -254,9 +293,13 @@ fn failed(setting: &Setting, engine: &Engine) -> anyhow::Result<Row> {
         .figure(Figure::AtMost(0.0))
         .beside("requests", outcome.good as f64)
         .beside("of 5 s", outcome.slow_good as f64);
-    let row = row.beside("requests/s", rate).note("updates of containers under load, with WebSockets");
+    let note = "updates of containers under load, with WebSockets";
+    let row = row.beside("requests/s", rate).note(note);
     let peer = Bench::new();
-    let Some(compose) = Compose::new(engine, &peer.path("")) else { return Ok(row) };
+    let compose = match Compose::new(engine, &peer.path("")) {
+        Ok(compose) => compose,
+        Err(why) => return Ok(row.note(format!("{note}; LEFT OUT beside it: {why}"))),
+    };
     let theirs = composed(&compose, rounds)?;
     let all = theirs.good as f64 + theirs.failures.len() as f64;
     Ok(row
@@ -276,4 +319,20 @@ fn composed(compose: &Compose, rounds: u64) -> anyhow::Result<Outcome> {
         std::thread::sleep(Duration::from_secs(2));
     }
     Ok(load.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_is_not_there_has_a_row_that_says_so() {
+        let peers =
+            [("docker-compose", Ok([4_000.0, 700.0, 1_000.0])), ("docker-stack", Err("not installed".to_owned()))];
+        let row = with_peers(Row::new("docker-one", 1.0, "ms", 1), &peers, 2);
+        assert_eq!(row.beside.into_iter().collect::<Vec<_>>(), [("docker-compose, ms".to_owned(), 1_000.0)]);
+        let rows = peers.map(|(name, peer)| peer_row(name, peer));
+        assert_eq!((rows[0].value, rows[1].value), (Some(4_000.0), None));
+        assert_eq!(rows[1].note, "LEFT OUT: not installed");
+    }
 }

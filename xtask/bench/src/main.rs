@@ -3,11 +3,12 @@
 //! A [`measure::Measure`] makes [`row::Row`]s; `report` shows them as a table and writes them as JSON. Read a measure in
 //! the file of its name: `planner`, `noop` and `changed` work on the simulated world, the last two in processes of their
 //! own; `edit`, `exit`, `revert` and `idle` on a real daemon in a [`place::Place`]; `edge` beside HAProxy and nginx;
-//! `docker` on an engine of the tests' own, beside its raw API and docker-compose ([`compose`]); `fly` on the simulated
-//! platform with its documented limits; `failed` under load.
+//! `docker` on an engine of the tests' own, beside its raw API, docker-compose ([`compose`]) and a swarm ([`stack`]), with
+//! the [`calls`] that it takes; `fly` on the simulated platform with its documented limits; `failed` under load.
 //!
 //! Knows nothing of how it was built: the binary that it measures is the one beside it.
 
+mod calls;
 mod changed;
 mod compose;
 mod docker;
@@ -29,6 +30,7 @@ mod report;
 mod revert;
 mod row;
 mod samples;
+mod stack;
 mod stop;
 mod wrk;
 
