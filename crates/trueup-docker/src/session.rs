@@ -75,11 +75,18 @@ impl Run {
     /// Ends what runs on though nobody is at it any more. Engines cannot; but where they are on this host, we can.
     async fn kill(self) {
         let Ok(client) = self.inner.engine.client().await else { return };
-        let Ok(now) = self.inner.engine.within(QUICK, client.inspect_exec(&self.id)).await else { return };
-        if now.running == Some(true)
-            && let Some(pid) = now.pid.and_then(|pid| i32::try_from(pid).ok())
-        {
-            orphan::kill(pid, &self.container);
+        for _ in 0..END_TRIES {
+            let Ok(now) = self.inner.engine.within(QUICK, client.inspect_exec(&self.id)).await else { return };
+            let pid = now.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
+            if let (Some(true), Some(pid)) = (now.running, pid) {
+                orphan::kill(pid, &self.container);
+                return;
+            }
+            if now.exit_code.is_some() {
+                return;
+            }
+            // An engine hands through what it says before it knows that it runs.
+            tokio::time::sleep(END_AGAIN).await;
         }
     }
 }

@@ -74,9 +74,12 @@ async fn a_command_that_nobody_is_at_any_more_is_killed() {
     let Some(engine) = engine() else { return };
     let one = One::started(engine, "left", FOREVER).await;
     one.running().await;
-    let mut session = one.runtime.attach(&asked(&one, "echo up; exec sleep 654", None)).await.expect("it begins");
-    assert_eq!(until(&mut session, "up").await.1, None);
-    drop(session);
+    // Some of them before the engine itself knows that they run.
+    for _ in 0..8 {
+        let mut session = one.runtime.attach(&asked(&one, "echo up; exec sleep 654", None)).await.expect("it begins");
+        assert_eq!(until(&mut session, "up").await.1, None);
+        drop(session);
+    }
     let left = "for one in /proc/[0-9]*; do tr '\\0' ' ' < $one/cmdline; echo; done | grep -c '^sleep 654'";
     let left = ["sh", "-c", left].map(str::to_owned);
     let deadline = tokio::time::Instant::now() + PATIENCE;
