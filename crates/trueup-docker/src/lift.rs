@@ -41,6 +41,13 @@ pub(crate) fn incarnation(container: &ContainerInspectResponse) -> Incarnation {
     Incarnation(format!("{id}-{started}{failed}").into())
 }
 
+/// Since when it is in its state, by the engine's clock.
+pub(crate) fn since(container: &ContainerInspectResponse) -> Option<WallMillis> {
+    let state = container.state.as_ref()?;
+    let moment = if up(container) { &state.started_at } else { &state.finished_at };
+    WallMillis::read(moment.as_deref())
+}
+
 /// Whether it may be running.
 pub(crate) fn up(container: &ContainerInspectResponse) -> bool {
     use ContainerStateStatusEnum as Status;

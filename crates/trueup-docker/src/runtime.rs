@@ -182,14 +182,15 @@ impl Inner {
     async fn survey(self: &Arc<Self>) -> Result<Sight, ObserveError> {
         let deeds = self.deeds.load(Ordering::SeqCst);
         let listed = self.list(self.mine.filter()).await;
-        self.seen().note_sight(listed.is_ok(), Clocks::wall());
+        let now = Clocks::wall();
+        self.seen().note_sight(listed.is_ok(), now);
         let listed = listed?;
         // Of an engine elsewhere nobody here knows when its host came up.
         let here = matches!(self.settings.address(), Address::Socket(_));
         let booted = here.then(Clocks::booted);
         let around = Around { booted, dark: self.seen().dark, asker: self.engine.asker(), ..Around::default() };
         let (before, engine_up) = (self.seen().known(), OnceCell::new());
-        let looks: Vec<_> = listed.iter().map(|entry| self.look(entry, &before, &around, &engine_up)).collect();
+        let looks: Vec<_> = listed.iter().map(|entry| self.look(entry, &before, &around, &engine_up, now)).collect();
         let looked: Vec<_> = futures_util::stream::iter(looks).buffered(LOOKS_MAX).collect().await;
         let mut known = BTreeMap::new();
         for one in looked {
@@ -228,20 +229,21 @@ impl Inner {
         self.list(self.mine.filter()).await.is_ok_and(|listed| !listed.is_empty())
     }
 
-    /// One container of a listing, looked at closely where it has changed; nothing when it has gone since.
+    /// One container of a listing of that moment, looked at closely where it has changed; nothing when it has gone since.
     async fn look(
         &self,
         entry: &ContainerSummary,
         before: &BTreeMap<String, Known>,
         around: &Around,
         engine_up: &OnceCell<Option<WallMillis>>,
+        now: WallMillis,
     ) -> Result<Option<(String, Known)>, ObserveError> {
         let Some(id) = entry.id.clone() else {
             return Err(ObserveError { detail: "the engine lists a container without an id".to_owned() });
         };
         let mark = Mark::of(entry);
         let earlier = before.get(&id);
-        if let Some(known) = earlier.filter(|known| known.mark == mark) {
+        if let Some(known) = earlier.filter(|known| known.still(&mark, now)) {
             return Ok(Some((id, known.clone())));
         }
         let written = Written::read(entry.labels.as_ref().unwrap_or(&std::collections::HashMap::new()));
@@ -260,7 +262,7 @@ impl Inner {
         if let Some(known) = earlier {
             known.dates(&mut sighting);
         }
-        Ok(Some((id, Known { mark, sighting })))
+        Ok(Some((id, Known { mark, sighting, since: lift::since(&container), looked: now })))
     }
 
     /// When the engine came up: it makes its own network anew each time. One that goes on under its containers keeps it,
