@@ -18,6 +18,10 @@ pub fn after_ill(undisturbed: &Outcome, here: &Outcome, variant: &Variant, ill: 
     };
     if matches!(ill, Ill::Steps(CallFault::Halfway, ..)) {
         wrong.extend(replaced(undisturbed, here));
+        if here.ending.lost_a_hook {
+            // It may have done half of its work when its engine threw it away: it counts as failed, and what was good stays.
+            return wrong;
+        }
     }
     wrong.extend(elsewhen(undisturbed, here, &variant.script(), again, false));
     wrong

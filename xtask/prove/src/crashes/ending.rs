@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use trueup_sim::House;
-use trueup_types::record::AppRecord;
+use trueup_types::record::{AppRecord, Evidence};
 use trueup_types::{InstanceId, Release};
 
 use super::nature::{Counts, Nature};
@@ -22,6 +22,8 @@ pub struct Ending {
     pub stood: BTreeMap<String, u32>,
     /// How often something was made, started, stopped and removed, since the first act.
     pub counts: Counts,
+    /// Whether a release was left because what ran a hook of it was taken away: nobody can know how far it came.
+    pub lost_a_hook: bool,
     /// What must not be, whatever the undisturbed run did.
     pub wrong: Vec<String>,
 }
@@ -84,6 +86,10 @@ impl Ending {
             self.state.insert(format!("app {name}"), format!("{}{reverted}", status.word));
             self.content.insert(format!("app {name} {}", status.word), 1);
         }
+        let lost =
+            |evidence: &Evidence| matches!(evidence, Evidence::Hook { detail, .. } if detail.contains("is gone"));
+        let rejected = || memory.apps.values().flat_map(|record| record.rejected.values());
+        self.lost_a_hook = rejected().any(|one| lost(&one.evidence));
         for (name, record) in &memory.apps {
             self.state.insert(format!("memory of {name}"), remembered(record));
             self.content.insert(format!("memory of {name}: {}", current(record)), 1);
