@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use trueup_host::files::{self, Durability};
 use trueup_types::route::AppRoutes;
-use trueup_types::{AppName, Incarnation, TableGeneration};
+use trueup_types::{AppName, Incarnation, Ordinal, TableGeneration};
 
 use crate::moment::WallMillis;
 use crate::public::Word;
@@ -58,6 +58,13 @@ pub(crate) struct Nap {
     pub woken: bool,
 }
 
+/// The disk that a removal of ours freed last, by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Freed {
+    pub disk: String,
+    pub at: WallMillis,
+}
+
 /// All of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -70,6 +77,10 @@ pub(crate) struct Kept {
     pub naps: BTreeMap<String, Nap>,
     /// The machines that were seen to pass their checks.
     pub proven: BTreeSet<String>,
+    /// Which place in its row a disk was given to last, by the app's name there and the disk's id.
+    pub disks: BTreeMap<String, BTreeMap<String, Ordinal>>,
+    /// The last disk that was freed, by the app's name there.
+    pub freed: BTreeMap<String, Freed>,
     /// What we have set of secrets, by the app's name there.
     pub secrets: BTreeMap<String, Set>,
     pub words: BTreeMap<AppName, Word>,

@@ -46,7 +46,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    fn machine(&self) -> &Machine {
+    pub(crate) fn machine(&self) -> &Machine {
         &self.known.machine
     }
 
@@ -212,6 +212,7 @@ impl Inner {
                 }
             }
             self.did(&one, Deed::Removed);
+            self.free_disks(&one);
         }
         Ok(StepOutcome::Done)
     }

@@ -102,3 +102,38 @@ async fn a_bad_update_is_put_back_with_the_same_disks() {
         scene.house.kill().await;
     }
 }
+
+/// The disks that are in a machine.
+fn used(disks: &BTreeSet<(String, String)>) -> BTreeSet<(String, String)> {
+    disks.iter().filter(|(_, holder)| !holder.is_empty()).cloned().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_of_a_longer_row_is_nobodys_however_an_update_goes() {
+    for (before, after) in [(2, 1), (3, 2)] {
+        let scene = Scene::new(Scenario::default()).await;
+        scene.want(&db("r/db:1", before));
+        scene.live("web", 1).await;
+        scene.until("all serve", |scene| scene.serving().len() == before as usize).await;
+        scene.want(&db("r/db:1", after));
+        scene.until("one has gone", |scene| scene.fleet().len() == after as usize).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let in_use = used(&disks(&scene).await);
+        assert_eq!(in_use.len(), after as usize);
+        scene.want(&db("r/db:2", after));
+        scene.live("web", 2).await;
+        scene.until("the old are gone", |scene| scene.fleet().len() == after as usize).await;
+        let now = disks(&scene).await;
+        assert_eq!(used(&now), all_in(&in_use, "r/db:2"), "the same disks as before, and none of another day");
+        assert_eq!(now.len(), before as usize, "and no other was made");
+        // Once more, as the row is dealt otherwise by now; and longer again.
+        scene.want(&db("r/db:3", after));
+        scene.live("web", 3).await;
+        scene.until("the old are gone again", |scene| scene.fleet().len() == after as usize).await;
+        assert_eq!(used(&disks(&scene).await), all_in(&in_use, "r/db:3"));
+        scene.want(&db("r/db:3", before));
+        scene.until("all serve again", |scene| scene.serving().len() == before as usize).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(used(&disks(&scene).await), all_in(&now, "r/db:3"), "the one that was left is taken up again");
+    }
+}
