@@ -295,8 +295,9 @@ fn exposure<'d>(desired: &'d DesiredApp, heading: &'d Heading, census: &Census<'
     let fresh = census.count(Role::Fresh, |vigour| vigour == Vigour::Steady);
     match (heading.mode, &heading.good, &heading.release) {
         (Mode::Rolling, Some(good), _) if fresh < desired.replicas() || heading.weight.is_some() => &good.exposure,
+        // What failed is not asked where what serves well all the same is to be reached.
+        (Mode::Fallen, ..) | (_, _, None) => &desired.exposure,
         (_, _, Some(release)) => &release.exposure,
-        (_, _, None) => &desired.exposure,
     }
 }
 
