@@ -71,6 +71,8 @@ fn a_person_at_a_terminal_is_as_good_as_in_the_container() {
     assert!(terminal.keeps_keys());
     terminal.run(&exec(&dock, &["-it", "dock-typing", "--", "sh"]));
     terminal.until("every key is handed through", |terminal| !terminal.keeps_keys());
+    // Typed before the shell in there has begun, a line would be shown by its terminal and by itself.
+    terminal.shows("# ");
 
     // What is typed is shown once, by the terminal in there, and not by ours as well.
     terminal.press("echo $((6 * 7))-typed\r");
