@@ -198,7 +198,7 @@ impl Inner {
         if ours {
             let machines = match self.list_machines(&fly, CALL).await {
                 Ok(machines) => machines,
-                Err(fault) if fault.is_absence() => return self.retired(app, &fly),
+                Err(fault) if fault.is_absence() => return self.retired(app, &fly, false),
                 Err(fault) => return Err(fault.into()),
             };
             let (left, others): (Vec<_>, Vec<_>) = machines
@@ -235,12 +235,20 @@ impl Inner {
         if stays {
             self.unset_all_secrets(&fly).await?;
         }
-        self.retired(app, &fly)
+        self.retired(app, &fly, stays)
     }
 
-    fn retired(&self, app: &AppName, fly: &str) -> Result<StepOutcome, NoApp> {
+    fn retired(&self, app: &AppName, fly: &str, stays: bool) -> Result<StepOutcome, NoApp> {
         self.forget_app(app).map_err(unwritten)?;
-        self.memory.change(|kept| kept.secrets.remove(fly)).map_err(unwritten)?;
+        let forgotten = self.memory.change(|kept| {
+            kept.secrets.remove(fly);
+            // Whose disks stay finds them again when it comes back.
+            if !stays {
+                kept.disks.remove(fly);
+                kept.freed.remove(fly);
+            }
+        });
+        forgotten.map_err(unwritten)?;
         self.books().remove(fly);
         self.addressed.lock().expect("no holder panics").remove(fly);
         Ok(StepOutcome::Done)

@@ -244,8 +244,7 @@ impl Known {
 mod tests {
     use serde_json::json;
     use trueup_sim::AppSketch;
-    use trueup_types::fly::{FlySpec, TokenFrom};
-    use trueup_types::{Label, OwnerId, Place, Revision, TargetName};
+    use trueup_types::{OwnerId, Revision, TargetName};
 
     use super::*;
 
@@ -257,17 +256,7 @@ mod tests {
     fn machine(state: &str, seconds: u64) -> Machine {
         let release = AppSketch::web("web").release(Revision(1));
         let id: InstanceId = "web-r1-0".parse().expect("a name");
-        let settings = FlySpec {
-            organization: Label::new("ampel").expect("a name"),
-            primary_region: Place::new("iad").expect("a name"),
-            app_name: FlySpec::APP_NAME.to_owned(),
-            network: None,
-            token_from: TokenFrom::Env(FlySpec::TOKEN.to_owned()),
-            api_url: None,
-            web_url: None,
-            propagation: None,
-            flyctl_metadata: false,
-        };
+        let settings = crate::sample::settings();
         let mut config = crate::MachineConfig { image: "a:1".to_owned(), ..crate::MachineConfig::default() };
         mine().label(&mut config, &id, &release, &settings);
         let value = json!({"id": "0123456789abcd", "name": "web-r1-0", "state": state, "instance_id": "v1",

@@ -125,8 +125,7 @@ pub(crate) fn release(config: &Value, written: &Written) -> Option<Arc<Release>>
 #[cfg(test)]
 mod tests {
     use trueup_sim::AppSketch;
-    use trueup_types::fly::TokenFrom;
-    use trueup_types::{Label, Place, Revision};
+    use trueup_types::Revision;
 
     use super::*;
 
@@ -134,17 +133,7 @@ mod tests {
     fn theirs(flyctl_metadata: bool, id: &str) -> BTreeMap<String, String> {
         let mine =
             Mine { owner: OwnerId::new("ours").expect("a name"), target: TargetName::new("prod").expect("a name") };
-        let settings = FlySpec {
-            organization: Label::new("ampel").expect("a name"),
-            primary_region: Place::new("iad").expect("a name"),
-            app_name: FlySpec::APP_NAME.to_owned(),
-            network: None,
-            token_from: TokenFrom::Env(FlySpec::TOKEN.to_owned()),
-            api_url: None,
-            web_url: None,
-            propagation: None,
-            flyctl_metadata,
-        };
+        let settings = FlySpec { flyctl_metadata, ..crate::sample::settings() };
         let mut config = MachineConfig::default();
         let id = id.parse().expect("a name");
         mine.label(&mut config, &id, &AppSketch::web("web").release(Revision(3)), &settings);

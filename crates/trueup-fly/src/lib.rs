@@ -36,6 +36,8 @@ mod pace;
 mod public;
 mod retry;
 mod runtime;
+#[cfg(test)]
+mod sample;
 mod scope;
 mod secrets;
 mod standby;

@@ -42,25 +42,14 @@ fn fitted(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use trueup_types::fly::TokenFrom;
-    use trueup_types::{Label, OwnerId, Place, TargetName};
+    use trueup_types::{OwnerId, TargetName};
 
     use super::*;
 
     fn named(pattern: &str, app: &str, owner: &str) -> Vec<String> {
         let mine =
             Mine { owner: OwnerId::new(owner).expect("a name"), target: TargetName::new("prod").expect("a name") };
-        let settings = FlySpec {
-            organization: Label::new("ampel").expect("a name"),
-            primary_region: Place::new("iad").expect("a name"),
-            app_name: pattern.to_owned(),
-            network: None,
-            token_from: TokenFrom::Env(FlySpec::TOKEN.to_owned()),
-            api_url: None,
-            web_url: None,
-            propagation: None,
-            flyctl_metadata: false,
-        };
+        let settings = FlySpec { app_name: pattern.to_owned(), ..crate::sample::settings() };
         candidates(&mine, &settings, &AppName::new(app).expect("a name"))
     }
 

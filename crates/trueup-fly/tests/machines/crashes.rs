@@ -9,19 +9,11 @@ use trueup_sim::AppSketch;
 use trueup_types::template::BakeKeep;
 
 use crate::daemon::Scene;
-use crate::stand::{image, quick, sketch};
-
-fn web(image: &str) -> AppSketch {
-    let mut web = sketch("web", image);
-    web.policy.bake = Duration::from_secs(15);
-    web.policy.healthy_deadline = Duration::from_secs(40);
-    web.policy.progress_deadline = Duration::from_secs(80);
-    web
-}
+use crate::stand::{image, quick, swift};
 
 /// One whose bake stops what it keeps.
 fn stopping(image: &str) -> AppSketch {
-    let mut web = web(image);
+    let mut web = swift(image);
     web.template.bake_keep = Some(BakeKeep::Stopped);
     web.policy.bake = Duration::from_secs(60);
     web
@@ -51,7 +43,7 @@ impl Deed {
         match self {
             Self::Create => {}
             Self::Update | Self::Revert | Self::Delete => {
-                scene.want(&web("r/app:1"));
+                scene.want(&swift("r/app:1"));
                 scene.live("web", 1).await;
             }
             Self::Wake => {
@@ -63,9 +55,9 @@ impl Deed {
 
     fn begin(self, scene: &Scene) {
         match self {
-            Self::Create => scene.want(&web("r/app:1")),
-            Self::Update => scene.want(&web("r/app:2")),
-            Self::Revert => scene.want(&web("r/app:never")),
+            Self::Create => scene.want(&swift("r/app:1")),
+            Self::Update => scene.want(&swift("r/app:2")),
+            Self::Revert => scene.want(&swift("r/app:never")),
             Self::Wake => scene.want(&stopping("r/app:turns")),
             Self::Delete => scene.drop_app("web"),
         }

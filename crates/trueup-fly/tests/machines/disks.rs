@@ -137,3 +137,21 @@ async fn a_disk_of_a_longer_row_is_nobodys_however_an_update_goes() {
         assert_eq!(used(&disks(&scene).await), all_in(&now, "r/db:3"), "the one that was left is taken up again");
     }
 }
+
+/// The new one finds its disk in use, and nobody makes room while there is room: see `docs/fly.md`.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_updated_and_grows_at_once_is_put_back_and_loses_nothing() {
+    let scene = Scene::new(Scenario::default()).await;
+    scene.want(&db("r/db:1", 2));
+    scene.live("web", 1).await;
+    scene.until("both serve", |scene| scene.serving().len() == 2).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let before = disks(&scene).await;
+    scene.want(&db("r/db:2", 3));
+    scene.rejected("web", 2).await;
+    scene.until("all three serve", |scene| scene.serving().len() == 3 && scene.fleet().len() == 3).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let now = disks(&scene).await;
+    assert_eq!(now.len(), 3, "one more for the third, and no other");
+    assert!(before.is_subset(&now), "what there was is where it was: {now:?}");
+}

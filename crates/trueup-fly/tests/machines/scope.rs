@@ -5,19 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 use trueup_fly_sim::{Answered, Asked, Behaviour, Health, Scenario, Token};
 use trueup_seams::Runtime as _;
-use trueup_sim::AppSketch;
 use trueup_types::step::{Refusal, StepOutcome};
 
 use crate::daemon::Scene;
-use crate::stand::{Stand, app, image, quick, release, sketch};
-
-fn web(image: &str) -> AppSketch {
-    let mut web = sketch("web", image);
-    web.policy.bake = Duration::from_secs(15);
-    web.policy.healthy_deadline = Duration::from_secs(40);
-    web.policy.progress_deadline = Duration::from_secs(80);
-    web
-}
+use crate::stand::{Stand, app, image, quick, release, swift};
 
 /// A platform with a token for all, and one for the app of this name.
 fn scenario(only: &str) -> Scenario {
@@ -35,7 +26,7 @@ fn scenario(only: &str) -> Scenario {
 /// What the daemon of a scene calls the app.
 async fn name() -> String {
     let scene = Scene::new(quick()).await;
-    scene.want(&web("r/app:1"));
+    scene.want(&swift("r/app:1"));
     scene.until("it is made", |scene| !scene.platform.apps().is_empty()).await;
     scene.fly_app()
 }
@@ -47,13 +38,13 @@ async fn a_token_for_one_app_is_enough_for_an_app_that_a_person_has_made() {
     let asked = Asked::new("POST", "/v1/apps").header("authorization", "FlyV1 fm2_all");
     let made = scene.platform.sim.answer(asked.json(&json!({"name": name, "org_slug": "personal"}))).await;
     assert!(matches!(made, Answered::Reply(reply) if reply.status < 300));
-    scene.want(&web("r/app:1"));
+    scene.want(&swift("r/app:1"));
     scene.live("web", 1).await;
     let before = scene.serving();
-    scene.want(&web("r/app:never"));
+    scene.want(&swift("r/app:never"));
     scene.rejected("web", 2).await;
     assert_eq!(scene.serving(), before);
-    scene.want(&web("r/app:2"));
+    scene.want(&swift("r/app:2"));
     scene.live("web", 3).await;
     scene.drop_app("web");
     scene.until("no machine is left", |scene| scene.fleet().is_empty()).await;

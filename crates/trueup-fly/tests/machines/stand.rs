@@ -376,3 +376,12 @@ pub fn quick() -> Scenario {
 pub fn app(name: &str) -> AppName {
     AppName::new(name).expect("a name")
 }
+
+/// An app that says soon how it does: its bake and its deadlines are short.
+pub fn swift(image: &str) -> AppSketch {
+    let mut web = sketch("web", image);
+    web.policy.bake = Duration::from_secs(15);
+    web.policy.healthy_deadline = Duration::from_secs(40);
+    web.policy.progress_deadline = Duration::from_secs(80);
+    web
+}
