@@ -132,6 +132,15 @@ pub(crate) fn due(record: &AppRecord, desired: &DesiredApp, at: &CanaryAt) -> Op
     at.shared.as_ref().filter(|shared| !shared.reached(step.pause)).map(|shared| shared.due(step.pause))
 }
 
+/// Whether the live table shows that a step has begun, be it that memory is older than that: whoever shared the traffic so
+/// died before it was saved.
+pub(crate) fn is_shared(at: &CanaryAt, record: &AppRecord, scene: &Scene<'_>, census: &Census<'_>) -> bool {
+    let partly = |step: &&CanaryStep| step.weight != Percent::NONE && step.weight != Percent::ALL;
+    let beside = census.members.iter().any(|member| member.role != Role::Fresh && member.vigour.passes());
+    let step = step(record, scene.desired, at).filter(partly);
+    beside && step.is_some_and(|step| shares_by(scene, census, step.weight))
+}
+
 /// Whether the live table gives the fresh ones this share of the traffic, on every way in; or all of it, where no other
 /// passes that the rest could go to.
 fn shares_by(scene: &Scene<'_>, census: &Census<'_>, weight: Percent) -> bool {

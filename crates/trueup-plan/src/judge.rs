@@ -190,20 +190,20 @@ fn control(scene: &Scene<'_>, good: Option<&Release>, evidence: &Evidence, promo
     if planted(Bug::BlamesWhatBothSuffer) {
         return Control::Passes;
     }
-    // One that failed too long is stopped and started again, where it is kept beside the new one.
+    // One that failed too long is stopped and started again, where it is kept beside the new one. What it says then is not
+    // waited for longer than the gate waits for health.
     let kept = Surge::of(scene.desired).keeps_old;
-    let stopped = |one: &&Instance| matches!(one.sighting.phase, Phase::Exited { why: ExitWhy::Asked, .. });
-    if kept && running.is_empty() && old.iter().any(stopped) {
-        return Control::Silent;
-    }
+    let lately = |at: Timestamp| kept && scene.now.since(at) < scene.desired.policy.healthy_deadline;
     if running.is_empty() {
-        return Control::Passes;
+        let stopped =
+            |one: &&Instance| matches!(one.sighting.phase, Phase::Exited { why: ExitWhy::Asked, at, .. } if lately(at));
+        return if old.iter().any(stopped) { Control::Silent } else { Control::Passes };
     }
     let fails = |one: &&Instance| matches!(one.health, Health::Failed { .. });
     if running.iter().all(|one| fails(one)) {
         return Control::Fails;
     }
-    if kept && running.iter().all(|one| fails(one) || is_young(one, promoted)) {
+    if running.iter().all(|one| fails(one) || young_since(one, promoted).is_some_and(lately)) {
         return Control::Silent;
     }
     // An exit is its own doing, whatever anybody was asked.
@@ -218,11 +218,18 @@ fn control(scene: &Scene<'_>, good: Option<&Release>, evidence: &Evidence, promo
     if passed || long { Control::Passes } else { Control::Silent }
 }
 
-/// Whether one began its life within the bake, and has yet to say how it does.
-fn is_young(one: &Instance, promoted: Option<Timestamp>) -> bool {
+/// Since when one lives that began within the bake and has yet to say how it does.
+fn young_since(one: &Instance, promoted: Option<Timestamp>) -> Option<Timestamp> {
     let silent = matches!(one.health, Health::Waiting | Health::Unknown);
-    let young = |since: Timestamp| promoted.is_some_and(|promoted| since > promoted);
-    silent && matches!(one.sighting.phase, Phase::Running { since } if young(since))
+    match one.sighting.phase {
+        Phase::Running { since } if silent && promoted.is_some_and(|promoted| since > promoted) => Some(since),
+        Phase::Running { .. }
+        | Phase::Created
+        | Phase::Starting
+        | Phase::Asleep
+        | Phase::Exited { .. }
+        | Phase::Vanishing { .. } => None,
+    }
 }
 
 /// One line of evidence, for people: no body, no log.

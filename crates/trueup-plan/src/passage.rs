@@ -61,7 +61,7 @@ pub(crate) fn underway(
         progress = Stopwatch::started(scene.now);
     }
     let complete = met >= scene.desired.replicas();
-    let shared = if complete || canary.begun() {
+    let shared = if complete || canary.begun() || canary::is_shared(&canary, record, scene, &census) {
         canary::advance(&mut canary, record, scene, (&release, good.as_deref()), crashed.as_ref())
     } else {
         Canary::Over

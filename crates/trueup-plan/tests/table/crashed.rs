@@ -114,6 +114,29 @@ fn a_canary_whose_steps_nobody_remembers_gets_no_more_than_it_has_while_nobody_w
 }
 
 #[test]
+fn a_canary_whose_share_was_given_and_never_saved_keeps_it_though_its_gate_is_to_be_met_again() {
+    check(
+        "want 2×v2 steps 50@30s | good r1 | r1: 0 passing 20ms routed, 1 unknown routed | rolling r2 1s | r2: 0 passing 20ms routed, 1 unknown routed",
+        expect![[r#"
+            wanted: 2 × v2 on local, canary
+            seen: web-r1-0 passing for 20 ms routed, web-r1-1 of unknown health routed, web-r2-0 passing for 20 ms routed, web-r2-1 of unknown health routed
+            remembered: r1 is good, rolling to r2
+            progressing: r2 gets 50 % of the traffic, step 1 of 1, watched for 30s
+            look again in 4980 ms (health gate)"#]],
+    );
+    check(
+        "want 2×v2 steps 50@30s | good r1 | r1: 0 failing 1s routed | rolling r2 1s | r2: 0 passing 20ms routed, 1 waiting 1s",
+        expect![[r#"
+            wanted: 2 × v2 on local, canary
+            seen: web-r1-0 failing (status 503) routed, web-r2-0 passing for 20 ms routed, web-r2-1 waiting
+            remembered: r1 is good, rolling to r2
+            route web to [web-r2-0=1] (rollout)
+            progressing: r2 is rolled out, 2 of 2 updated
+            look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
 fn on_the_way_back_nobody_goes_while_it_is_not_known_who_passes() {
     check(
         "want 2×v2 worker rolling surge 1 | good r1 | r1: 0 unknown 0s | r2: 0 unknown 50s, 1 unknown 40s | reverting r2 0s | rejected r2",

@@ -60,7 +60,7 @@ fn the_way_back_that_has_failed_too_long_is_started_again_in_a_bake_in_which_nob
             look again in 250 ms (look again)"#]],
     );
     check(
-        "want 1×v2 healthyDeadline 60s | good r1 | baking r2 30s | r1: 0 stopped | r2: 0 exited 1 1s | exits r2-0 2",
+        "want 1×v2 healthyDeadline 60s | good r1 | baking r2 30s | r1: 0 stopped 1s | r2: 0 exited 1 1s | exits r2-0 2",
         expect![[r#"
             wanted: 1 × v2 on local, blueGreen
             seen: web-r1-0 exited, web-r2-0 exited 1
@@ -70,6 +70,22 @@ fn the_way_back_that_has_failed_too_long_is_started_again_in_a_bake_in_which_nob
             start web-r2-0 (restart)
             baking: r2 is promoted and watched
             look again in 250 ms (look again)"#]],
+    );
+}
+
+#[test]
+fn a_way_back_that_stays_down_is_not_waited_for_for_ever() {
+    check(
+        "want 1×v2 healthyDeadline 60s | good r1 | baking r2 30s | r1: 0 stopped 2m | r2: 0 exited 1 1s | exits r2-0 1",
+        expect![[r#"
+            wanted: 1 × v2 on local, blueGreen
+            seen: web-r1-0 exited, web-r2-0 exited 1
+            remembered: r1 is good, baking r2
+            route web to [] (revert)
+            start web-r1-0 (restart)
+            remove web-r2-0 (revert)
+            reverting: r2 failed: web-r2-0 exited with code 1; going back to r1
+            look again in 0 ms (look again)"#]],
     );
 }
 
