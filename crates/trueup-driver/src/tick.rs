@@ -347,7 +347,8 @@ fn recall(engine: &Engine, app: &AppName, memory: &mut AppMemory, seen: &[Instan
         engine.note(EventKind::Warning, "MemoryWentBack", Some(app), None, message);
         record.generation = record.generation.max(before.generation);
         record.homes.extend(before.homes);
-        (record.prune, record.restarts, record.suspended) = (before.prune, before.restarts, before.suspended);
+        (record.prune, record.needs) = (before.prune, before.needs);
+        (record.restarts, record.suspended) = (before.restarts, before.suspended);
     }
     memory.record = record;
     memory.saved = false;

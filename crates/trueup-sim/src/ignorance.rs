@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use trueup_types::observed::ExitWhy;
 use trueup_types::{AppName, InstanceId, TargetName, Timestamp};
 
 use crate::laws::LAG;
-use crate::world::State;
+use crate::world::{SimInstance, State};
 
 /// What nobody can know.
 #[derive(Debug, Default)]
@@ -20,8 +21,8 @@ pub struct Ignorance {
     slept: Option<(Timestamp, Timestamp)>,
     /// What runs, and no memory tells of; and when its target was looked at first since.
     forgotten: BTreeMap<(TargetName, InstanceId), Option<Timestamp>>,
-    /// What a third party took away while it passed, and when.
-    stolen: BTreeMap<InstanceId, Timestamp>,
+    /// What a third party took away: each ended at that moment, if not before.
+    stolen: BTreeMap<InstanceId, SimInstance>,
 }
 
 impl Ignorance {
@@ -39,9 +40,12 @@ impl Ignorance {
         }
     }
 
-    /// A third party takes away what passes.
-    pub(crate) fn steal(&mut self, id: &InstanceId, now: Timestamp) {
-        self.stolen.insert(id.clone(), now);
+    /// A third party takes one away.
+    pub(crate) fn steal(&mut self, id: &InstanceId, mut one: SimInstance, now: Timestamp) {
+        if one.end.as_ref().is_none_or(|(at, ..)| *at > now) {
+            one.end = Some((now, None, ExitWhy::ByItself));
+        }
+        self.stolen.insert(id.clone(), one);
     }
 
     /// A target was looked at, and showed what is there.
@@ -64,8 +68,8 @@ impl State {
     /// Whether who looked a moment ago believes that this one passes, which a third party has taken away since.
     pub(crate) fn is_missed_by_nobody(&self, id: &InstanceId, now: Timestamp) -> bool {
         let there = || self.instances.values().any(|target| target.contains_key(id));
-        let fresh = |at: &Timestamp| now.since(*at) < self.ignorance.lag(now);
-        self.ignorance.stolen.get(id).is_some_and(fresh) && !there()
+        let lag = self.ignorance.lag(now);
+        self.ignorance.stolen.get(id).is_some_and(|one| one.believed(now, lag)) && !there()
     }
 
     /// How many of an app are missed by nobody yet.

@@ -270,8 +270,8 @@ impl World {
         let now = self.now();
         let mut state = self.lock();
         let taken: Vec<_> = state.instances.values_mut().filter_map(|target| target.remove(id)).collect();
-        if taken.iter().any(|one| one.passing(now)) {
-            state.ignorance.steal(id, now);
+        for one in taken {
+            state.ignorance.steal(id, one, now);
         }
         state.note(now, &format!("steal {id}"));
         drop(state);

@@ -86,6 +86,25 @@ async fn what_was_left_on_another_target_is_found_when_memory_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_orphan_whose_memory_went_back_keeps_nobody_from_going() {
+    let mut house = House::new();
+    let mut web = AppSketch::web("web").depends_on("api");
+    web.prune = trueup_types::desired::Prune::Orphan;
+    house.source.put_all([AppSketch::web("api").build(), web.build()]);
+    house.start().await;
+    house.until("api bakes", PATIENCE, |house| house.app("api").is_some_and(|app| app.status.word == "Baking")).await;
+    let early = house.store.copy();
+    house.until_live("web", 1).await;
+    house.kill().await;
+    house.store.put_back_unnoticed(early);
+    house.source.remove(&name("web"));
+    house.start().await;
+    house.source.remove(&name("api"));
+    house.until("api is gone", PATIENCE, |house| house.running("api").is_empty()).await;
+    assert_eq!(house.running("web").len(), 1, "it was to be left running: {}", house.story());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_added_within_a_bake_is_given_the_time_to_come_up() {
     let mut house = House::new();
     let mut app = AppSketch::web("web").replicas(1).env(HEALTHY_AFTER_MS, "15000");
