@@ -29,6 +29,8 @@ pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 const GLANCE: Duration = Duration::from_secs(2);
 /// How soon a plan that broke a law is tried again: a bug does not go away by haste.
 pub(crate) const BUG_AGAIN: Duration = Duration::from_secs(10);
+/// Before what is brought back by another app's table is looked at again.
+const TOLD_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs one tick.
 pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
@@ -181,9 +183,9 @@ async fn carry_out(
         return (wake, verdict);
     }
     if goes_unrouted(&steps) && !engine.routes.withdraw(scene.books) {
-        // It is routed again by now, whatever was seen.
+        // It is routed again by now, whatever was seen, or is about to be: a table may take its time.
         memory.acted = engine.epoch.next();
-        return (Wake::At(engine.now(), trueup_types::WakeReason::LookAgain), verdict);
+        return (Wake::At(engine.now().after(TOLD_AGAIN), trueup_types::WakeReason::LookAgain), verdict);
     }
     let outcomes = execute(engine, scene, steps).await;
     memory.acted = engine.epoch.next();

@@ -105,6 +105,24 @@ async fn an_orphan_whose_memory_went_back_keeps_nobody_from_going() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_may_not_go_while_a_slow_ingress_is_told_looks_again_later() {
+    let mut house = House::new();
+    house.pace.table = Duration::from_secs(2);
+    house.source.put(AppSketch::web("web").replicas(2).build());
+    house.start().await;
+    house.until_live("web", 1).await;
+    house.world.lock().exempt.insert(name("web"));
+    // The ingress is told everything for another app, and forgets it all before it has said so; just then this one is to go.
+    house.source.put(AppSketch::web("api").build());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    house.world.lock().table.apps.clear();
+    house.source.remove(&name("web"));
+    house.until("web is gone", PATIENCE, |house| house.running("web").is_empty()).await;
+    assert_eq!(house.tether().restless(), None);
+    assert!(house.world.lock().violations.is_empty(), "{}", house.story());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_added_within_a_bake_is_given_the_time_to_come_up() {
     let mut house = House::new();
     let mut app = AppSketch::web("web").replicas(1).env(HEALTHY_AFTER_MS, "15000");
