@@ -42,6 +42,7 @@ mod routing;
 mod secrets;
 mod status_writer;
 pub mod survey;
+mod table_index;
 mod tick;
 mod underway;
 mod wanted;

@@ -13,9 +13,10 @@ use trueup_types::desired::Doubt;
 use trueup_types::observed::RouteSeen;
 use trueup_types::route::{AppRoutes, RouteTable, TableSight};
 use trueup_types::step::Refusal;
-use trueup_types::{AppName, InstanceId, Ordinal, OwnerId, Revision, RouteSight, StepOutcome, TableGeneration};
+use trueup_types::{AppName, OwnerId, RouteSight, StepOutcome, TableGeneration};
 
 use crate::survey::Epoch;
+use crate::table_index::{Index, found};
 
 /// Shares that come within this time go out together.
 pub const COALESCE: Duration = Duration::from_millis(5);
@@ -72,7 +73,29 @@ pub struct SeenShare<'a> {
     pub epoch: u64,
 }
 
+/// Whether who was in no table that its planner saw may go; not so where another says something else of the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// It may.
+    Given,
+    /// It was told since.
+    ToldSince,
+    /// It was told before, and nobody knows whether it will land.
+    InDoubt,
+}
+
 impl Pending {
+    fn next_turn(&mut self) -> u64 {
+        self.turn += 1;
+        self.turn
+    }
+
+    /// Whether a table in doubt says something else of an app.
+    fn may_bring_back(&self, share: &AppRoutes) -> bool {
+        let says = |one: &Doubted| one.shares.get(&share.app).map_or(share.entries.is_empty(), |told| **told == *share);
+        !self.doubted.iter().all(says)
+    }
+
     /// Takes back what an ingress did not take, as far as anybody knows: whoever asked for it looks again, and the world may
     /// be another by then.
     fn take_back(&mut self) {
@@ -136,11 +159,6 @@ impl Told {
     }
 }
 
-fn found<'s>(shares: &'s [Arc<AppRoutes>], app: &AppName) -> Option<&'s AppRoutes> {
-    let at = shares.binary_search_by(|share| share.app.cmp(app)).ok()?;
-    shares.get(at).map(Arc::as_ref)
-}
-
 /// A table is being told, and who looks meanwhile may see the one before; over when dropped, for whoever waits for it may
 /// give up.
 struct Telling<'b> {
@@ -172,24 +190,6 @@ struct Flushed {
 struct Seen {
     epoch: u64,
     sight: Result<Index, String>,
-}
-
-/// A table's sight, to be looked into by app.
-struct Index {
-    /// In name order.
-    shares: Vec<Arc<AppRoutes>>,
-    in_flight: BTreeMap<InstanceId, u32>,
-}
-
-impl Index {
-    fn share(&self, app: &AppName) -> AppRoutes {
-        found(&self.shares, app).map_or_else(|| AppRoutes::none(app), AppRoutes::clone)
-    }
-
-    fn in_flight(&self, app: &AppName) -> BTreeMap<InstanceId, u32> {
-        let ours = self.in_flight.range(InstanceId::new(app, Revision(0), Ordinal(0))..);
-        ours.take_while(|(id, _)| id.app == *app).map(|(id, count)| (id.clone(), *count)).collect()
-    }
 }
 
 impl RouteBook {
@@ -239,17 +239,28 @@ impl RouteBook {
     }
 
     /// Who goes was not in the table that its planner saw: nor shall it be in the next, though an ingress that forgot its
-    /// table is told all of the others again. Not so where one has been told since: then the answer is no, and nobody may go.
+    /// table is told all of the others again.
     #[must_use]
-    pub fn withdraw(&self, share: &AppRoutes, epoch: u64) -> bool {
+    pub fn withdraw(&self, share: &AppRoutes, epoch: u64) -> Leave {
         let mut pending = self.pending.lock().expect("no holder of the book panics");
         let seen = SeenShare { share: Some(share), epoch };
         if pending.told.outdates(&share.app, seen) && !planted(Bug::StopsWhatCameBack) {
-            return false;
+            return Leave::ToldSince;
+        }
+        if pending.may_bring_back(share) {
+            return Leave::InDoubt;
         }
         put(&mut pending.shares, share);
         put(&mut pending.taken, share);
-        true
+        Leave::Given
+    }
+
+    /// Tells the ingress once more what it is to have: once it took that, nothing older can land.
+    pub async fn settle(&self, counter: &Epoch) {
+        let Some(ingress) = &self.ingress else { return };
+        let turn = self.pending.lock().expect("no holder of the book panics").next_turn();
+        // Whoever asks looks again, and sees what came of it.
+        let _ = self.told_by(turn, ingress.as_ref(), counter).await;
     }
 
     async fn look(&self, ingress: &dyn Ingress, epoch: u64, counter: &Epoch) -> Arc<Seen> {
@@ -305,14 +316,18 @@ impl RouteBook {
                 return StepOutcome::Unknown { why: Doubt::OutcomeUnknown(why) };
             }
             put(&mut pending.shares, share);
-            pending.turn += 1;
-            pending.turn
+            pending.next_turn()
         };
+        self.told_by(turn, ingress.as_ref(), counter).await
+    }
+
+    /// What came of the table that tells what was asked for at this turn; tells it, unless one was told since.
+    async fn told_by(&self, turn: u64, ingress: &dyn Ingress, counter: &Epoch) -> StepOutcome {
         let mut flushed = self.flushed.lock().await;
         if flushed.turn < turn {
             tokio::time::sleep(COALESCE).await;
             let mut telling = Telling { book: self, counter, taken: false };
-            self.flush(ingress.as_ref(), &mut flushed).await;
+            self.flush(ingress, &mut flushed).await;
             telling.taken = matches!(flushed.outcome, StepOutcome::Done | StepOutcome::AlreadyTrue);
             drop(telling);
         }

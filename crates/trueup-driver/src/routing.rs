@@ -13,7 +13,7 @@ use trueup_types::route::{AppRoutes, Backend, RouteEntry};
 use trueup_types::step::{InstanceStep, Step, StepAction, TargetStep};
 use trueup_types::{AppName, InstanceId, OwnerId, RouteSight, StepOutcome, TableGeneration, TargetName};
 
-use crate::route_book::{RouteBook, SeenShare};
+use crate::route_book::{Leave, RouteBook, SeenShare};
 use crate::survey::Epoch;
 
 /// The route books of all ingresses.
@@ -110,13 +110,22 @@ impl Routing {
         apps
     }
 
-    /// See [`RouteBook::withdraw`].
-    #[must_use]
-    pub(crate) fn withdraw(&self, seen: &SeenBooks) -> bool {
-        seen.books.iter().all(|book| {
-            let withdrawn = |share| self.book(book.target.as_ref()).withdraw(share, book.epoch);
-            book.share.as_ref().is_none_or(withdrawn)
-        })
+    /// Whether who is in none of the tables that were seen may go; see [`RouteBook::withdraw`]. Where one is in doubt its
+    /// ingress is told again, so that nobody need be at the next look.
+    pub(crate) async fn withdraw(&self, seen: &SeenBooks, counter: &Epoch) -> bool {
+        for one in &seen.books {
+            let Some(share) = &one.share else { continue };
+            let book = self.book(one.target.as_ref());
+            match book.withdraw(share, one.epoch) {
+                Leave::Given => {}
+                Leave::ToldSince => return false,
+                Leave::InDoubt => {
+                    book.settle(counter).await;
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// Makes an app's share true in each book that was looked into; `lives` says on which target an instance is.

@@ -182,7 +182,7 @@ async fn carry_out(
     if steps.is_empty() {
         return (wake, verdict);
     }
-    if goes_unrouted(&steps) && !engine.routes.withdraw(scene.books) {
+    if goes_unrouted(&steps) && !engine.routes.withdraw(scene.books, &engine.epoch).await {
         // It is routed again by now, whatever was seen, or is about to be: a table may take its time.
         memory.acted = engine.epoch.next();
         return (Wake::At(engine.now().after(TOLD_AGAIN), trueup_types::WakeReason::LookAgain), verdict);

@@ -31,6 +31,11 @@ impl Ignorance {
         self.slept = Some((now, now.after(time)));
     }
 
+    /// From when to when the host slept last.
+    pub(crate) fn slept(&self) -> Option<(Timestamp, Timestamp)> {
+        self.slept
+    }
+
     /// How old a belief may be at `now`.
     #[must_use]
     pub fn lag(&self, now: Timestamp) -> Duration {

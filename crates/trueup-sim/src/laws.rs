@@ -165,7 +165,8 @@ pub(crate) fn before_route(state: &mut State, next: &RouteTable, now: Timestamp)
         if new.is_none() && state.wants.unrouted(app) {
             continue;
         }
-        let served = live(old).iter().filter(|(id, at)| any(state, id, **at, |one| one.noticed(now))).count();
+        let noticed = |one: &SimInstance| one.noticed(now, state.ignorance.slept());
+        let served = live(old).iter().filter(|(id, at)| any(state, id, **at, noticed)).count();
         let serves = live(new).iter().filter(|(id, at)| believed(state, id, **at, now)).count();
         let least = state.wants.least(app);
         if served > 0 && serves == 0 && least != Some(0) {
@@ -197,7 +198,11 @@ pub(crate) fn note_unrouted(state: &mut State, next: &RouteTable, now: Timestamp
 
 /// Checks an instance that is about to be stopped.
 pub(crate) fn before_stop(state: &mut State, target: &TargetName, id: &InstanceId, now: Timestamp) {
-    let passes = state.instances.get(target).and_then(|all| all.get(id)).is_some_and(|one| one.noticed(now));
+    let passes = state
+        .instances
+        .get(target)
+        .and_then(|all| all.get(id))
+        .is_some_and(|one| one.noticed(now, state.ignorance.slept()));
     if !passes || state.exempt.contains(&id.app) {
         return;
     }

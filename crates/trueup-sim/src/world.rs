@@ -154,13 +154,20 @@ impl SimInstance {
         up && !sick && self.behaviour.healthy_at(now.since(self.started))
     }
 
-    /// Whether it passes at `now`, and has for so long that whoever asks its probes has noticed.
+    /// Whether it passes at `now`, and has for so long that whoever asks its probes has noticed, be it that the host
+    /// `slept` from then to then.
     #[must_use]
-    pub fn noticed(&self, now: Timestamp) -> bool {
+    pub fn noticed(&self, now: Timestamp, slept: Option<(Timestamp, Timestamp)>) -> bool {
         let Some(probe) = self.release.template.health.first() else { return self.passing(now) };
         let since = self.started.after(self.behaviour.healthy_after).max(self.cured.unwrap_or(self.started));
         let every = (since.since(self.started) / ASKED_PER_AGE).max(EAGER).min(probe.interval);
-        self.passing(now) && now.since(since) >= every * probe.successes + NOTICED_AFTER
+        let needs = |every: Duration| every * probe.successes + NOTICED_AFTER;
+        // Who fell asleep before it was noticed asks when awake, and as seldom as what has lasted for so long is asked.
+        let (since, needs) = match slept {
+            Some((from, to)) if since < to && from < since.after(needs(every)) => (to, needs(probe.interval)),
+            Some(_) | None => (since, needs(every)),
+        };
+        self.passing(now) && now.since(since) >= needs
     }
 
     /// Whether whoever looks at `now` and then may believe that it passes: it does, or did within `lag`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use trueup_driver::route_book::{RouteBook, SeenShare};
+use trueup_driver::route_book::{Leave, RouteBook, SeenShare};
 use trueup_driver::survey::Epoch;
 use trueup_seams::BoxFuture;
 use trueup_seams::runtime::{Ingress, ObserveError};
@@ -184,7 +184,7 @@ async fn what_was_planned_by_an_emptied_table_is_not_done_when_another_has_told_
     assert_eq!(emptied.share, AppRoutes::none(&one));
     let seen = SeenShare { share: Some(&emptied.share), epoch: at };
     assert_eq!(book.apply(&share(&other), unseen, &epoch).await, StepOutcome::Done);
-    assert!(!book.withdraw(&emptied.share, at), "it is routed again: nobody of it may be stopped");
+    assert_eq!(book.withdraw(&emptied.share, at), Leave::ToldSince, "it is routed again: nobody of it may be stopped");
     let blind = book.apply(&AppRoutes::none(&one), seen, &epoch).await;
     assert!(matches!(blind, StepOutcome::Unknown { .. }), "{blind:?}");
     let (RouteSight::Seen(told), at) = book.sight(&one, epoch.next(), &epoch).await else { panic!("it is seen") };
@@ -192,7 +192,7 @@ async fn what_was_planned_by_an_emptied_table_is_not_done_when_another_has_told_
     let seen = SeenShare { share: Some(&told.share), epoch: at };
     assert_eq!(book.apply(&AppRoutes::none(&one), seen, &epoch).await, StepOutcome::Done);
     let (RouteSight::Seen(left), at) = book.sight(&one, epoch.next(), &epoch).await else { panic!("it is seen") };
-    assert!(book.withdraw(&left.share, at), "it is routed nowhere by now");
+    assert_eq!(book.withdraw(&left.share, at), Leave::Given, "it is routed nowhere by now");
 }
 
 /// An ingress that takes a table only when it may.
@@ -293,4 +293,21 @@ async fn what_an_ingress_took_without_saying_so_is_told_on_by_all() {
         while book.apply(&share(&name("other")), UNSEEN, &epoch).await != StepOutcome::Done {}
         assert_eq!(live(&house), [name("one"), name("other"), name("some")], "{faults:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_goes_whom_a_table_may_bring_back_that_nobody_knows_of() {
+    let (house, book, epoch) = book_after(&[None, Some(CallFault::Late(Duration::from_secs(5)))]).await;
+    let one = name("one");
+    assert_eq!(book.apply(&AppRoutes::none(&one), UNSEEN, &epoch).await, StepOutcome::Done);
+    let late = book.apply(&share(&one), UNSEEN, &epoch).await;
+    assert!(matches!(late, StepOutcome::Unknown { .. }), "{late:?}");
+    let (RouteSight::Seen(seen), at) = book.sight(&one, epoch.next(), &epoch).await else { panic!("it is seen") };
+    assert_eq!(seen.share, AppRoutes::none(&one), "it has not landed yet");
+    assert_eq!(book.withdraw(&seen.share, at), Leave::InDoubt);
+    book.settle(&epoch).await;
+    let (RouteSight::Seen(seen), at) = book.sight(&one, epoch.next(), &epoch).await else { panic!("it is seen") };
+    assert_eq!(book.withdraw(&seen.share, at), Leave::Given);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(live(&house), [], "what comes too late is not taken");
 }
