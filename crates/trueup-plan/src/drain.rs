@@ -181,7 +181,9 @@ fn needed_still(
     });
     let mut needed: BTreeSet<_> = idle.into_iter().take(short).map(key).collect();
     // One that passes and will not serve is no reason to keep out what would; one of the good release will.
-    let crowded = crowded(desired, heading, census, extra);
+    let missing = census.count(Role::Fresh, |vigour| vigour.runs() || vigour == Vigour::Completed) < desired.replicas();
+    let shut_out = heading.mode == Mode::Baking && missing && surge.free(census, desired.replicas()) == 0;
+    let crowded = shut_out || crowded(desired, heading, census, extra);
     let will_serve = |member: &Member<'_>| !crowded || member.role == Role::Kept;
     needed.extend(healthy_still(desired, heading, census, serving, &needed, will_serve));
     needed

@@ -101,3 +101,17 @@ fn one_too_many_that_failed_when_the_others_passed_is_given_its_time_in_the_bake
             look again in 50000 ms (deadline)"#]],
     );
 }
+
+#[test]
+fn within_a_bake_what_passes_and_will_not_serve_keeps_out_nobody() {
+    check(
+        "want 1×v3 | r1: 0 failing 5s routed | r2: 0 passing 15s | baking r3 10s",
+        expect![[r#"
+            wanted: 1 × v3 on local, blueGreen
+            seen: web-r1-0 failing (status 503) routed, web-r2-0 passing for 15000 ms
+            remembered: no good release, baking r3
+            stop web-r2-0 (stale)
+            baking: r3 is promoted and watched
+            look again in 250 ms (look again)"#]],
+    );
+}
