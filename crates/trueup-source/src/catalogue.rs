@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use trueup_museum::{Bug, planted};
 use trueup_seams::{Snapshot, SourceApp};
-use trueup_types::AppName;
 use trueup_types::desired::{DesiredApp, Doubt};
 use trueup_types::status::FileFault;
 use trueup_types::target::TargetSpec;
+use trueup_types::{AppName, TargetName};
 
 use crate::claims::{self, Held, Settlement};
 use crate::reader::{FileOutcome, Reader, Resolved};
 use crate::secrets::Specs;
-use crate::walk::{Content, Listing};
+use crate::walk::{Content, Listing, Seen};
 
 /// For how many scans a name stays among the vanished once that is confirmed; what is not among them is gone anyway.
 const VANISHED_SCANS_KEPT: u64 = 16;
@@ -101,6 +101,25 @@ impl Catalogue {
         let unconfirmed = self.snapshot.vanished.values().any(|first| *first >= self.snapshot.scans);
         let clear = self.snapshot.unread.is_none() && self.snapshot.doubt.is_none();
         if clear && (unconfirmed || self.clear_scans < 2) { Pending::SecondScan } else { Pending::Nothing }
+    }
+
+    /// Whether a listing holds everything that is held now, and nothing that is at fault.
+    pub(crate) fn keeps_all(&self, listing: &Listing) -> bool {
+        let text = |seen: &Seen| match &seen.content {
+            Content::Text { text, .. } => Some(Arc::clone(text)),
+            Content::Unreadable(_) => None,
+        };
+        let texts = listing.files.iter().map(|(file, seen)| Some((file.clone(), text(seen)?)));
+        let Some(texts) = texts.collect::<Option<BTreeMap<_, _>>>() else { return false };
+        let resolved = self.reader.resolve(&texts);
+        if !listing.gaps.is_empty() || resolved.files.values().any(|outcome| !outcome.errors.is_empty()) {
+            return false;
+        }
+        let apps: BTreeSet<_> =
+            resolved.files.values().flat_map(|outcome| &outcome.apps).map(|app| &app.name).collect();
+        let local = TargetName::local();
+        let mut targets = self.snapshot.targets.keys().filter(|target| **target != local);
+        self.held.keys().all(|app| apps.contains(app)) && targets.all(|target| resolved.targets.contains_key(target))
     }
 
     /// Takes a listing whose content is not that of the one before.
@@ -192,7 +211,7 @@ impl Catalogue {
     }
 
     /// Reads what is there; then, where files are at fault, once more with their last good texts.
-    fn read(&mut self, listing: &Listing) -> (Reading, BTreeMap<trueup_types::TargetName, TargetSpec>) {
+    fn read(&mut self, listing: &Listing) -> (Reading, BTreeMap<TargetName, TargetSpec>) {
         let mut texts: BTreeMap<String, Arc<str>> = BTreeMap::new();
         let mut broken: BTreeMap<String, FileOutcome> = BTreeMap::new();
         for (file, seen) in &listing.files {
@@ -225,7 +244,7 @@ impl Catalogue {
             self.read_file(file, &mut resolved, broken.remove(file), replaced_text, &texts, &mut reading);
         }
         self.keep_claimed(&mut reading);
-        resolved.targets.entry(trueup_types::TargetName::local()).or_insert_with(TargetSpec::local);
+        resolved.targets.entry(TargetName::local()).or_insert_with(TargetSpec::local);
         self.secrets = resolved.secrets;
         (reading, resolved.targets)
     }

@@ -1,13 +1,17 @@
 //! Hands out complete snapshots of a directory of manifests.
 //!
 //! Any event (`watch`), or the passing of time, makes the directory be listed and read (`walk`); a listing counts once
-//! it has held still (`settle`); what counts is read by the [`Reader`] into apps, each file falling back on its last
+//! it has held still (`settle`), soon where all that is new was renamed into its place (`arrival`); what counts is read by the [`Reader`] into apps, each file falling back on its last
 //! good version (`catalogue`), and two apps never holding one name or one route (`claims`). Folders that apps ship, and secrets
 //! that they ask for, are read beside them (`trees`, `secrets`). `life` turns the wheel.
 //!
 //! Events are hints. What cannot be seen is never taken for absent: it freezes pruning, and is said.
 //! Knows nothing of YAML, of runtimes, nor of what becomes of an app that is gone.
 
+#[cfg(test)]
+extern crate self as trueup_source;
+
+mod arrival;
 mod catalogue;
 mod claims;
 mod interest;
@@ -40,7 +44,8 @@ pub use walk::{DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX};
 pub struct SourceConfig {
     /// The directory; a symlink is followed anew on each listing.
     pub root: PathBuf,
-    /// How long a listing must hold still before it counts; 250 ms unless there is a reason.
+    /// How long a listing must hold still before it counts; 250 ms unless there is a reason. An eighth of it is enough where
+    /// all that is new was renamed into its place, and nothing is missed or wrong.
     pub settle: Duration,
     /// How long without an event until everything is read again; 30 s unless there is a reason.
     pub rescan: Duration,

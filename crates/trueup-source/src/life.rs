@@ -19,7 +19,7 @@ use crate::catalogue::{Catalogue, Changed, Pending};
 use crate::interest::Interest;
 use crate::reader::Reader;
 use crate::secrets::{Known, Look};
-use crate::settle::{Settled, Settler};
+use crate::settle::{News, Settled, Settler};
 use crate::trees::Trees;
 use crate::walk::{self, Listing, Trust, Unseen};
 use crate::watch::{Watched, Watches};
@@ -145,16 +145,30 @@ impl Life {
         }
         self.device = Some(listing.device);
         let listing = self.carried(listing);
-        match self.settler.offer(listing, self.counts.as_ref(), now) {
+        let news = self.news(&listing);
+        match self.settler.offer(listing, self.counts.as_ref(), news, now) {
             Settled::Wait(at) => Turn { next: at, news: None },
             Settled::Counts(listing) => self.counted(*listing, watched, now),
         }
+    }
+
+    /// How a listing differs from the one that counts.
+    fn news(&self, listing: &Listing) -> News {
+        let Some(counts) = &self.counts else { return News::Any };
+        let Ok(root) = self.config.root.canonicalize() else { return News::Any };
+        let arrivals = self.watches.arrivals();
+        let new = listing.newer_than(counts);
+        let came = |file: &&str| arrivals.holds(&root.join(file));
+        let whole = new.is_some_and(|new| !new.is_empty() && new.iter().all(came));
+        drop(arrivals);
+        if whole && self.catalogue.keeps_all(listing) { News::Whole } else { News::Any }
     }
 
     fn counted(&mut self, listing: Listing, watched: Watched, now: Instant) -> Turn {
         let same = self.counts.as_ref().is_some_and(|counts| counts.same(&listing));
         let changed = if same { self.catalogue.confirm() } else { self.catalogue.accept(&listing) };
         self.counts = Some(listing);
+        self.watches.arrivals().forget();
         let looked = self.trees.look(&self.config.root, self.catalogue.snapshot(), self.config.settle, now);
         let (root, settle) = (&self.config.root, self.config.settle);
         let look = Look { root, keeper: self.keeper.as_ref(), settle, now };
@@ -268,6 +282,96 @@ fn call(shared: &Shared, nudges: &[Nudge]) {
     for sink in &sinks {
         for nudge in nudges {
             sink(nudge.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/directory/toy.rs"]
+#[allow(dead_code, reason = "the tests of the whole source read more kinds of lines")]
+mod toy;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use trueup_seams::NoSecrets;
+
+    use super::*;
+
+    const SETTLE: Duration = Duration::from_secs(80);
+    const WHOLE: Duration = Duration::from_secs(10);
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    type Change = fn(&Path);
+
+    /// A source of two apps that has counted them, and the moment when it had.
+    fn counted(root: &Path) -> (Life, Instant) {
+        std::fs::write(root.join("web.yaml"), "app web v1").expect("writes");
+        std::fs::write(root.join("api.yaml"), "app api v1").expect("writes");
+        let config = SourceConfig { root: root.to_owned(), settle: SETTLE, rescan: SETTLE * 100 };
+        let mut life = Life::new(config, Arc::new(toy::Toy::default()), Arc::new(NoSecrets), &Arc::default());
+        let mut now = Instant::now();
+        while life.catalogue.snapshot().scans < 2 {
+            now = life.turn(now).next;
+        }
+        (life, now)
+    }
+
+    /// Renames a text into its place, and waits until the watcher has said so.
+    fn rename(life: &Life, file: &str, text: &str) {
+        let root = life.config.root.canonicalize().expect("it is there");
+        let aside = root.join(".aside");
+        std::fs::write(&aside, text).expect("writes");
+        std::fs::rename(&aside, root.join(file)).expect("renames");
+        let began = Instant::now();
+        while !life.watches.arrivals().holds(&root.join(file)) {
+            assert!(began.elapsed() < PATIENCE, "the watcher says nothing of {file}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// How long a listing at this moment has to hold still.
+    fn wait(life: &mut Life, now: Instant) -> Duration {
+        let turn = life.turn(now);
+        assert!(turn.news.is_none(), "nothing counts at once");
+        turn.next - now
+    }
+
+    #[test]
+    fn what_was_renamed_into_its_place_waits_only_for_the_rest_of_its_set() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut life, now) = counted(dir.path());
+        rename(&life, "web.yaml", "app web v2");
+        rename(&life, "late.yaml", "app late v1");
+        assert_eq!(wait(&mut life, now), WHOLE);
+        let (_, changed) = life.turn(now + WHOLE).news.expect("it counts");
+        assert_eq!(changed, Changed::Apps(["late", "web"].map(toy::name).into()));
+        // What was renamed before says nothing of what is written now.
+        std::fs::write(dir.path().join("web.yaml"), "app web v3").expect("writes");
+        assert_eq!(wait(&mut life, now + WHOLE * 2), SETTLE);
+    }
+
+    #[test]
+    fn where_anything_is_written_missed_or_wrong_all_hold_still_as_long_as_ever() {
+        let beside: [(&str, Change); 4] = [
+            ("half a file", |root| std::fs::write(root.join("late.yaml"), "app late v1").expect("writes")),
+            ("a file goes", |root| std::fs::remove_file(root.join("api.yaml")).expect("removes")),
+            ("an app goes from a file", |root| std::fs::write(root.join("api.yaml"), "").expect("writes")),
+            ("a fault", |root| std::fs::write(root.join("late.yaml"), "nonsense").expect("writes")),
+        ];
+        for (what, change) in beside {
+            let dir = tempfile::tempdir().expect("a directory");
+            let (mut life, now) = counted(dir.path());
+            change(dir.path());
+            rename(&life, "web.yaml", "app web v2");
+            assert_eq!(wait(&mut life, now), SETTLE, "{what}");
+        }
+        for (what, text) in [("an app moves away", "app other v1"), ("a fault", "app web v2\nnonsense")] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let (mut life, now) = counted(dir.path());
+            rename(&life, "web.yaml", text);
+            assert_eq!(wait(&mut life, now), SETTLE, "{what}");
         }
     }
 }

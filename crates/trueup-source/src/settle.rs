@@ -1,7 +1,8 @@
 //! Tells when a listing counts: when another one, a settle window later, is the same.
 //!
 //! A half-written file is often valid, with fewer apps. A tree that never holds still (somebody's editor, a long
-//! checkout) counts after a while without the files that move. Takes the time as an argument.
+//! checkout) counts after a while without the files that move. What is known to be whole needs to hold still only as long
+//! as the files of one set are apart. Takes the time as an argument.
 
 use std::time::Duration;
 
@@ -12,6 +13,18 @@ use crate::walk::Listing;
 
 /// How many settle windows a tree may move before it counts without what moves.
 const RESTLESS_WINDOWS: u32 = 20;
+
+/// The part of the settle window in which files that are whole are waited for: those of one set come together.
+const WHOLE_PART: u32 = 8;
+
+/// How a listing differs from the one that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    /// By files that came whole; nothing is missed, and nothing is wrong.
+    Whole,
+    /// By anything: half of it may still be on its way.
+    Any,
+}
 
 /// What a listing came to.
 #[derive(Debug)]
@@ -47,7 +60,11 @@ impl Settler {
     }
 
     /// Weighs a listing against the one before it and the one that counts.
-    pub(crate) fn offer(&mut self, listing: Listing, counts: Option<&Listing>, now: Instant) -> Settled {
+    pub(crate) fn offer(&mut self, listing: Listing, counts: Option<&Listing>, news: News, now: Instant) -> Settled {
+        let window = match news {
+            News::Whole => self.window / WHOLE_PART,
+            News::Any => self.window,
+        };
         if planted(Bug::ReadsHalfWritten) {
             return Settled::Counts(Box::new(listing));
         }
@@ -56,18 +73,18 @@ impl Settler {
                 return Settled::Counts(Box::new(listing));
             }
             self.restless_since = Some(now);
-            return self.wait(listing, now);
+            return self.wait(listing, now, window);
         };
         if before.same(&listing) {
-            if now.saturating_duration_since(since) < self.window {
-                return self.wait(listing, since);
+            if now.saturating_duration_since(since) < window {
+                return self.wait(listing, since, window);
             }
             self.restless_since = None;
             return Settled::Counts(Box::new(listing));
         }
         let restless = now.saturating_duration_since(self.restless_since.unwrap_or(now));
         if restless < self.window * RESTLESS_WINDOWS || self.window.is_zero() {
-            return self.wait(listing, now);
+            return self.wait(listing, now, window);
         }
         self.restless_since = None;
         let still = without_what_moves(&before, listing.clone(), counts);
@@ -76,9 +93,9 @@ impl Settler {
         Settled::Counts(Box::new(still))
     }
 
-    fn wait(&mut self, listing: Listing, since: Instant) -> Settled {
+    fn wait(&mut self, listing: Listing, since: Instant, window: Duration) -> Settled {
         self.pending = Some((listing, since));
-        Settled::Wait(since + self.window)
+        Settled::Wait(since + window)
     }
 }
 

@@ -107,6 +107,17 @@ impl Listing {
             && self.files.iter().zip(&other.files).all(|(a, b)| a.0 == b.0 && a.1.content == b.1.content)
     }
 
+    /// The files that are new or other than in `before`; `None` where anything else differs.
+    pub(crate) fn newer_than(&self, before: &Self) -> Option<Vec<&str>> {
+        let stays = self.device == before.device
+            && self.gaps == before.gaps
+            && before.files.keys().all(|file| self.files.contains_key(file));
+        let new = |(file, seen): &(&String, &Seen)| {
+            before.files.get(*file).is_none_or(|earlier| earlier.content != seen.content)
+        };
+        stays.then(|| self.files.iter().filter(new).map(|(file, _)| file.as_str()).collect())
+    }
+
     /// Whether nothing at all was seen.
     pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.gaps.is_empty()

@@ -7,13 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use trueup_museum::{Bug, Carried, planted};
 
+use crate::arrival::Arrivals;
 use crate::interest::Interest;
 
 /// Whether there is more to watch than before.
@@ -27,6 +28,7 @@ pub(crate) enum Watched {
 pub(crate) struct Watches {
     wake: Arc<Notify>,
     interest: Arc<RwLock<Interest>>,
+    arrivals: Arc<Mutex<Arrivals>>,
     watcher: Option<RecommendedWatcher>,
     folders: BTreeMap<PathBuf, u64>,
     degraded: Option<String>,
@@ -37,6 +39,7 @@ impl Watches {
         Self {
             wake: Arc::clone(wake),
             interest: Arc::default(),
+            arrivals: Arc::default(),
             watcher: None,
             folders: BTreeMap::new(),
             degraded: None,
@@ -48,12 +51,17 @@ impl Watches {
         self.degraded.as_deref()
     }
 
+    /// What was renamed into its place.
+    pub(crate) fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Watches these folders, by path and inode, and no others.
     pub(crate) fn set(&mut self, interest: &Interest) -> Watched {
         self.interest.write().unwrap_or_else(PoisonError::into_inner).clone_from(interest);
         let wanted: BTreeMap<&PathBuf, &u64> = interest.watched().collect();
         if self.watcher.is_none() {
-            match start(&self.wake, &self.interest) {
+            match start(&self.wake, &self.interest, &self.arrivals) {
                 Ok(watcher) => self.watcher = Some(watcher),
                 Err(why) => {
                     self.degraded = Some(format!("no watcher: {why}"));
@@ -88,8 +96,12 @@ impl Watches {
     }
 }
 
-fn start(wake: &Arc<Notify>, interest: &Arc<RwLock<Interest>>) -> notify::Result<RecommendedWatcher> {
-    let (wake, interest) = (Arc::clone(wake), Arc::clone(interest));
+fn start(
+    wake: &Arc<Notify>,
+    interest: &Arc<RwLock<Interest>>,
+    arrivals: &Arc<Mutex<Arrivals>>,
+) -> notify::Result<RecommendedWatcher> {
+    let (wake, interest, arrivals) = (Arc::clone(wake), Arc::clone(interest), Arc::clone(arrivals));
     let bugs = Carried::here();
     notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         bugs.plant();
@@ -97,7 +109,11 @@ fn start(wake: &Arc<Notify>, interest: &Arc<RwLock<Interest>>) -> notify::Result
             let interest = interest.read().unwrap_or_else(PoisonError::into_inner);
             let seen = event.paths.is_empty() || event.paths.iter().any(|path| interest.concerns(path));
             let lost = event.paths.is_empty() && planted(Bug::DropsPathlessRescan);
-            !lost && (event.need_rescan() || (is_change(event.kind) && seen))
+            let concerns = !lost && (event.need_rescan() || (is_change(event.kind) && seen));
+            if concerns {
+                arrivals.lock().unwrap_or_else(PoisonError::into_inner).take(&event);
+            }
+            concerns
         };
         if event.map_or(true, concerns) {
             wake.notify_one();
