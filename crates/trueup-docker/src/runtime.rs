@@ -98,8 +98,21 @@ pub(crate) struct Inner {
     /// Containers that a task of ours is stopping.
     pub(crate) stopping: Mutex<BTreeSet<String>>,
     seen: Mutex<Seen>,
-    /// Moves as each step begins and ends, so that a survey that one fell into leaves nothing behind.
+    /// Moves as each step begins and ends, so that a survey that one fell into leaves nothing of its instance behind.
     deeds: AtomicU64,
+}
+
+/// A step under way; dropped, it has ended, however it did.
+struct Deed<'a> {
+    inner: &'a Inner,
+    id: &'a InstanceId,
+}
+
+impl Drop for Deed<'_> {
+    fn drop(&mut self) {
+        let deeds = self.inner.deeds.fetch_add(1, Ordering::SeqCst) + 1;
+        self.inner.seen().end(self.id, deeds);
+    }
 }
 
 impl DockerRuntime {
@@ -144,9 +157,8 @@ impl Runtime for DockerRuntime {
             let TargetStep::Instance(step) = step;
             self.inner.deeds.fetch_add(1, Ordering::SeqCst);
             let at = self.inner.seen().leave(step.id());
-            let outcome = self.inner.apply(step, at).await;
-            self.inner.deeds.fetch_add(1, Ordering::SeqCst);
-            outcome
+            let _deed = Deed { inner: &self.inner, id: step.id() };
+            self.inner.apply(step, at).await
         })
     }
 
@@ -199,12 +211,10 @@ impl Inner {
         let instances = self.shown(&listed, &known);
         let mut seen = self.seen();
         // A step says that it begins before it asks where its instance is.
-        if self.deeds.load(Ordering::SeqCst) == deeds {
-            if self.sink.get().is_some() {
-                self.asked.keep_only(&listed.iter().filter_map(|entry| entry.id.as_deref()).collect());
-            }
-            seen.keep(known);
+        if self.deeds.load(Ordering::SeqCst) == deeds && self.sink.get().is_some() {
+            self.asked.keep_only(&listed.iter().filter_map(|entry| entry.id.as_deref()).collect());
         }
+        seen.keep(known, deeds);
         Ok(Sight { instances })
     }
 

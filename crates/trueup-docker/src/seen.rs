@@ -3,7 +3,7 @@
 //! Absence is believed where a survey was whole and nothing of ours has touched the instance since; whoever else makes it
 //! takes its name, which an engine gives away once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use trueup_types::InstanceId;
 
@@ -15,8 +15,8 @@ use crate::moment::WallMillis;
 pub(crate) struct Seen {
     /// The containers, by id; nothing before the first whole survey.
     known: Option<BTreeMap<String, Known>>,
-    /// Instances that steps were about since.
-    touched: BTreeSet<InstanceId>,
+    /// Instances that steps were about since, and the count of deeds when each ended; one that is under way has no end.
+    touched: BTreeMap<InstanceId, Option<u64>>,
     /// When the engine last answered a listing.
     answered: Option<WallMillis>,
     /// When it could last not be reached: from its last answer before that, to its first after.
@@ -41,23 +41,29 @@ impl Seen {
         self.known.clone().unwrap_or_default()
     }
 
-    /// Keeps what a whole survey saw that no step fell into.
-    pub(crate) fn keep(&mut self, known: BTreeMap<String, Known>) {
+    /// Keeps what a whole survey saw that began at this count of deeds, but for the instances whose steps fell into it.
+    pub(crate) fn keep(&mut self, mut known: BTreeMap<String, Known>, began: u64) {
+        self.touched.retain(|_, ended| ended.is_none_or(|ended| ended > began));
+        known.retain(|_, one| !self.touched.contains_key(&one.sighting.id));
         self.known = Some(known);
-        self.touched.clear();
     }
 
     /// Where an instance is of which a step begins: what was seen of it holds no more.
     pub(crate) fn leave(&mut self, id: &InstanceId) -> Whereabouts {
         let at = self.whereabouts(id);
-        self.touched.insert(id.clone());
+        self.touched.insert(id.clone(), None);
         self.known.iter_mut().for_each(|known| known.retain(|_, known| known.sighting.id != *id));
         at
     }
 
+    /// A step about an instance has ended, with this count of deeds: a survey that begins from here on sees what came of it.
+    pub(crate) fn end(&mut self, id: &InstanceId, deeds: u64) {
+        self.touched.insert(id.clone(), Some(deeds));
+    }
+
     /// Where an instance is.
     pub(crate) fn whereabouts(&self, id: &InstanceId) -> Whereabouts {
-        let Some(known) = self.known.as_ref().filter(|_| !self.touched.contains(id)) else {
+        let Some(known) = self.known.as_ref().filter(|_| !self.touched.contains_key(id)) else {
             return Whereabouts::Unknown;
         };
         let mut at = known.iter().filter(|(_, known)| known.sighting.id == *id).map(|(container, _)| container);
@@ -78,5 +84,29 @@ impl Seen {
             self.answered = Some(now);
         }
         self.failing = !answered;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_survey_that_a_step_fell_into_tells_nothing_of_its_instance_and_all_of_the_others() {
+        let [web, api] = ["web-r1-0", "api-r1-0"].map(|name| name.parse::<InstanceId>().expect("a name"));
+        let mut seen = Seen::default();
+        assert_eq!(seen.whereabouts(&web), Whereabouts::Unknown);
+        seen.keep(BTreeMap::new(), 0);
+        assert_eq!(seen.leave(&web), Whereabouts::Nowhere);
+        // One that ends while it is under way, and one that began within the step.
+        for began in [0, 1] {
+            seen.keep(BTreeMap::new(), began);
+            assert_eq!([&web, &api].map(|id| seen.whereabouts(id)), [Whereabouts::Unknown, Whereabouts::Nowhere]);
+        }
+        seen.end(&web, 2);
+        seen.keep(BTreeMap::new(), 1);
+        assert_eq!(seen.whereabouts(&web), Whereabouts::Unknown, "it had begun before the step ended");
+        seen.keep(BTreeMap::new(), 2);
+        assert_eq!(seen.whereabouts(&web), Whereabouts::Nowhere);
     }
 }
