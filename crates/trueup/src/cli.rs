@@ -165,7 +165,7 @@ pub(crate) struct Run {
     /// From one routine look at everything to the next
     #[arg(long, default_value = "30s", value_parser = duration, value_name = "DURATION")]
     pub resync: Duration,
-    /// How long the files must have been still before they count
+    /// How long the files must have been still before they count; an eighth of it does for files that were renamed into place
     #[arg(long, default_value = "250ms", value_parser = duration, value_name = "DURATION")]
     pub settle: Duration,
     /// Whose labels are written; another daemon's are never touched
