@@ -6,6 +6,7 @@
 
 mod against;
 mod costs;
+mod faults;
 mod fields;
 mod markdown;
 mod order;
@@ -90,9 +91,7 @@ struct Manifests {
 /// What a directory of manifests wants, and where; its secrets are not read.
 fn wanted(dir: &Path) -> anyhow::Result<Manifests> {
     let directory = manifests::read(dir)?;
-    for diagnostic in directory.diagnostics() {
-        say(&format!("{:?}", miette::Report::new(diagnostic.clone())));
-    }
+    faults::told(directory.diagnostics()).iter().for_each(|text| say(text));
     anyhow::ensure!(directory.errors() == 0, "{}; nothing can be planned", counted(directory.errors(), "error"));
     let root = trueup_source::root_of(dir);
     let apps = directory.resolution.apps.into_values();
