@@ -4,7 +4,8 @@
 //! the file of its name: `planner`, `noop` and `changed` work on the simulated world, the last two in processes of their
 //! own; `edit`, `exit`, `revert` and `idle` on a real daemon in a [`place::Place`]; `edge` beside HAProxy and nginx;
 //! `docker` on an engine of the tests' own, beside its raw API, docker-compose ([`compose`]) and a swarm ([`stack`]), with
-//! the [`calls`] that it takes; `fly` on the simulated platform with its documented limits; `failed` under load.
+//! the [`calls`] that it takes,
+//! watched by its events ([`heard`]); `fly` on the simulated platform with its documented limits; `failed` under load.
 //!
 //! Knows nothing of how it was built: the binary that it measures is the one beside it.
 
@@ -17,6 +18,7 @@ mod edit;
 mod exit;
 mod failed;
 mod fly;
+mod heard;
 mod idle;
 mod manifest;
 mod measure;
