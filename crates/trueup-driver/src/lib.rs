@@ -25,6 +25,7 @@ mod heartbeat;
 mod images;
 mod jitter;
 mod kept;
+mod look;
 pub mod mask;
 mod notices;
 pub mod preview;

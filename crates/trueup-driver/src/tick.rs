@@ -12,15 +12,13 @@ use trueup_types::record::AppRecord;
 use trueup_types::status::EventKind;
 use trueup_types::step::{Step, StepAction, StepOutcome, StepResult};
 use trueup_types::verdict::{Stall, State};
-use trueup_types::{
-    AppName, Instance, InstanceId, Observed, Plan, RouteSight, TargetName, Timestamp, Verdict, Violation, Wake,
-};
+use trueup_types::{AppName, InstanceId, Observed, Plan, RouteSight, TargetName, Timestamp, Verdict, Violation, Wake};
 
 use crate::analyst::Room;
 use crate::engine::{AppMemory, Cell, Engine};
 use crate::queue::Ask;
 use crate::routing::{SeenBooks, goes_unrouted};
-use crate::{evidence, images, kept, notices, publish, recorder, replay, retire, secrets, wanted};
+use crate::{evidence, images, kept, look, notices, publish, recorder, replay, retire, secrets, wanted};
 
 /// Longest one step may take; its outcome is unknown then.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,7 +37,7 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     let snapshot = engine.snapshot();
     let needed = engine.needed(&cell, memory.acted, ask.priority);
     let wanted = images::wanted(engine, &snapshot, app, &memory.record).await;
-    let (observed, books) = match look(engine, app, &wanted, &mut memory, needed).await {
+    let (observed, books) = match look::look(engine, app, &wanted, &mut memory, needed).await {
         Ok(seen) => seen,
         Err(why) => return dark(engine, app, &cell, &mut memory, &snapshot, why),
     };
@@ -257,103 +255,6 @@ async fn save(engine: &Engine, app: &AppName, memory: &mut AppMemory, record: Ap
         }
     };
     memory.record = record;
-}
-
-/// Sees the app on all the targets where it is, or may be.
-async fn look(
-    engine: &Engine,
-    app: &AppName,
-    wanted: &Wanted,
-    memory: &mut AppMemory,
-    needed: u64,
-) -> Result<(Observed, SeenBooks), Doubt> {
-    let mut homes = memory.record.homes.clone();
-    if let Some(cell) = engine.find(app) {
-        homes.extend(cell.homes.lock().expect("no holder panics").iter().cloned());
-    }
-    let meant = match wanted {
-        Wanted::Present(desired) => Some(&desired.placement.target),
-        Wanted::Gone { .. } | Wanted::Held { .. } => None,
-    };
-    match meant {
-        Some(target) => {
-            homes.insert(target.clone());
-            // Who has forgotten where it was looks everywhere.
-            if memory.record == AppRecord::default() && may_be_forgotten(engine, app, target, needed).await {
-                homes.extend(engine.targets.lock().expect("no holder panics").keys().cloned());
-            }
-        }
-        // A stranger may be anywhere.
-        None => {
-            homes.extend(engine.targets.lock().expect("no holder panics").keys().cloned());
-        }
-    }
-    let (mut at, mut since) = (engine.now(), Timestamp::ZERO);
-    let mut seen = Vec::new();
-    for name in &homes {
-        let Some(target) = engine.target(name) else {
-            return Err(Doubt::TargetDark(format!("there is no target {name}")));
-        };
-        let sight = target.sight(needed, &engine.epoch, engine.parts.clock.as_ref()).await;
-        let apps = sight.apps.as_ref().map_err(|why| Doubt::TargetDark(format!("{name}: {why}")))?;
-        if let Some(id) = sight.stale.get(app) {
-            return Err(Doubt::TargetDark(format!("{name} shows {id} as it was before what was done last")));
-        }
-        at = at.min(sight.at);
-        since = since.max(sight.since);
-        let ours = apps.get(app).into_iter().flatten();
-        seen.extend(ours.map(|one| (name.clone(), one.clone(), target.inspect.clone())));
-    }
-    let homes = meant.into_iter().chain(&homes);
-    let (routes, books) = engine.routes.sight(app, homes, needed, &engine.epoch).await;
-    let record = &memory.record;
-    let release =
-        |one: &trueup_types::Sighting| record.release(one.id.revision).cloned().or_else(|| one.template.clone());
-    let healths = engine.probes.observe(app, &seen, release);
-    let together = seen.into_iter().zip(secrets::struck(engine, healths));
-    let all: Vec<_> = together.map(|((target, sighting, _), health)| Instance { sighting, target, health }).collect();
-    if is_older(&memory.record, &all) {
-        recall(engine, app, memory, &all);
-    }
-    // What a survey saw before the host slept is no sight of the time since.
-    let since = since.max(engine.heartbeat.beat(engine.now()));
-    Ok((Observed::sorted(at, since, all, routes), books))
-}
-
-/// Whether an app of which nothing is remembered may have been there before: memory was lost, or the live table names the
-/// app, or nobody sees the table. Its instances may be where its manifest no longer says.
-async fn may_be_forgotten(engine: &Engine, app: &AppName, meant: &TargetName, needed: u64) -> bool {
-    if engine.rebuilt.lock().expect("no holder panics").is_some() {
-        return true;
-    }
-    match engine.routes.sight(app, [meant, &TargetName::local()], needed, &engine.epoch).await.0 {
-        RouteSight::Seen(seen) => !seen.share.entries.is_empty(),
-        RouteSight::Unknown(_) => true,
-    }
-}
-
-/// Whether the world is newer than the record: there is none, or a revision is seen that it has never given out. Since a
-/// record is saved before its first step, it was lost or put back.
-fn is_older(record: &AppRecord, seen: &[Instance]) -> bool {
-    seen.iter().any(|one| *record == AppRecord::default() || one.sighting.id.revision > record.highest)
-}
-
-/// Makes the record anew from labels; of one that was put back only what a person said is believed, and what the manifest did.
-fn recall(engine: &Engine, app: &AppName, memory: &mut AppMemory, seen: &[Instance]) {
-    let before = std::mem::take(&mut memory.record);
-    let mut record = trueup_plan::adopt(app, seen, engine.now());
-    tracing::info!(%app, instances = seen.len(), "adopted what runs");
-    if before != AppRecord::default() {
-        let message =
-            format!("memory ends at {} and {} runs: it went back; adopted what runs", before.highest, record.highest);
-        engine.note(EventKind::Warning, "MemoryWentBack", Some(app), None, message);
-        record.generation = record.generation.max(before.generation);
-        record.homes.extend(before.homes);
-        (record.prune, record.needs) = (before.prune, before.needs);
-        (record.restarts, record.suspended) = (before.restarts, before.suspended);
-    }
-    memory.record = record;
-    memory.saved = false;
 }
 
 /// A look that saw nothing decides nothing.

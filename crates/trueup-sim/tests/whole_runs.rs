@@ -86,6 +86,31 @@ async fn what_was_left_on_another_target_is_found_when_memory_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_finds_in_the_table_what_it_never_made_unroutes_nobody_before_it_has_looked_everywhere() {
+    let mut house = House::new();
+    let target = elsewhere(&house);
+    let mut app = AppSketch::web("web").replicas(2);
+    house.source.put(app.build());
+    house.start().await;
+    house.until_live("web", 1).await;
+    let early = house.store.copy();
+    app.target = target.clone();
+    house.source.put(app.clone().env("VERSION", "v2").build());
+    house.until_live("web", 2).await;
+    house.kill().await;
+    house.store.put_back_unnoticed(early);
+    house.darken(&target, true);
+    house.start().await;
+    app.target = TargetName::local();
+    house.source.put(app.env("VERSION", "v3").build());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(house.world.routed(&name("web")).len(), 2, "they still serve: {}", house.story());
+    house.darken(&target, false);
+    house.until_live("web", 3).await;
+    assert!(house.world.lock().violations.is_empty(), "{}", house.story());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_orphan_whose_memory_went_back_keeps_nobody_from_going() {
     let mut house = House::new();
     let mut web = AppSketch::web("web").depends_on("api");
