@@ -129,7 +129,7 @@ impl App {
 impl Volume {
     /// Whether a list that shows what was at a moment shows it.
     pub(crate) fn listed(&self, seen_from: Moment) -> bool {
-        self.gone.is_none_or(|gone| gone > seen_from)
+        self.created <= seen_from && self.gone.is_none_or(|gone| gone > seen_from)
     }
 
     pub(crate) fn shown(&self) -> Value {

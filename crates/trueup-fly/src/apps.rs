@@ -242,6 +242,7 @@ impl Inner {
         self.forget_app(app).map_err(unwritten)?;
         let forgotten = self.memory.change(|kept| {
             kept.secrets.remove(fly);
+            kept.making.retain(|disk, _| disk.split('/').next() != Some(fly));
             // Whose disks stay finds them again when it comes back.
             if !stays {
                 kept.disks.remove(fly);

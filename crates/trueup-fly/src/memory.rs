@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use trueup_host::files::{self, Durability};
 use trueup_types::route::AppRoutes;
-use trueup_types::{AppName, Incarnation, Ordinal, TableGeneration};
+use trueup_types::{AppName, Incarnation, Ordinal, Revision, TableGeneration};
 
 use crate::moment::WallMillis;
 use crate::public::Word;
@@ -58,11 +58,14 @@ pub(crate) struct Nap {
     pub woken: bool,
 }
 
-/// The disk that a removal of ours freed last, by its id.
+/// The disk that a removal of ours freed last, or was to free, by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Freed {
     pub disk: String,
     pub at: WallMillis,
+    /// Of which revision the machine was that left it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Revision>,
 }
 
 /// All of it.
@@ -81,6 +84,8 @@ pub(crate) struct Kept {
     pub disks: BTreeMap<String, BTreeMap<String, Ordinal>>,
     /// The last disk that was freed, by the app's name there.
     pub freed: BTreeMap<String, Freed>,
+    /// When a disk was asked for whose making nobody has answered yet, by the app's name there, its region and its name.
+    pub making: BTreeMap<String, WallMillis>,
     /// What we have set of secrets, by the app's name there.
     pub secrets: BTreeMap<String, Set>,
     pub words: BTreeMap<AppName, Word>,

@@ -201,6 +201,7 @@ impl Inner {
         for known in all {
             let own = known.machine.id == found.machine().id;
             let one = Found { fly: found.fly.clone(), known };
+            self.free_disks(&one);
             if !one.known.ghost {
                 let query = if force || !own { "?force=true" } else { "" };
                 let path = format!("/v1/apps/{}/machines/{}{query}", encoded(&one.fly), encoded(&one.machine().id));
@@ -212,7 +213,6 @@ impl Inner {
                 }
             }
             self.did(&one, Deed::Removed);
-            self.free_disks(&one);
         }
         Ok(StepOutcome::Done)
     }

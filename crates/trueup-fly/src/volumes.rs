@@ -7,6 +7,7 @@
 //! those in place of its own would go on with another day's data. So who finds its own disk in use waits, unless all the row's
 //! disks but that which we have just freed are in machines that run.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -16,6 +17,7 @@ use trueup_types::{InstanceId, Ordinal, Release, Revision};
 
 use crate::api::Volume;
 use crate::apps::NoApp;
+use crate::book::SETTLES;
 use crate::client::{Call, encoded};
 use crate::config::{Guest, Mount};
 use crate::fault::{Fault, RETRY_AFTER, underway};
@@ -68,33 +70,79 @@ impl Inner {
             return Err(NoApp::Outcome(StepOutcome::Refused { why: Refusal::NotServed(why) }));
         }
         let name = name(wanted, id);
-        let path = format!("/v1/apps/{}/volumes", encoded(fly));
-        let listed: Vec<Volume> = self.client.read(Call::get("Volumes_list", fly, path.clone())).await?;
+        let given = self.memory.look(|kept| kept.disks.get(fly).cloned()).unwrap_or_default();
+        let listed = self.list_disks(fly, &given, id.ordinal).await?;
         let ours = |disk: &&Volume| of_row(wanted, &disk.name) && disk.region == region && !disk.is_going();
         let row: Vec<_> = listed.iter().filter(ours).collect();
-        let given = self.memory.look(|kept| kept.disks.get(fly).cloned()).unwrap_or_default();
         let own = row.iter().find(|disk| given.get(&disk.id) == Some(&id.ordinal));
-        if let Some(own) = own.or_else(|| row.iter().find(|disk| disk.name == name)) {
+        let own = own.or_else(|| row.iter().find(|disk| disk.name == name)).copied();
+        let disk = if let Some(own) = own.or_else(|| self.left_for(fly, &row, id)) {
             let Some(disk) = self.free_for(fly, own, &row, id) else {
                 let machine = own.held_by().unwrap_or_default();
                 let why = format!("the disk {} is still in machine {machine}", own.name);
                 return Err(NoApp::Outcome(underway(RETRY_AFTER, why)));
             };
-            self.give(fly, &disk.id, id.ordinal)?;
-            return Ok(vec![Mount { volume: disk.id.clone(), path: wanted.path.clone() }]);
+            disk.id.clone()
+        } else {
+            self.make_disk(fly, region, &name, wanted, guest).await?
+        };
+        self.give(fly, &disk, id.ordinal)?;
+        Ok(vec![Mount { volume: disk, path: wanted.path.clone() }])
+    }
+
+    /// All disks of an app, with the one that was given to a place in the row where the list is too late to show it.
+    async fn list_disks(
+        &self,
+        fly: &str,
+        given: &BTreeMap<String, Ordinal>,
+        ordinal: Ordinal,
+    ) -> Result<Vec<Volume>, Fault> {
+        let path = format!("/v1/apps/{}/volumes", encoded(fly));
+        let mut listed: Vec<Volume> = self.client.read(Call::get("Volumes_list", fly, path.clone())).await?;
+        let unlisted = |disk: &str| !listed.iter().any(|one| one.id == *disk);
+        let late = given.iter().find(|(disk, holder)| **holder == ordinal && unlisted(disk));
+        if let Some((disk, _)) = late {
+            let call = Call::get("Volumes_get_by_id", disk, format!("{path}/{}", encoded(disk)));
+            match self.client.read::<Volume>(call).await {
+                Ok(disk) => listed.push(disk),
+                Err(fault) if fault.is_absence() => {}
+                Err(fault) => return Err(fault),
+            }
         }
+        Ok(listed)
+    }
+
+    /// Makes a disk, and answers its id. Two may have one name there: who does not know whether one was made waits until lists
+    /// must show it.
+    async fn make_disk(
+        &self,
+        fly: &str,
+        region: &str,
+        name: &str,
+        wanted: &Wanted,
+        guest: Option<&Guest>,
+    ) -> Result<String, NoApp> {
+        let (key, now) = (format!("{fly}/{region}/{name}"), (self.clocks.wall)());
+        if self.memory.look(|kept| kept.making.get(&key).is_some_and(|at| now < at.after(SETTLES))) {
+            let why = format!("the disk {name} was asked for, and is not listed yet");
+            return Err(NoApp::Outcome(underway(RETRY_AFTER, why)));
+        }
+        self.memory.change(|kept| kept.making.insert(key.clone(), now)).map_err(unwritten)?;
         let size = wanted.size_bytes.map_or(SIZE_GB, |bytes| bytes.div_ceil(GB).max(1));
         let mut body = json!({"name": name, "region": region, "size_gb": size});
         if let Some(guest) = guest {
             // So that it is put where a machine of that size finds room beside it.
             body["compute"] = serde_json::to_value(guest).expect("our own types always become JSON");
         }
+        let path = format!("/v1/apps/{}/volumes", encoded(fly));
         let made = self.client.read::<Volume>(Call::post("Volumes_create", fly, path).json(body).once_only()).await;
         match made {
-            Ok(volume) => Ok(vec![Mount { volume: volume.id, path: wanted.path.clone() }]),
-            // It may be there: the next try finds it in the list.
-            Err(fault) if fault.is_unsure() => Err(again(&fault, &name)),
-            Err(fault) => Err(fault.into()),
+            // It may be there all the same.
+            Err(fault) if fault.is_unsure() => Err(again(&fault, name)),
+            made => {
+                self.memory.change(|kept| kept.making.remove(&key)).map_err(unwritten)?;
+                Ok(made?.id)
+            }
         }
     }
 }
@@ -109,14 +157,30 @@ impl Inner {
         let revisions: Option<Vec<_>> = held.map(|machine| self.runs(fly, machine)).collect();
         let revisions = revisions?;
         let free: Vec<_> = row.iter().filter(|disk| disk.held_by().is_none()).collect();
-        let lately = |freed: &Freed| (self.clocks.wall)() < freed.at.after(FREED_LATELY);
-        let freed = self.memory.look(|kept| kept.freed.get(fly).cloned()).filter(lately);
+        let freed = self.memory.look(|kept| kept.freed.get(fly).cloned()).filter(|freed| self.was_lately(freed));
         if let Some(disk) = freed.and_then(|freed| free.iter().find(|disk| disk.id == freed.disk)) {
             return Some(disk);
         }
         // Nobody makes room: the row was dealt anew by an update that nobody remembers.
         let settled = revisions.iter().all(|revision| *revision == id.revision);
         if let [only] = free[..] { settled.then_some(only) } else { None }
+    }
+
+    /// Where none of a region's disks is of the instance's number: that which one of another release has just left there. The
+    /// numbers of a row that lies in several regions are dealt anew with each release.
+    fn left_for<'d>(&self, fly: &str, row: &[&'d Volume], id: &InstanceId) -> Option<&'d Volume> {
+        let mut free = row.iter().copied().filter(|disk| disk.held_by().is_none());
+        let (freed, remembers) = self.memory.look(|kept| (kept.freed.get(fly).cloned(), kept.disks.contains_key(fly)));
+        if let Some(freed) = freed.filter(|freed| self.was_lately(freed) && freed.by != Some(id.revision)) {
+            return free.find(|disk| disk.id == freed.disk);
+        }
+        // Nobody remembers whose it was: it is taken for that of whoever was here before.
+        let only = free.next().filter(|_| free.next().is_none());
+        if remembers { None } else { only }
+    }
+
+    fn was_lately(&self, freed: &Freed) -> bool {
+        (self.clocks.wall)() < freed.at.after(FREED_LATELY)
     }
 
     /// The revision of a machine that runs on, as far as anybody knows.
@@ -133,17 +197,21 @@ impl Inner {
             disks.retain(|_, before| *before != ordinal);
             disks.insert(disk.to_owned(), ordinal);
         });
-        given.map_err(|error| Fault::Unsent(format!("its folder cannot be written: {error}")).into())
+        given.map_err(|error| unwritten(error).into())
     }
 
-    /// Keeps in mind that a machine of ours has left its disk.
+    /// Keeps in mind that a machine of ours leaves its disk: before it does, so that a daemon that comes after knows it as well.
     pub(crate) fn free_disks(&self, found: &Found) {
         for disk in found.machine().volumes() {
-            let freed = Freed { disk, at: (self.clocks.wall)() };
+            let freed = Freed { disk, at: (self.clocks.wall)(), by: Some(found.known.written.id.revision) };
             // Unwritten, whoever needs another's waits for its own.
             let _ = self.memory.change(|kept| kept.freed.insert(found.fly.clone(), freed));
         }
     }
+}
+
+fn unwritten(error: std::io::Error) -> Fault {
+    Fault::Unsent(format!("its folder cannot be written: {error}"))
 }
 
 fn again(fault: &Fault, name: &str) -> NoApp {

@@ -1,7 +1,6 @@
-//! A daemon that is killed at each of its requests, before it arrives and after: whoever comes next brings everything to
-//! the same end, and nothing is left over.
+//! Apps without disks, with a token of the organisation and with one for the app alone: made, updated, put back and taken
+//! away by daemons that are killed at each of their requests.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use trueup_fly_sim::{Behaviour, Health, Latency, Scenario, Span};
@@ -9,6 +8,8 @@ use trueup_sim::AppSketch;
 use trueup_types::template::BakeKeep;
 
 use crate::daemon::Scene;
+use crate::killed::{Deed, killed_everywhere};
+use crate::scope;
 use crate::stand::{image, quick, swift};
 
 /// One whose bake stops what it keeps.
@@ -26,9 +27,9 @@ fn platform() -> Scenario {
     Scenario { images: vec![never, turns], latency, ..quick() }
 }
 
-/// What is done, from one state of the world to the next.
-#[derive(Debug, Clone, Copy)]
-enum Deed {
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plain {
     Create,
     Update,
     Revert,
@@ -37,9 +38,12 @@ enum Deed {
     Delete,
 }
 
-impl Deed {
-    /// Brings the world to where the deed begins.
-    async fn prepared(self, scene: &Scene) {
+impl Deed for Plain {
+    fn platform(&self) -> Scenario {
+        platform()
+    }
+
+    async fn prepared(&self, scene: &Scene) {
         match self {
             Self::Create => {}
             Self::Update | Self::Revert | Self::Delete => {
@@ -53,7 +57,7 @@ impl Deed {
         }
     }
 
-    fn begin(self, scene: &Scene) {
+    fn begin(&self, scene: &Scene) {
         match self {
             Self::Create => scene.want(&swift("r/app:1")),
             Self::Update => scene.want(&swift("r/app:2")),
@@ -63,7 +67,7 @@ impl Deed {
         }
     }
 
-    async fn ended(self, scene: &Scene) {
+    async fn ended(&self, scene: &Scene) {
         match self {
             Self::Create => scene.live("web", 1).await,
             Self::Update => scene.live("web", 2).await,
@@ -72,17 +76,24 @@ impl Deed {
         }
     }
 
-    /// Whether the world is as it is where nobody was killed.
-    fn check(self, scene: &Scene, why: &str) {
+    async fn check(&self, scene: &Scene, why: &str) {
         let apps = scene.platform.apps();
-        if matches!(self, Self::Delete) {
+        if *self == Self::Delete {
             assert!(apps.is_empty(), "{why}: {apps:?}");
             return;
         }
+        self.serves(scene, why);
+    }
+}
+
+impl Plain {
+    /// One app, with its addresses, no disk, and one machine of the image that is to run.
+    fn serves(self, scene: &Scene, why: &str) {
+        let apps = scene.platform.apps();
         assert_eq!(apps.len(), 1, "{why}: one app: {apps:?}");
         assert_eq!(apps[0]["ips"].as_array().map(Vec::len), Some(2), "{why}: one address of each kind: {apps:?}");
         assert_eq!(apps[0]["volumes"].as_array().map(Vec::len), Some(0), "{why}: {apps:?}");
-        let image = if matches!(self, Self::Update) { "r/app:2" } else { "r/app:1" };
+        let image = if self == Self::Update { "r/app:2" } else { "r/app:1" };
         let fleet = scene.fleet();
         let as_wanted = |(_, there, state, cordoned): &(String, String, String, bool)| {
             there == image && state == "started" && !cordoned
@@ -91,94 +102,126 @@ impl Deed {
     }
 }
 
-/// Kills a daemon at one of its requests, and sees the next one through; answers whether it asked so often at all.
-async fn killed_at(deed: Deed, at: u64, arrives: bool, forgetful: bool) -> bool {
-    let mut scene = Scene::new(platform()).await;
-    deed.prepared(&scene).await;
-    scene.cut_at(at, arrives);
-    deed.begin(&scene);
-    let reached = Arc::clone(&scene.reached);
-    let reached = tokio::select! {
-        () = reached.notified() => true,
-        () = deed.ended(&scene) => false,
-    };
-    if reached {
-        // What stood at this request stands no longer.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        scene.killed(forgetful).await;
-        deed.ended(&scene).await;
-    }
-    deed.check(
-        &scene,
-        &format!("{deed:?}, killed at request {at}, which {}", if arrives { "arrives" } else { "is lost" }),
-    );
-    // Each leaves with its daemon: it would go on asking.
-    scene.house.kill().await;
-    reached
+/// The same with a token for one app, which a person has made.
+#[derive(Debug, Clone)]
+struct Scoped {
+    deed: Plain,
+    app: String,
 }
 
-/// Most requests of one deed at which a daemon is killed: there are fewer, or it never ends.
-const REQUESTS_MAX: u64 = 400;
-
-/// Kills a daemon at each of its requests, or at each so manieth.
-async fn killed_everywhere(deed: Deed, step: u64, arrives: bool, forgetful: bool) {
-    let mut at = 0;
-    while killed_at(deed, at, arrives, forgetful).await {
-        at += step;
-        assert!(at < REQUESTS_MAX, "{deed:?} asks for ever");
+impl Deed for Scoped {
+    fn platform(&self) -> Scenario {
+        let first = vec![trueup_fly_sim::Deed::App { name: self.app.clone(), org: None }];
+        Scenario { tokens: scope::tokens(&self.app), first, ..platform() }
     }
-    assert!(at > 3 * step, "{deed:?} was killed at {} of its requests", at / step);
+
+    async fn prepared(&self, scene: &Scene) {
+        self.deed.prepared(scene).await;
+    }
+
+    fn begin(&self, scene: &Scene) {
+        self.deed.begin(scene);
+    }
+
+    async fn ended(&self, scene: &Scene) {
+        if self.deed == Plain::Delete {
+            scene
+                .until("no machine is left", |scene| scene.platform.machines().is_empty() && scene.house.settled())
+                .await;
+        } else {
+            self.deed.ended(scene).await;
+        }
+    }
+
+    async fn check(&self, scene: &Scene, why: &str) {
+        assert_eq!(scene.fly_app(), self.app, "{why}: the person's, and no other");
+        if self.deed == Plain::Delete {
+            assert_eq!(scene.platform.machines(), Vec::<serde_json::Value>::new(), "{why}");
+        } else {
+            self.deed.serves(scene, why);
+        }
+        assert_eq!(scene.platform.sim.calls().get("Apps_create"), None, "{why}: no app was made");
+    }
+}
+
+/// At each request, or at each second one, which is enough: one that is lost leaves the platform as the one before it that
+/// arrives.
+async fn scoped_killed_everywhere(deed: Plain, step: u64) {
+    let app = scope::name().await;
+    for arrives in [false, true] {
+        killed_everywhere(&Scoped { deed, app: app.clone() }, step, arrives, false).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_create_that_is_killed_at_any_request_ends_well() {
     for arrives in [false, true] {
-        killed_everywhere(Deed::Create, 1, arrives, false).await;
+        killed_everywhere(&Plain::Create, 1, arrives, false).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_update_that_is_killed_before_any_request_ends_well() {
-    killed_everywhere(Deed::Update, 1, false, false).await;
+    killed_everywhere(&Plain::Update, 1, false, false).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_update_that_is_killed_after_any_request_ends_well() {
-    killed_everywhere(Deed::Update, 1, true, false).await;
+    killed_everywhere(&Plain::Update, 1, true, false).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_revert_that_is_killed_before_any_request_ends_well() {
-    killed_everywhere(Deed::Revert, 1, false, false).await;
+    killed_everywhere(&Plain::Revert, 1, false, false).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_revert_that_is_killed_after_any_request_ends_well() {
-    killed_everywhere(Deed::Revert, 1, true, false).await;
+    killed_everywhere(&Plain::Revert, 1, true, false).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_revert_to_stopped_machines_that_is_killed_before_any_request_ends_well() {
-    killed_everywhere(Deed::Wake, 2, false, false).await;
+    killed_everywhere(&Plain::Wake, 2, false, false).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_revert_to_stopped_machines_that_is_killed_after_any_request_ends_well() {
-    killed_everywhere(Deed::Wake, 2, true, false).await;
+    killed_everywhere(&Plain::Wake, 2, true, false).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_delete_that_is_killed_at_any_request_ends_well() {
     for arrives in [false, true] {
-        killed_everywhere(Deed::Delete, 1, arrives, false).await;
+        killed_everywhere(&Plain::Delete, 1, arrives, false).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_daemon_that_is_killed_and_loses_its_folder_ends_as_well() {
-    for deed in [Deed::Create, Deed::Update, Deed::Revert, Deed::Wake, Deed::Delete] {
+    for deed in [Plain::Create, Plain::Update, Plain::Revert, Plain::Wake, Plain::Delete] {
         for arrives in [false, true] {
-            killed_everywhere(deed, 3, arrives, true).await;
+            killed_everywhere(&deed, 3, arrives, true).await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_with_a_token_for_one_app_that_is_killed_at_any_request_ends_well() {
+    scoped_killed_everywhere(Plain::Create, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_with_a_token_for_one_app_that_is_killed_at_any_request_ends_well() {
+    scoped_killed_everywhere(Plain::Update, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revert_with_a_token_for_one_app_that_is_killed_at_any_request_ends_well() {
+    scoped_killed_everywhere(Plain::Revert, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_with_a_token_for_one_app_that_is_killed_at_any_request_ends_well() {
+    scoped_killed_everywhere(Plain::Delete, 1).await;
 }

@@ -1,6 +1,5 @@
 //! A whole daemon over a simulated platform: the real driver and planner, our runtime and ingress, time that is paused.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -86,7 +85,12 @@ impl Scene {
 
     /// Wants an app, with so many instances in the first region.
     pub fn want(&self, sketch: &AppSketch) {
-        self.want_made(sketch, DesiredApp::clone(&sketch.build()));
+        self.want_in(sketch, &[("iad", sketch.replicas)]);
+    }
+
+    /// Wants an app, with so many instances in each of these regions.
+    pub fn want_in(&self, sketch: &AppSketch, regions: &[(&str, u32)]) {
+        self.want_made(regions, DesiredApp::clone(&sketch.build()));
     }
 
     /// The same, with these values of its secret.
@@ -95,11 +99,12 @@ impl Scene {
         asking.template = crate::vault::asking(&sketch.template);
         let mut desired = DesiredApp::clone(&asking.build());
         desired.inputs.secret_fingerprints = crate::vault::inputs(fingerprint);
-        self.want_made(sketch, desired);
+        self.want_made(&[("iad", sketch.replicas)], desired);
     }
 
-    fn want_made(&self, sketch: &AppSketch, mut desired: DesiredApp) {
-        desired.placement.spread = BTreeMap::from([(Place::new("iad").expect("a name"), sketch.replicas)]);
+    fn want_made(&self, regions: &[(&str, u32)], mut desired: DesiredApp) {
+        let spread = regions.iter().map(|(region, count)| (Place::new(region).expect("a name"), *count));
+        desired.placement.spread = spread.collect();
         let (template, placement) = (desired.template_digest, &desired.placement);
         desired.intent = DesiredApp::intent_of(template, &desired.policy, &desired.exposure, placement, desired.prune);
         let fingerprints = std::mem::take(&mut desired.inputs.secret_fingerprints);

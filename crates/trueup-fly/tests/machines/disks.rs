@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
-use trueup_fly_sim::{Answered, Asked, Behaviour, Body, Exits, Health, Reply, Scenario, Span};
+use trueup_fly_sim::{Answered, Asked, Behaviour, Body, Exits, Fault, Health, Lag, Reply, Said, Scenario, Span};
 use trueup_sim::AppSketch;
 use trueup_types::Label;
 use trueup_types::policy::Strategy;
+use trueup_types::step::StepOutcome;
 use trueup_types::template::Volume;
 
 use crate::daemon::Scene;
-use crate::stand::{image, sketch};
+use crate::stand::{Stand, image, quick, rule, sketch};
 
-fn db(image: &str, replicas: u32) -> AppSketch {
+pub fn db(image: &str, replicas: u32) -> AppSketch {
     let mut db = sketch("web", image).replicas(replicas);
     let name = Label::new("data").expect("a name");
     db.template.volumes = vec![Volume { name, path: "/data".to_owned(), size_bytes: Some(3 << 30) }];
@@ -36,22 +37,27 @@ fn images() -> Vec<Behaviour> {
     ]
 }
 
-/// Each disk of the app, with the image of the machine that it is in.
-async fn disks(scene: &Scene) -> BTreeSet<(String, String)> {
-    let word = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
-    let fleet = scene.fleet();
+/// The disks of the only app, as the platform lists them.
+pub async fn volumes(scene: &Scene) -> Vec<Value> {
     let path = format!("/v1/apps/{}/volumes", scene.fly_app());
     let asked = Asked::new("GET", &path).header("authorization", "Bearer any");
     let Answered::Reply(Reply { body: Body::Json(Value::Array(volumes)), .. }) = scene.platform.sim.answer(asked).await
     else {
         unreachable!("disks are listed")
     };
+    volumes
+}
+
+/// Each disk of the app, with the image of the machine that it is in.
+async fn disks(scene: &Scene) -> BTreeSet<(String, String)> {
+    let word = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let fleet = scene.fleet();
     let of = |volume: &Value| {
         let machine = word(volume, "attached_machine_id");
         let found = fleet.iter().find(|(id, ..)| *id == machine);
         (word(volume, "id"), found.map_or_else(String::new, |(_, image, state, _)| format!("{image} {state}")))
     };
-    volumes.iter().map(of).collect()
+    volumes(scene).await.iter().map(of).collect()
 }
 
 /// The same disks, all in machines of an image that run.
@@ -154,4 +160,38 @@ async fn a_row_that_is_updated_and_grows_at_once_is_put_back_and_loses_nothing()
     let now = disks(&scene).await;
     assert_eq!(now.len(), 3, "one more for the third, and no other");
     assert!(before.is_subset(&now), "what there was is where it was: {now:?}");
+}
+
+/// A disk that nobody answers for may be there, and two of one name may be there too: nobody asks for a second one before lists
+/// must show the first.
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_was_made_without_a_word_is_made_once_though_every_list_is_late() {
+    let lag = Lag { list: Span::millis(8_000), ..Lag::default() };
+    for fault in [Fault::CommitsThenAnswers(Said::status(502)), Fault::CommitsThenCut, Fault::CommitsThenHangs] {
+        let stand = Stand::new(Scenario { lag, faults: vec![rule("Volumes_create", 1, fault.clone())], ..quick() });
+        let release = db("r/db:1", 1).release(trueup_types::Revision(1));
+        let began = tokio::time::Instant::now();
+        while !stand.create(&release, 0).await.settled() {
+            assert!(began.elapsed() < Duration::from_secs(120), "it never settles");
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        stand.running("web-r1-0").await;
+        assert_eq!(stand.platform.apps()[0]["volumes"].as_array().map(Vec::len), Some(1), "{fault:?}");
+        assert_eq!(stand.calls("Volumes_create"), 1, "{fault:?}");
+    }
+}
+
+/// One whose machine could not be made at once is found again by what it is called there, though no list shows it yet.
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_was_made_for_a_machine_that_was_not_is_found_though_lists_are_late() {
+    let lag = Lag { list: Span::millis(20_000), ..Lag::default() };
+    let full = Fault::Answers(Said { error: Some("insufficient resources".to_owned()), ..Said::status(412) });
+    let stand = Stand::new(Scenario { lag, faults: vec![rule("Machines_create", 2, full)], ..quick() });
+    let release = db("r/db:1", 1).release(trueup_types::Revision(1));
+    for _ in 0..2 {
+        assert!(matches!(stand.create(&release, 0).await, StepOutcome::Retry { .. }));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    assert_eq!(stand.create(&release, 0).await, StepOutcome::Done);
+    assert_eq!(stand.platform.apps()[0]["volumes"].as_array().map(Vec::len), Some(1));
 }

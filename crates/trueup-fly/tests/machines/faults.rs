@@ -1,7 +1,24 @@
 //! What goes wrong on the platform, each with what would come of it unhandled.
+//!
+//! Much is caught twice: what one step gets wrong the next tick puts right. So each handling is tried by what it alone gives,
+//! and each of these tests was seen to fail with its handling taken out.
+//!
+//! | fault | handled by | who fails without |
+//! |---|---|---|
+//! | 408, and it was made | `create`: looked for at once, by its name | `a_create_that_went_well_without_a_word…`: else it is asked for twice |
+//! | the same, and lists are late | `create`: the refusal says which machine has the name | `a_machine_that_no_list_shows_yet…` |
+//! | lease of another | `fault`: passes by itself, and says whose it is | `a_lease_that_another_holds…` |
+//! | the same, told with 412 | `steps`: not taken for one that starts in a second | `a_start_that_anothers_lease_forbids…`: else it is told four times |
+//! | 429 | `client` and `pace`: the time that it names | `who_is_told_when_to_come_back…` |
+//! | list lag | `book`: what contradicts our deeds is read by itself | `a_machine_that_was_started_has_not_ended…` |
+//! | unreachable host | `lift`: borne for a minute, and then lost with it | `a_host_that_cannot_be_reached…` |
+//! | autostop before it has passed | `survey` and `lift`: no evidence, and started again | `a_machine_that_sleeps_before…` |
+//! | autostop | `lift`: it has not ended | `a_machine_that_the_platform_put_to_sleep…` |
+//! | old version put back | `lift`: what it is made from is compared, whatever its state says | `an_old_version_that_the_platform_puts_back…` |
+//! | a disk that nobody answers for | `volumes`: not asked for again before lists must show it | `disks::a_disk_that_was_made_without_a_word…` |
 
 use serde_json::json;
-use trueup_fly_sim::{Fault, Lag, Said, Scenario, Span};
+use trueup_fly_sim::{Fault, Habits, Lag, Said, Scenario, Span};
 use trueup_types::observed::{ExitWhy, Health, Phase};
 use trueup_types::step::StepOutcome;
 use trueup_types::template::{Autostop, AutostopMode};
@@ -29,6 +46,36 @@ async fn a_create_that_says_that_it_timed_out_and_did_not_makes_one_machine() {
         stand.running("web-r1-0").await;
         assert_eq!(stand.platform.machines().len(), 1, "{fault:?}");
     }
+}
+
+/// What was made without a word is looked for at once, and nobody asks for it again: without that the name would keep a second
+/// one away, and the next tick would find the first.
+#[tokio::test(start_paused = true)]
+async fn a_create_that_went_well_without_a_word_is_taken_up_in_the_same_step_and_asked_for_once() {
+    for fault in [
+        Fault::CommitsThenAnswers(Said::status(408)),
+        Fault::CommitsThenAnswers(Said::status(502)),
+        Fault::CommitsThenCut,
+        Fault::CommitsThenHangs,
+    ] {
+        let stand = Stand::new(Scenario { faults: vec![rule("Machines_create", 1, fault.clone())], ..quick() });
+        let outcome = stand.create(&release("web", 1, "a:1"), 0).await;
+        assert_eq!(outcome, StepOutcome::AlreadyTrue, "{fault:?}");
+        assert_eq!(stand.calls("Machines_create"), 1, "{fault:?}: nobody asks for a second one");
+        assert!(stand.one("web-r1-0").await.is_some(), "{fault:?}: it is known without another look");
+    }
+}
+
+/// Where lists are late the refusal of the second try itself says which machine has the name: it is read, and taken up.
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_no_list_shows_yet_is_taken_up_by_what_the_refusal_says_of_it() {
+    let lag = Lag { list: Span::millis(60_000), org: Span::millis(60_000), ..Lag::default() };
+    let late = rule("Machines_create", 1, Fault::CommitsThenAnswers(Said::status(408)));
+    let stand = Stand::new(Scenario { lag, faults: vec![late], ..quick() });
+    assert_eq!(stand.create(&release("web", 1, "a:1"), 0).await, StepOutcome::AlreadyTrue);
+    assert_eq!(stand.calls("Machines_create"), 2, "once, and once to be told that it is there");
+    stand.running("web-r1-0").await;
+    assert_eq!(stand.platform.machines().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,6 +284,37 @@ async fn a_lease_that_another_holds_is_waited_for() {
     assert_eq!(stand.platform.machines().len(), 1, "nothing was destroyed behind its back");
     tokio::time::sleep(std::time::Duration::from_secs(21)).await;
     assert_eq!(stand.apply(Stand::remove(&down)).await, StepOutcome::Done);
+}
+
+/// Some answers say with 412 that another holds the lease, as they do of one that cannot be started just now. The one passes in a
+/// second, and is tried again within the step; the other does not: whoever holds it is named, and asked after in the next tick.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_anothers_lease_forbids_is_told_once_and_says_whose_it_is() {
+    for leased_status in [409, 412] {
+        let habits = Habits { leased_status, ..Habits::default() };
+        let stand = Stand::new(Scenario { habits, ..quick() });
+        let one = stand.up(&release("web", 1, "a:1"), 0).await;
+        assert_eq!(stand.apply(Stand::stop(&one)).await, StepOutcome::Done);
+        let down = stand.until("web-r1-0", "it is down", |one| matches!(one.phase, Phase::Exited { .. })).await;
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        stand.platform.do_to(json!({"lease": {"ttl": "20s", "owner": "erin@example.com"}}));
+        let (before, began) = (stand.calls("Machines_start"), tokio::time::Instant::now());
+        let start = trueup_types::InstanceStep::Start { id: down.id.clone(), ended: down.incarnation.clone() };
+        let outcome = stand.apply(start.clone()).await;
+        assert!(
+            matches!(&outcome, StepOutcome::Underway { why, .. } if why.contains("lease currently held by erin@example.com")),
+            "{leased_status}: {outcome:?}"
+        );
+        assert_eq!(stand.calls("Machines_start") - before, 1, "{leased_status}: it is not told again in vain");
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(1),
+            "{leased_status}: and nobody waits: {:?}",
+            began.elapsed()
+        );
+        tokio::time::sleep(std::time::Duration::from_secs(21)).await;
+        assert_eq!(stand.apply(start).await, StepOutcome::Done, "{leased_status}");
+        stand.running("web-r1-0").await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,12 +4,15 @@
 mod around;
 mod contract;
 mod crashes;
+mod crashes_disks;
 mod daemon;
 mod disks;
 mod faults;
+mod killed;
 mod names;
 mod naps;
 mod public;
+mod regions;
 mod rollouts;
 mod scope;
 mod secrets;

@@ -10,21 +10,25 @@ use trueup_types::step::{Refusal, StepOutcome};
 use crate::daemon::Scene;
 use crate::stand::{Stand, app, image, quick, release, swift};
 
-/// A platform with a token for all, and one for the app of this name.
-fn scenario(only: &str) -> Scenario {
+/// A token for all, and the daemon's, which is for the app of this name.
+pub fn tokens(only: &str) -> Vec<Token> {
     let token = |token: &str, app: Option<&str>| Token {
         token: token.to_owned(),
         org: "personal".to_owned(),
         app: app.map(str::to_owned),
         logs: true,
     };
-    let tokens = vec![token("fm2_all", None), token("fm2_abc", Some(only))];
+    vec![token("fm2_all", None), token("fm2_abc", Some(only))]
+}
+
+fn scenario(only: &str) -> Scenario {
+    let tokens = tokens(only);
     let images = vec![Behaviour { health: Health::Never, ..image("r/app:never") }];
     Scenario { tokens, images, ..quick() }
 }
 
 /// What the daemon of a scene calls the app.
-async fn name() -> String {
+pub async fn name() -> String {
     let scene = Scene::new(quick()).await;
     scene.want(&swift("r/app:1"));
     scene.until("it is made", |scene| !scene.platform.apps().is_empty()).await;

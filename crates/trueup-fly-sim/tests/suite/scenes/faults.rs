@@ -132,8 +132,10 @@ pub async fn what_was_just_made_may_not_be_found_yet(court: Court) {
     stand.wait(&id, "").await.refused(404);
     let list = stand.get("/v1/apps/web/machines").await.well();
     assert_eq!(word(&list[0], "id"), id, "the list may know it before");
-    stand.do_to(&json!({"lag": {"list": "3s"}}));
+    stand.do_to(&json!({"lag": {"list": "100ms"}}));
     let volume = stand.post("/v1/apps/web/volumes", &json!({"name": "data"})).await.well();
+    assert_eq!(stand.get("/v1/apps/web/volumes").await.well(), json!([]), "made, and not listed yet");
+    stand.advance(200);
     stand.delete(&format!("/v1/apps/web/volumes/{}", word(&volume, "id"))).await.well();
     assert_eq!(
         word(&stand.get("/v1/apps/web/volumes").await.well()[0], "state"),

@@ -167,6 +167,7 @@ pub async fn the_organisations_list_is_paged_and_late(court: Court) {
     stand.get("/v1/orgs/nobody/machines").await.refused(404);
     let volume = json!({"name": "data", "region": "fra", "size_gb": 1});
     stand.post("/v1/apps/web/volumes", &volume).await.well();
+    stand.advance(5_000);
     let volumes = stand.get("/v1/orgs/personal/volumes?region=fra").await.well();
     assert_eq!(word(&volumes["volumes"][0], "app_name"), "web");
 }
