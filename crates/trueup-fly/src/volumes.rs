@@ -54,7 +54,7 @@ fn of_row(volume: &Wanted, name: &str) -> bool {
 }
 
 impl Inner {
-    /// The disk of an instance, made where there is none; what runs a hook gets none, for a disk has one owner.
+    /// The disk of an instance, made where there is none and none is about to be left there; what runs a hook gets none, for a disk has one owner.
     pub(crate) async fn mounts(
         &self,
         fly: &str,
@@ -83,6 +83,9 @@ impl Inner {
                 return Err(NoApp::Outcome(underway(RETRY_AFTER, why)));
             };
             disk.id.clone()
+        } else if let Some(left) = row.iter().find(|disk| self.is_being_left(fly, disk)) {
+            let why = format!("the disk {} is still in machine {}", left.name, left.held_by().unwrap_or_default());
+            return Err(NoApp::Outcome(underway(RETRY_AFTER, why)));
         } else {
             self.make_disk(fly, region, &name, wanted, guest).await?
         };
@@ -177,6 +180,12 @@ impl Inner {
         // Nobody remembers whose it was: it is taken for that of whoever was here before.
         let only = free.next().filter(|_| free.next().is_none());
         if remembers { None } else { only }
+    }
+
+    /// Whether the machine that a disk is in is ours, and on its way out.
+    fn is_being_left(&self, fly: &str, disk: &Volume) -> bool {
+        let ours = |machine: &&str| self.book(fly, |book| book.machines.contains_key(*machine));
+        disk.held_by().filter(ours).is_some_and(|machine| self.runs(fly, machine).is_none())
     }
 
     fn was_lately(&self, freed: &Freed) -> bool {

@@ -186,7 +186,7 @@ impl Gap<'_, '_> {
         missing.min(free.saturating_sub(starting))
     }
 
-    /// A place for each missing instance, the emptiest first.
+    /// A place for each missing instance, those where some are missing first.
     fn places(&self) -> Vec<Place> {
         let mut places = Vec::new();
         for (place, wanted) in &self.scene.desired.placement.spread {
@@ -194,6 +194,13 @@ impl Gap<'_, '_> {
             let there = u32::try_from(there.filter(|one| one.vigour != Vigour::Going).count()).unwrap_or(u32::MAX);
             places.extend((there..*wanted).map(|_| place.clone()));
         }
+        // Where room was made comes first: what keeps two from standing side by side, as a disk does, is there.
+        places.sort_by_key(|place| {
+            let there = self.census.members.iter().filter(|one| one.seen.sighting.place == *place);
+            let there = there.filter(|one| one.vigour.runs()).count();
+            let wanted = self.scene.desired.placement.spread.get(place).copied().unwrap_or_default();
+            u32::try_from(there).is_ok_and(|there| there >= wanted)
+        });
         // One that replaces a failing one beside it comes where the app is.
         let home = self.scene.desired.placement.spread.keys().next().cloned().unwrap_or_else(Place::here);
         places.extend((0..self.extra).map(|_| home.clone()));

@@ -82,6 +82,33 @@ async fn a_new_release_rolls_in_all_places_and_comes_to_where_it_is_wanted_then(
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_two_never_stand_side_by_side_each_comes_where_one_has_left() {
+    let mut house = House::new();
+    let disk = |mut web: AppSketch| {
+        web.policy.stop_first = Some("it has a disk".to_owned());
+        web
+    };
+    house.source.put(wanted(&[("fra", 1), ("iad", 2)], disk));
+    house.start().await;
+    house.until_live("web", 1).await;
+    house.source.put(wanted(&[("fra", 1), ("iad", 2)], |web| disk(web).env("VERSION", "v2")));
+    let limits = [("fra", 1), ("iad", 2)];
+    let crowded = |house: &House| {
+        let (now, state) = (house.world.now(), house.world.lock());
+        limits.iter().any(|(place, most)| {
+            let all = state.instances.values().flat_map(BTreeMap::values);
+            all.filter(|one| one.place.as_str() == *place && !one.exited(now)).count() > *most
+        })
+    };
+    let through =
+        |house: &House| house.app("web").is_some_and(|app| app.status.last_good.is_some_and(|good| good.0 == 2));
+    house.until("it is through, or two are side by side", PATIENCE, |house| through(house) || crowded(house)).await;
+    assert!(!crowded(&house), "{}", house.story());
+    until_spread(&house, &[("fra", 1), ("iad", 2)]).await;
+    lawful(&house);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_daemon_that_dies_while_one_moves_goes_on() {
     let mut house = House::new();
     house.source.put(wanted(&[("fra", 1), ("iad", 2)], |web| web));

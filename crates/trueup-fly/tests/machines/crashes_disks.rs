@@ -183,3 +183,13 @@ async fn a_create_with_disks_in_two_regions_that_is_killed_at_any_request_ends_w
 async fn a_delete_with_disks_in_two_regions_that_is_killed_at_any_request_ends_well() {
     killed(Disks::Delete, TWO, 1).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_update_with_disks_in_two_regions_that_is_killed_at_any_request_ends_well() {
+    killed(Disks::Update, TWO, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revert_with_disks_in_two_regions_that_is_killed_at_any_request_ends_well() {
+    killed(Disks::Revert, TWO, 2).await;
+}

@@ -83,14 +83,27 @@ fn of_three(image: &str) -> AppSketch {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_disk_lies_where_its_machine_is() {
+async fn each_disk_lies_where_its_machine_is_and_an_update_takes_each_over_where_it_lies() {
     let scene = Scene::new(Scenario::default()).await;
     scene.want_in(&of_three("r/db:1"), TWO_AND_ONE);
     scene.live("web", 1).await;
     stands(&scene, "r/db:1", TWO_AND_ONE).await;
-    let disks = disks(&scene).await;
-    assert_eq!(by_region(&disks), wanted(TWO_AND_ONE));
-    assert_eq!(in_use(&disks, "r/db:1").len(), 3);
+    let (before, from) = (disks(&scene).await, scene.platform.sim.now());
+    assert_eq!(by_region(&before), wanted(TWO_AND_ONE));
+    for revision in 2..5 {
+        let next = format!("r/db:{revision}");
+        scene.want_in(&of_three(&next), TWO_AND_ONE);
+        scene.live("web", revision).await;
+        stands(&scene, &next, TWO_AND_ONE).await;
+        let now = disks(&scene).await;
+        assert_eq!(in_use(&now, &next).len(), 3, "r{revision}: {now:?}");
+        assert_eq!(
+            now.keys().collect::<Vec<_>>(),
+            before.keys().collect::<Vec<_>>(),
+            "r{revision}: the same disks, and no other"
+        );
+    }
+    assert!(scene.fewest(from) >= 2, "one at a time");
 }
 
 #[tokio::test(start_paused = true)]
