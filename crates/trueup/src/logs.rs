@@ -17,6 +17,8 @@ use crate::terminal::out;
 
 /// From one question to the next, while following.
 const GLANCE: Duration = Duration::from_millis(300);
+/// So often is looked whether one that does not answer has gone.
+const GLANCES_MAX: usize = 7;
 
 /// Runs `trueup logs`.
 pub(crate) async fn run(places: &Places, asked: &Logs) -> anyhow::Result<()> {
@@ -51,6 +53,7 @@ pub(crate) async fn run(places: &Places, asked: &Logs) -> anyhow::Result<()> {
                 Ok(lines) => lines,
                 // One that has just gone has nothing more to say.
                 Err(_) if !first => continue,
+                Err(_) if only.is_none() && has_gone(&client, &app, &instance).await => continue,
                 Err(error) => return Err(error.into()),
             };
             for line in lines {
@@ -64,6 +67,17 @@ pub(crate) async fn run(places: &Places, asked: &Logs) -> anyhow::Result<()> {
         }
         tokio::time::sleep(GLANCE).await;
     }
+}
+
+/// Whether one that does not answer has left the app meanwhile: what is told of an app follows its instances by a moment.
+async fn has_gone(client: &ControlClient, app: &AppName, instance: &InstanceId) -> bool {
+    for _ in 0..GLANCES_MAX {
+        if client.instances(app).await.is_ok_and(|all| all.iter().all(|(id, _)| id != instance)) {
+            return true;
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+    false
 }
 
 fn before(now: Timestamp, ago: Duration) -> Timestamp {
