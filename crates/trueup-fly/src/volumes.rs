@@ -54,7 +54,8 @@ fn of_row(volume: &Wanted, name: &str) -> bool {
 }
 
 impl Inner {
-    /// The disk of an instance, made where there is none and none is about to be left there; what runs a hook gets none, for a disk has one owner.
+    /// The disk of an instance, made where there is none and none is about to be left there; what runs a hook gets none, for a
+    /// disk has one owner.
     pub(crate) async fn mounts(
         &self,
         fly: &str,

@@ -5,6 +5,7 @@ mod around;
 mod contract;
 mod crashes;
 mod crashes_disks;
+mod creates;
 mod daemon;
 mod disks;
 mod faults;
