@@ -1,7 +1,7 @@
 //! What goes wrong on the platform, each with what would come of it unhandled.
 //!
 //! Much is caught twice: what one step gets wrong the next tick puts right. So each handling is tried by what it alone gives,
-//! and each of these tests was seen to fail with its handling alone taken out; that of the disk only with others beside it.
+//! and each of these tests was seen to fail with its handling alone taken out.
 //!
 //! | fault | handled by | who fails without |
 //! |---|---|---|
