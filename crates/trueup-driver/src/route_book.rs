@@ -43,6 +43,8 @@ struct Pending {
     taken: Shares,
     turn: u64,
     known: bool,
+    /// The highest number that any table was found with.
+    found: TableGeneration,
     told: Told,
     /// Those since the last that was surely taken.
     doubted: Vec<Doubted>,
@@ -52,6 +54,15 @@ struct Pending {
 struct Doubted {
     generation: TableGeneration,
     shares: Shares,
+}
+
+impl Doubted {
+    /// Whether it is this one. Another daemon may have told another under the same number.
+    fn is(&self, table: &RouteTable) -> bool {
+        self.generation == table.generation
+            && self.shares.len() == table.apps.len()
+            && table.apps.iter().all(|share| self.shares.get(&share.app) == Some(share))
+    }
 }
 
 type Shares = BTreeMap<AppName, Arc<AppRoutes>>;
@@ -111,14 +122,15 @@ impl Pending {
         self.doubted.push(Doubted { generation: self.told.generation, shares: self.told.as_shares() });
     }
 
-    /// The ingress has the table of this number, which may be one that was in doubt; those after it may land yet.
-    fn found(&mut self, generation: TableGeneration) {
-        let found = self.doubted.iter().position(|one| one.generation == generation);
+    /// The ingress has this table, which may be one that was in doubt; those after it may land yet.
+    fn found(&mut self, table: &RouteTable) {
+        self.found = self.found.max(table.generation);
+        let found = self.doubted.iter().position(|one| one.is(table));
         if let Some(Doubted { shares, .. }) = found.map(|at| self.doubted.remove(at)) {
             replace(&mut self.shares, &self.taken, &shares);
             self.taken = shares;
         }
-        self.doubted.retain(|one| one.generation > generation);
+        self.doubted.retain(|one| one.generation > table.generation);
     }
 }
 
@@ -281,13 +293,13 @@ impl RouteBook {
 
     /// Takes over the shares of a table that was found, the first time one is seen.
     fn learn(&self, sight: TableSight) -> Index {
+        let mut pending = self.pending.lock().expect("no holder of the book panics");
+        if pending.told.until != u64::MAX {
+            pending.found(&sight.table);
+        }
         let mut shares = sight.table.apps;
         // What another wrote need not keep the order.
         shares.sort_by(|one, other| one.app.cmp(&other.app));
-        let mut pending = self.pending.lock().expect("no holder of the book panics");
-        if pending.told.until != u64::MAX {
-            pending.found(sight.table.generation);
-        }
         if !pending.known {
             pending.known = true;
             for share in shares.iter().filter(|_| !planted(Bug::ForgetsOthersRoutes)) {
@@ -342,12 +354,13 @@ impl RouteBook {
         }
         // A second try with the found number, when the live table is newer than ours.
         for _ in 0..2 {
-            let generation = flushed.generation.next();
-            let (apps, turn) = {
+            let (apps, turn, generation) = {
                 let mut pending = self.pending.lock().expect("no holder of the book panics");
+                // A number that memory forgot is not given to another table.
+                let generation = flushed.generation.max(pending.found).next();
                 let apps: Vec<_> = pending.shares.values().cloned().collect();
                 pending.told = Told { shares: apps.clone(), generation, until: u64::MAX };
-                (apps, pending.turn)
+                (apps, pending.turn, generation)
             };
             let table = RouteTable { owner: self.owner.clone(), generation, apps };
             let applied = tokio::time::timeout(INGRESS_TIMEOUT, ingress.apply(&table)).await;
@@ -371,7 +384,7 @@ impl RouteBook {
     async fn find(&self, ingress: &dyn Ingress, flushed: &mut Flushed) {
         let Ok(Ok(sight)) = tokio::time::timeout(INGRESS_TIMEOUT, ingress.observe()).await else { return };
         flushed.generation = sight.table.generation.max(flushed.generation);
-        self.pending.lock().expect("no holder of the book panics").found(sight.table.generation);
+        self.pending.lock().expect("no holder of the book panics").found(&sight.table);
     }
 
     /// The number of the last table.

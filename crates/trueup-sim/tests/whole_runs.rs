@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use trueup_sim::behaviour::{EXIT_AFTER_MS, HEALTHY_AFTER_MS, SICK_AFTER_MS};
-use trueup_sim::faults::SightFault;
+use trueup_sim::faults::{CallFault, SightFault};
 use trueup_sim::{AppSketch, House};
 use trueup_types::policy::Strategy;
 use trueup_types::target::TargetSpec;
@@ -288,4 +288,34 @@ async fn what_is_removed_while_the_edge_is_dark_leaves_the_table_when_it_is_ligh
     house.world.lock().ingress_dark = false;
     house.until("the table is empty", PATIENCE, |house| house.world.lock().table.apps.is_empty()).await;
     house.until("it is forgotten", PATIENCE, |house| house.store.record(&name("web")).is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_memory_forgot_is_not_given_to_another_table() {
+    let mut house = House::new();
+    let app = AppSketch::web("web").replicas(2);
+    house.source.put(app.build());
+    house.start().await;
+    house.until("the first table is told", PATIENCE, |house| house.running("web").len() == 2).await;
+    // Its number is saved within a second or two.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let early = house.store.copy();
+    house.until_live("web", 1).await;
+    house.kill().await;
+    house.store.put_back_unnoticed(early);
+    house.start().await;
+    house.until_live("web", 1).await;
+    // It is to go: the ingress does not hear it, then gives no answer, and then nobody sees it for a while.
+    house.world.lock().faults.script_tables([Some(CallFault::LostBefore), Some(CallFault::Hangs)]);
+    house.source.remove(&name("web"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    house.world.lock().ingress_dark = true;
+    for version in ["v1", "v2", "v3"] {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        house.source.put(app.clone().env("VERSION", version).build());
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    house.world.lock().ingress_dark = false;
+    house.until("v3 is live", PATIENCE, |house| house.running("web").len() == 2 && house.settled()).await;
+    assert!(house.world.lock().violations.is_empty(), "{}", house.story());
 }
