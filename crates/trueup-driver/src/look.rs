@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use trueup_museum::{Bug, planted};
 use trueup_types::desired::{Doubt, Wanted};
 use trueup_types::record::AppRecord;
 use trueup_types::status::EventKind;
@@ -130,6 +131,9 @@ fn is_older(record: &AppRecord, seen: &[Instance]) -> bool {
 /// Whether the live table names one of a revision that the record has never given out: wherever it is, memory is older.
 fn names_newer(routes: &RouteSight, record: &AppRecord) -> bool {
     let RouteSight::Seen(seen) = routes else { return false };
+    if planted(Bug::TrustsOlderMemory) {
+        return false;
+    }
     let mut backends = seen.share.entries.iter().flat_map(|entry| &entry.backends);
     backends.any(|one| one.instance.revision > record.highest)
 }
@@ -145,7 +149,10 @@ fn recall(engine: &Engine, app: &AppName, memory: &mut AppMemory, seen: &[Instan
         engine.note(EventKind::Warning, "MemoryWentBack", Some(app), None, message);
         record.generation = record.generation.max(before.generation);
         record.homes.extend(before.homes);
-        (record.prune, record.needs) = (before.prune, before.needs);
+        record.prune = before.prune;
+        if !planted(Bug::ForgetsNeeds) {
+            record.needs = before.needs;
+        }
         (record.restarts, record.suspended) = (before.restarts, before.suspended);
     }
     memory.record = record;

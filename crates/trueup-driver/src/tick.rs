@@ -183,7 +183,8 @@ async fn carry_out(
     if goes_unrouted(&steps) && !engine.routes.withdraw(scene.books, &engine.epoch).await {
         // It is routed again by now, whatever was seen, or is about to be: a table may take its time.
         memory.acted = engine.epoch.next();
-        return (Wake::At(engine.now().after(TOLD_AGAIN), trueup_types::WakeReason::LookAgain), verdict);
+        let again = if planted(Bug::LooksAgainAtOnce) { Duration::ZERO } else { TOLD_AGAIN };
+        return (Wake::At(engine.now().after(again), trueup_types::WakeReason::LookAgain), verdict);
     }
     let outcomes = execute(engine, scene, steps).await;
     memory.acted = engine.epoch.next();

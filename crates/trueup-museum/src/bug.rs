@@ -96,6 +96,8 @@ exhibits! {
     TrimsLastGood, "helm#4978";
     /// After a loss of memory the newest release that runs is taken for good.
     AdoptsNewest, "swarmkit#1380, which keeps the previous spec and not the last good one";
+    /// A share of the traffic that was given and never saved is taken back, to be earned again.
+    TakesStepBack, "trueup itself, by a test of its own that failed once in nine";
     /// A rollout begins before what it depends on is ready.
     IgnoresDependencies, "Docker Compose, whose depends_on waited for a start only";
     /// What is suspended is changed all the same.
@@ -140,6 +142,16 @@ exhibits! {
     StopsWhatCameBack, "trueup itself, by a seed of its own proof";
     /// What an ingress did not take goes out with another app's table, when the world is another.
     TellsWhatWasNotTaken, "trueup itself, by a seed of its own proof";
+    /// A table on its way, of which nobody knows whether it will land, is taken for one that never will.
+    ForgetsWhatMayLand, "trueup itself, by a seed of its own proof";
+    /// A number that memory forgot is given to another table, which is taken for the one that was found under it.
+    ReusesTableNumber, "trueup itself, by a seed of its own proof";
+    /// Who may not go yet is looked at again at once, for as long as a slow ingress takes, and no time is left for anything else.
+    LooksAgainAtOnce, "trueup itself, by a seed of its own proof";
+    /// Memory that went back forgets what an app needs: what is left running keeps it for ever.
+    ForgetsNeeds, "trueup itself, by a seed of its own proof";
+    /// Memory is believed about where an app lives, though the live table names what it never made.
+    TrustsOlderMemory, "trueup itself, by a seed of its own proof";
     /// After a loss of memory tables are numbered from the beginning, and refused as old ones.
     RestartsTableNumbers, "etcd#16028";
     /// As many rollouts begin as are asked for.

@@ -5,6 +5,7 @@
 //! from then on its watched time counts, and the new release is judged as in a bake. Steps are taken one at a time and
 //! never back; a first release, a person's rollback and a revert take none.
 
+use trueup_museum::{Bug, planted};
 use trueup_types::analysis::{Analysis, Answer, Tally};
 use trueup_types::desired::DesiredApp;
 use trueup_types::number::Percent;
@@ -138,7 +139,7 @@ pub(crate) fn is_shared(at: &CanaryAt, record: &AppRecord, scene: &Scene<'_>, ce
     let partly = |step: &&CanaryStep| step.weight != Percent::NONE && step.weight != Percent::ALL;
     let beside = census.members.iter().any(|member| member.role != Role::Fresh && member.vigour.passes());
     let step = step(record, scene.desired, at).filter(partly);
-    beside && step.is_some_and(|step| shares_by(scene, census, step.weight))
+    beside && !planted(Bug::TakesStepBack) && step.is_some_and(|step| shares_by(scene, census, step.weight))
 }
 
 /// Whether the live table gives the fresh ones this share of the traffic, on every way in; or all of it, where no other

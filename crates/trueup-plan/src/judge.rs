@@ -152,7 +152,7 @@ pub(crate) fn bakes(
 }
 
 /// From when on a failure within the bake counts against one that fails: it has passed the gate, or has had as long as the
-/// gate gives. One that came late, or failed when enough of the others had passed, never passed it.
+/// gate gives while it is seen. One that came late, or failed when enough of the others had passed, never passed it.
 fn judged_from(scene: &Scene<'_>, one: &Instance, promoted: Option<Timestamp>) -> Option<Timestamp> {
     let (Health::Failed { since: failed, .. }, Phase::Running { since }) = (&one.health, &one.sighting.phase) else {
         return None;
@@ -160,7 +160,8 @@ fn judged_from(scene: &Scene<'_>, one: &Instance, promoted: Option<Timestamp>) -
     let routes = &scene.observed.routes;
     let routed = matches!(routes, RouteSight::Seen(seen) if seen.share.weight_of(&one.sighting.id) > 0);
     let passed_the_gate = promoted.is_none_or(|promoted| *since <= promoted && (routed || *failed > promoted));
-    Some(if passed_the_gate { *since } else { since.after(scene.desired.policy.healthy_deadline) })
+    let seen_since = (*since).max(scene.observed.sighted_since);
+    Some(if passed_the_gate { *since } else { seen_since.after(scene.desired.policy.healthy_deadline) })
 }
 
 /// When the youngest of those that began their lives within the bake will have lived as long as one: what its host lost, or
@@ -193,7 +194,8 @@ fn control(scene: &Scene<'_>, good: Option<&Release>, evidence: &Evidence, promo
     // One that failed too long is stopped and started again, where it is kept beside the new one. What it says then is not
     // waited for longer than the gate waits for health.
     let kept = Surge::of(scene.desired).keeps_old;
-    let lately = |at: Timestamp| kept && scene.now.since(at) < scene.desired.policy.healthy_deadline;
+    let seen_for = |at: Timestamp| scene.now.since(at.max(scene.observed.sighted_since));
+    let lately = |at: Timestamp| kept && seen_for(at) < scene.desired.policy.healthy_deadline;
     if running.is_empty() {
         let stopped =
             |one: &&Instance| matches!(one.sighting.phase, Phase::Exited { why: ExitWhy::Asked, at, .. } if lately(at));
@@ -211,10 +213,10 @@ fn control(scene: &Scene<'_>, good: Option<&Release>, evidence: &Evidence, promo
     let passed = running.iter().any(|one| matches!(one.health, Health::Passing { since } if since <= last.at));
     let failed_since = scene.observed.instances.iter().filter(|one| one.sighting.id == *instance);
     let failed_since = failed_since.filter_map(|one| match one.health {
-        Health::Failed { since, .. } => Some(since.max(scene.observed.sighted_since)),
+        Health::Failed { since, .. } => Some(since),
         Health::Waiting | Health::Passing { .. } | Health::Unknown => None,
     });
-    let long = failed_since.min().is_none_or(|since| scene.now.since(since) >= scene.desired.policy.healthy_deadline);
+    let long = failed_since.min().is_none_or(|since| seen_for(since) >= scene.desired.policy.healthy_deadline);
     if passed || long { Control::Passes } else { Control::Silent }
 }
 

@@ -115,3 +115,16 @@ fn within_a_bake_what_passes_and_will_not_serve_keeps_out_nobody() {
             look again in 250 ms (look again)"#]],
     );
 }
+
+#[test]
+fn within_a_bake_one_that_came_late_has_its_time_while_it_is_seen() {
+    check(
+        "want 2×v1 healthyDeadline 60s | baking r1 1h | promoted r1 1h | sighted 5s | r1: 0 passing 1h routed, 1 failing 40m",
+        expect![[r#"
+            wanted: 2 × v1 on local, blueGreen
+            seen: web-r1-0 passing for 3600000 ms routed, web-r1-1 failing (status 503)
+            remembered: no good release, baking r1
+            baking: r1 is promoted and watched
+            look again in 55000 ms (bake)"#]],
+    );
+}

@@ -52,6 +52,7 @@ hang! {
     ReusesNameOfTheGoing: leaving::a_name_is_free_when_its_holder_is_gone;
     TrimsLastGood: leaving::history_forgets_nothing_that_serves;
     AdoptsNewest: memory::what_is_oldest_was_good;
+    TakesStepBack: rollouts::a_share_that_was_given_is_kept;
     IgnoresDependencies: rollouts::what_it_depends_on_comes_first;
     IgnoresSuspend: orders::what_is_suspended_is_left_alone;
     RunsHookAgain: hooks::a_hook_that_was_cut_off_is_not_run_again;
@@ -71,6 +72,11 @@ hang! {
     FailsAtFirstAnswer: health::one_bad_answer_is_no_failure;
     DeletesInMasses: leaving::masses_are_not_deleted_without_a_word;
     ForgetsOthersRoutes: memory::a_restart_keeps_the_routes_of_others;
+    ForgetsWhatMayLand: leaving::nobody_goes_whom_a_table_may_bring_back;
+    ReusesTableNumber: memory::a_number_that_memory_forgot_is_given_to_no_other_table;
+    LooksAgainAtOnce: leaving::who_may_not_go_yet_is_looked_at_later;
+    ForgetsNeeds: memory::what_an_orphan_needed_may_go;
+    TrustsOlderMemory: memory::what_the_table_names_is_looked_for_everywhere;
     RestartsTableNumbers: memory::tables_go_on_from_the_live_number;
     IgnoresRolloutCap: rollouts::no_more_rollouts_than_may_be_at_once;
     LeaksRolloutPlace: rollouts::a_place_is_given_back;

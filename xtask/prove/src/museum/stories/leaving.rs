@@ -1,11 +1,16 @@
 //! What leaves: unrouted first, drained, and not for ever; and what must not leave at all.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use trueup_sim::AppSketch;
+use trueup_driver::route_book::{Leave, RouteBook, SeenShare};
+use trueup_driver::survey::Epoch;
 use trueup_sim::behaviour::CANNOT_START;
 use trueup_sim::faults::CallFault;
+use trueup_sim::{AppSketch, SimIngress};
 use trueup_types::policy::Strategy;
+use trueup_types::route::{AppRoutes, Backend, RouteEntry};
+use trueup_types::{OwnerId, RouteSight, StepOutcome, TableGeneration};
 
 use super::Told;
 use super::stage::{PATIENCE, Stage, in_a_house, instance, name, sure, version, web};
@@ -57,6 +62,43 @@ pub fn what_goes_is_in_no_table_that_others_bring() -> Told {
         stage.remove(&[name("web")]);
         stage.live("api", 1).await?;
         stage.until("it is gone", PATIENCE, |stage| stage.app("web").is_none() && stage.running("web").is_empty()).await
+    })
+}
+
+pub fn nobody_goes_whom_a_table_may_bring_back() -> Told {
+    in_a_house(async |stage| {
+        let (app, epoch) = (name("web"), Epoch::default());
+        let backends = vec![Backend { instance: instance("web-r1-0"), address: None, weight: 1 }];
+        let entry = RouteEntry { host: "web.localhost".to_owned(), path: "/".to_owned(), backends };
+        let share = AppRoutes { app: app.clone(), entries: vec![entry] };
+        let ingress = Arc::new(SimIngress::new(&stage.house.world));
+        let owner = OwnerId::new("sim").expect("a literal name");
+        let book = RouteBook::new(owner, Some(ingress), TableGeneration::default());
+        drop(book.sight(&app, epoch.next(), &epoch).await);
+        // It is told, its answer is lost, and it lands five seconds later.
+        stage.house.world.lock().faults.script_tables([Some(CallFault::Late(Duration::from_secs(5)))]);
+        let told = book.apply(&share, SeenShare { share: None, epoch: 0 }, &epoch).await;
+        sure(matches!(told, StepOutcome::Unknown { .. }), "nobody knows whether it was taken")?;
+        let (RouteSight::Seen(seen), at) = book.sight(&app, epoch.next(), &epoch).await else {
+            return Err("the table is seen".to_owned());
+        };
+        sure(seen.share == AppRoutes::none(&app), "it has not landed yet")?;
+        sure(book.withdraw(&seen.share, at) == Leave::InDoubt, "one may go whom a table is about to name")
+    })
+}
+
+pub fn who_may_not_go_yet_is_looked_at_later() -> Told {
+    in_a_house(async |stage| {
+        stage.house.pace.table = Duration::from_secs(2);
+        stage.begin(&web(2)).await?;
+        stage.house.world.lock().exempt.insert(name("web"));
+        // An ingress forgets all while it is told everything again for another app; just then this one is to go.
+        stage.put(&AppSketch::web("api"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stage.house.world.lock().table.apps.clear();
+        stage.remove(&[name("web")]);
+        stage.until("it is gone", PATIENCE, |stage| stage.running("web").is_empty()).await?;
+        stage.house.tether().restless().map_or(Ok(()), Err)
     })
 }
 

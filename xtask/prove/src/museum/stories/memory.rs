@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use trueup_seams::Memory;
 use trueup_sim::AppSketch;
 use trueup_sim::behaviour::SICK_AFTER_MS;
 use trueup_sim::faults::CallFault;
-use trueup_types::TableGeneration;
+use trueup_types::desired::Prune;
+use trueup_types::target::TargetSpec;
 use trueup_types::verdict::State;
+use trueup_types::{TableGeneration, TargetName};
 
 use super::Told;
-use super::stage::{PATIENCE, in_a_house, name, sure, version, web};
+use super::stage::{PATIENCE, Stage, in_a_house, name, sure, version, web};
 
 pub fn nothing_is_younger_than_memory() -> Told {
     in_a_house(async |stage| {
@@ -67,5 +70,81 @@ pub fn tables_go_on_from_the_live_number() -> Told {
         stage.start().await;
         stage.put(&version(&app, "v2"));
         stage.until("traffic has moved", Duration::from_secs(120), |stage| stage.routes_to("web-r2-0")).await
+    })
+}
+
+/// The daemon is killed, begins again with what it knew before, and nobody says so.
+async fn go_back(stage: &mut Stage, earlier: Memory) {
+    stage.kill().await;
+    stage.house.store.put_back_unnoticed(earlier);
+    stage.start().await;
+}
+
+pub fn a_number_that_memory_forgot_is_given_to_no_other_table() -> Told {
+    in_a_house(async |stage| {
+        let app = web(2);
+        stage.put(&app);
+        stage.start().await;
+        // The number of the first table is saved within a second or two, and the second one is told at the gate.
+        stage.until("both run", PATIENCE, |stage| stage.running("web").len() == 2).await?;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let earlier = stage.house.store.copy();
+        stage.live("web", 1).await?;
+        go_back(stage, earlier).await;
+        stage.live("web", 1).await?;
+        // It is to go: the ingress does not hear it, then gives no answer, and then nobody sees it for a while.
+        let silent = [Some(CallFault::LostBefore), Some(CallFault::Hangs)];
+        stage.house.world.lock().faults.script_tables(silent);
+        stage.remove(&[name("web")]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stage.house.world.lock().ingress_dark = true;
+        for number in 1..=3 {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            stage.put(&version(&app, &format!("v{number}")));
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        stage.house.world.lock().ingress_dark = false;
+        stage.until("the newest serves", PATIENCE, |stage| stage.versions("web") == ["v3".to_owned()].into()).await
+    })
+}
+
+pub fn what_an_orphan_needed_may_go() -> Told {
+    in_a_house(async |stage| {
+        let mut app = web(1).depends_on("api");
+        app.prune = Prune::Orphan;
+        stage.put(&AppSketch::web("api"));
+        stage.put(&app);
+        stage.start().await;
+        stage.until("api bakes", PATIENCE, |stage| stage.app("api").is_some_and(|app| app.word == "Baking")).await?;
+        let earlier = stage.house.store.copy();
+        stage.live("web", 1).await?;
+        stage.kill().await;
+        stage.house.store.put_back_unnoticed(earlier);
+        stage.remove(&[name("web")]);
+        stage.start().await;
+        stage.remove(&[name("api")]);
+        stage.until("api is gone", PATIENCE, |stage| stage.running("api").is_empty()).await?;
+        sure(stage.running("web").len() == 1, "it was to be left running")
+    })
+}
+
+pub fn what_the_table_names_is_looked_for_everywhere() -> Told {
+    in_a_house(async |stage| {
+        let elsewhere = TargetName::new("elsewhere").expect("a literal name");
+        stage.house.source.target(TargetSpec { name: elsewhere.clone(), ..TargetSpec::local() }, true);
+        let mut app = web(2);
+        stage.begin(&app).await?;
+        let earlier = stage.house.store.copy();
+        app.target = elsewhere.clone();
+        stage.put(&version(&app, "v2"));
+        stage.live("web", 2).await?;
+        stage.house.darken(&elsewhere, true);
+        go_back(stage, earlier).await;
+        app.target = TargetName::local();
+        stage.put(&version(&app, "v3"));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        sure(stage.routes_to("web-r2-0") && stage.routes_to("web-r2-1"), "who serves in the dark is unrouted")?;
+        stage.house.darken(&elsewhere, false);
+        stage.live("web", 3).await
     })
 }

@@ -6,10 +6,11 @@ use trueup_sim::AppSketch;
 use trueup_sim::behaviour::{EXIT_AFTER_MS, EXITS_IN_LIVES, HEALTHY_AFTER_MS, NEVER_HEALTHY, SICK_AFTER_MS};
 use trueup_sim::faults::CallFault;
 use trueup_types::Quantity;
-use trueup_types::policy::Strategy;
+use trueup_types::number::Percent;
+use trueup_types::policy::{CanaryStep, Strategy};
 
 use super::Told;
-use super::stage::{PATIENCE, in_a_house, sure, version, web};
+use super::stage::{PATIENCE, Stage, in_a_house, sure, version, web};
 
 pub fn an_exit_is_counted_once() -> Told {
     in_a_house(async |stage| {
@@ -185,5 +186,26 @@ pub fn a_platform_is_asked_when_it_says() -> Told {
         stage.begin(&web(1)).await?;
         let created = stage.created("web-r1-0").unwrap_or_default();
         sure(created >= wait, &format!("it was asked again after {} ms", created.as_millis()))
+    })
+}
+
+pub fn a_share_that_was_given_is_kept() -> Told {
+    in_a_house(async |stage| {
+        let mut app = web(2).strategy(Strategy::Canary);
+        let half = Percent::new(50).expect("at most 100");
+        app.policy.max_surge = Quantity::Share(Percent::ALL);
+        let step = CanaryStep { weight: half, pause: Duration::from_secs(30), approve: false, analysis: Vec::new() };
+        app.policy.steps = vec![step];
+        stage.begin(&app).await?;
+        stage.put(&version(&app, "v2"));
+        stage.until("old and new run", PATIENCE, |stage| stage.running("web").len() == 4).await?;
+        let earlier = stage.house.store.copy();
+        stage.until("the new ones have their share", PATIENCE, |stage| stage.routes_to("web-r2-0")).await?;
+        stage.kill().await;
+        stage.house.store.put_back_unnoticed(earlier);
+        stage.start().await;
+        let both = |stage: &Stage| stage.routes_to("web-r2-0") && stage.routes_to("web-r2-1");
+        stage.all_the_while("they keep it", Duration::from_secs(20), both).await?;
+        stage.live("web", 2).await
     })
 }
