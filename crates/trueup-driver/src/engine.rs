@@ -136,6 +136,8 @@ pub(crate) struct AppMemory {
     pub acted: u64,
     /// Looks in a row that saw nothing.
     pub dark: crate::retry::Retry,
+    /// Looks in a row after which nobody could go yet, as a table may bring back who was to.
+    pub barred: crate::retry::Retry,
     /// Whether the record is on the disk as it stands.
     pub saved: bool,
 }
@@ -211,8 +213,9 @@ impl Engine {
     /// A cell for an app, with a random stream of its own.
     pub(crate) fn new_cell(&self, app: &AppName, record: AppRecord, saved: bool) -> Cell {
         self.dependents.learn(app, &BTreeSet::new(), &record.needs);
-        let dice = crate::jitter::stream(self.parts.seed, app.as_str());
-        let memory = AppMemory { record, acted: 0, dark: crate::retry::Retry::new(dice), saved };
+        let retry =
+            |why: &str| crate::retry::Retry::new(crate::jitter::stream(self.parts.seed, &format!("{app}{why}")));
+        let memory = AppMemory { record, acted: 0, dark: retry(""), barred: retry(" barred"), saved };
         Cell {
             memory: tokio::sync::Mutex::new(memory),
             shown: Mutex::default(),

@@ -27,8 +27,6 @@ pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 const GLANCE: Duration = Duration::from_secs(2);
 /// How soon a plan that broke a law is tried again: a bug does not go away by haste.
 pub(crate) const BUG_AGAIN: Duration = Duration::from_secs(10);
-/// Before what is brought back by another app's table is looked at again.
-const TOLD_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs one tick.
 pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
@@ -177,14 +175,15 @@ async fn carry_out(
         save(engine, scene.app, memory, record).await;
     }
     kept::tell_if_fewer(engine, scene.app, &releases, &memory.record).await;
-    if steps.is_empty() {
-        return (wake, verdict);
-    }
     if goes_unrouted(&steps) && !engine.routes.withdraw(scene.books, &engine.epoch).await {
         // It is routed again by now, whatever was seen, or is about to be: a table may take its time.
         memory.acted = engine.epoch.next();
-        let again = if planted(Bug::LooksAgainAtOnce) { Duration::ZERO } else { TOLD_AGAIN };
+        let again = if planted(Bug::LooksAgainAtOnce) { Duration::ZERO } else { memory.barred.wait() };
         return (Wake::At(engine.now().after(again), trueup_types::WakeReason::LookAgain), verdict);
+    }
+    memory.barred.reset();
+    if steps.is_empty() {
+        return (wake, verdict);
     }
     let outcomes = execute(engine, scene, steps).await;
     memory.acted = engine.epoch.next();
