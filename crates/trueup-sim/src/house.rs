@@ -222,12 +222,8 @@ impl House {
 
     /// Holds a target in the dark, or lights it.
     pub fn darken(&self, target: &TargetName, dark: bool) {
-        let mut state = self.world.lock();
-        if dark {
-            state.dark.insert(target.clone());
-        } else {
-            state.dark.remove(target);
-        }
+        let now = self.world.now();
+        self.world.lock().darken(target, dark, now);
     }
 }
 

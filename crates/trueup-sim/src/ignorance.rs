@@ -1,9 +1,9 @@
 //! What nobody can know at a moment, as the laws have to grant it.
 //!
 //! A host that slept saw nothing meanwhile, so that a belief reaches back over its sleep. What a third party takes away is
-//! missed by nobody who looked a moment before. And where memory was put back or
-//! taken away without a trace, what runs on a target is known to nobody until that target is looked at, and to the app
-//! that it is of no later than a routine look at everything after that.
+//! missed by nobody who looked a moment before. What lands long after it was called for is not in a listing that lags. And
+//! where memory was put back or taken away without a trace, what runs on a target is known to nobody until that target is
+//! looked at, and to the app that it is of no later than a routine look at everything after that, if it can be seen so long.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use trueup_types::observed::ExitWhy;
 use trueup_types::{AppName, InstanceId, TargetName, Timestamp};
 
 use crate::laws::LAG;
+use crate::runtime::LISTING_LAG_MAX;
 use crate::world::{SimInstance, State};
 
 /// What nobody can know.
@@ -19,8 +20,8 @@ use crate::world::{SimInstance, State};
 pub struct Ignorance {
     /// The last sleep of the host: from when to when.
     slept: Option<(Timestamp, Timestamp)>,
-    /// What runs, and no memory tells of; and when its target was looked at first since.
-    forgotten: BTreeMap<(TargetName, InstanceId), Option<Timestamp>>,
+    /// What runs, and nobody need know of until then; for ever, until its target is looked at.
+    unknown: BTreeMap<(TargetName, InstanceId), Option<Timestamp>>,
     /// What a third party took away: each ended at that moment, if not before.
     stolen: BTreeMap<InstanceId, SimInstance>,
 }
@@ -55,10 +56,21 @@ impl Ignorance {
 
     /// A target was looked at, and showed what is there.
     pub(crate) fn looked(&mut self, at: &TargetName, now: Timestamp) {
-        self.forgotten.retain(|_, seen| seen.is_none_or(|seen| now.since(seen) < LAG));
-        for (_, seen) in self.forgotten.iter_mut().filter(|((target, _), _)| target == at) {
-            seen.get_or_insert(now);
+        self.unknown.retain(|_, until| until.is_none_or(|until| now < until));
+        for (_, until) in self.unknown.iter_mut().filter(|((target, _), _)| target == at) {
+            until.get_or_insert(now.after(LAG));
         }
+    }
+
+    /// A target goes dark: what nobody has noticed there by now, nobody will.
+    pub(crate) fn hidden(&mut self, at: &TargetName, now: Timestamp) {
+        self.unknown.retain(|_, until| until.is_none_or(|until| now < until));
+        self.unknown.iter_mut().filter(|((target, _), _)| target == at).for_each(|(_, until)| *until = None);
+    }
+
+    /// What was called for long ago lands, and a listing may lag behind it.
+    pub(crate) fn landed(&mut self, at: &TargetName, id: &InstanceId, now: Timestamp) {
+        self.unknown.insert((at.clone(), id.clone()), Some(now.after(LISTING_LAG_MAX)));
     }
 }
 
@@ -67,7 +79,17 @@ impl State {
     pub fn forget_unnoticed(&mut self) {
         let all =
             self.instances.iter().flat_map(|(target, all)| all.keys().map(move |id| (target.clone(), id.clone())));
-        self.ignorance.forgotten = all.map(|one| (one, None)).collect();
+        self.ignorance.unknown = all.map(|one| (one, None)).collect();
+    }
+
+    /// Holds a target in the dark, or lights it.
+    pub fn darken(&mut self, target: &TargetName, dark: bool, now: Timestamp) {
+        if dark {
+            self.ignorance.hidden(target, now);
+            self.dark.insert(target.clone());
+        } else {
+            self.dark.remove(target);
+        }
     }
 
     /// Whether who looked a moment ago believes that this one passes, which a third party has taken away since.
@@ -84,8 +106,8 @@ impl State {
 
     /// How many of an app run that nobody can know of.
     pub(crate) fn unknown(&self, app: &AppName, now: Timestamp) -> usize {
-        let fresh = |seen: &Option<Timestamp>| seen.is_none_or(|seen| now.since(seen) < LAG);
-        let ours = self.ignorance.forgotten.iter().filter(|((_, id), seen)| id.app == *app && fresh(seen));
+        let still = |until: &Option<Timestamp>| until.is_none_or(|until| now < until);
+        let ours = self.ignorance.unknown.iter().filter(|((_, id), until)| id.app == *app && still(until));
         let there = ours.filter_map(|((target, id), _)| self.instances.get(target)?.get(id));
         there.filter(|one| !one.exited(now)).count()
     }

@@ -27,7 +27,7 @@ pub const STOP_TAKES: Duration = Duration::from_millis(50);
 const RING: usize = 4;
 /// Longest that a listing lags behind: platforms catch up with themselves within seconds. The driver rests on it, as far
 /// as a third party may have undone what it saw; see `trueup_driver::deeds`.
-const LISTING_LAG_MAX: Duration = trueup_driver::deeds::BELIEVE_AFTER;
+pub(crate) const LISTING_LAG_MAX: Duration = trueup_driver::deeds::BELIEVE_AFTER;
 
 /// One target of the world.
 pub struct SimRuntime {
@@ -123,7 +123,10 @@ impl SimRuntime {
                 let step = step.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
-                    let _ = late.effect(&step, Judge::No);
+                    if late.effect(&step, Judge::No) == StepOutcome::Done {
+                        let now = late.world.now();
+                        late.world.lock().ignorance.landed(&late.target, step.id(), now);
+                    }
                 });
                 unknown("timed out")
             }

@@ -73,10 +73,10 @@ pub async fn happen(act: &mut Act, setting: &Setting, event: &Event, wrong: &mut
 fn world(act: &mut Act, event: &Event) {
     act.hindered = true;
     let routed = event.app().map(|app| act.stage.world.routed(app)).unwrap_or_default();
+    let now = act.stage.world.now();
     let mut state = act.stage.world.lock();
     match event {
-        Event::Dark { target, dark: true } => drop(state.dark.insert(target.clone())),
-        Event::Dark { target, dark: false } => drop(state.dark.remove(target)),
+        Event::Dark { target, dark } => state.darken(target, *dark, now),
         Event::EdgeDark(dark) => state.ingress_dark = *dark,
         Event::EdgeEmptied => {
             state.table.apps.clear();
