@@ -8,6 +8,8 @@ use crate::time::Moment;
 
 /// Most lines that are kept of an app's log.
 const LINES_MAX: usize = 5_000;
+/// Most earlier versions that are kept of an app's secrets.
+pub(crate) const SECRETS_MAX: usize = 32;
 /// Most segments of traffic that are kept of an app.
 const TRAFFIC_MAX: usize = 100_000;
 
@@ -24,6 +26,8 @@ pub(crate) struct App {
     pub machines: BTreeSet<String>,
     pub secrets: BTreeMap<String, Secret>,
     pub secrets_version: u64,
+    /// The secrets of the versions before, oldest first, each with the moment at which the next one came.
+    pub secrets_before: VecDeque<(Moment, u64, BTreeMap<String, Secret>)>,
     pub volumes: BTreeMap<String, Volume>,
     pub certificates: BTreeMap<String, Certificate>,
     pub ips: Vec<Ip>,

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::call::Refusal;
 use crate::faults::Faults;
 use crate::ids::Dice;
-use crate::knobs::{Behaviour, Scenario, Unpullable, fits};
+use crate::knobs::{Behaviour, Exits, Scenario, Unpullable, fits};
 use crate::limits::Buckets;
 use crate::machine::{Event, Machine, Next, State};
 use crate::time::Moment;
@@ -152,6 +152,9 @@ impl Cloud {
         }
         if let Some(health) = machine.health {
             found.health = health;
+        }
+        if found.exits.is_none() && acted.is_command() && !machine.running {
+            found.exits = Some(Exits { code: 0, ..Exits::default() });
         }
         found
     }

@@ -177,6 +177,13 @@ impl Acted {
         }
     }
 
+    /// Whether it runs a command once, as a release command is run: it serves nobody, is asked nothing, and is not started
+    /// again.
+    pub(crate) fn is_command(&self) -> bool {
+        let told = !self.init.exec.is_empty() || !self.init.cmd.is_empty();
+        told && self.policy() == Policy::Never && self.services.is_empty() && self.checks.is_empty()
+    }
+
     /// What the proxy does when nobody asks: the boldest of the services' words.
     pub(crate) fn autostop(&self) -> Autostop {
         let words = self.services.iter().map(|service| &service.autostop);

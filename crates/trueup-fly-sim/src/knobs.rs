@@ -132,11 +132,14 @@ pub struct Lag {
     pub list: Span,
     /// The list of an organisation shows what was.
     pub org: Span,
+    /// A host hears of an app's secrets, but of a version that it is told to wait for.
+    pub secrets: Span,
 }
 
 impl Default for Lag {
     fn default() -> Self {
-        Self { machine: Span::default(), app: Span::default(), list: Span::default(), org: Span::millis(1_000) }
+        let none = Span::default();
+        Self { machine: none, app: none, list: none, org: Span::millis(1_000), secrets: none }
     }
 }
 

@@ -138,7 +138,7 @@ impl Cloud {
         }
     }
 
-    /// What its program is given: what the config says, what the platform says, and the secrets of now over both.
+    /// What its program is given: what the config says, what the platform says, and over both the secrets that its host knows.
     fn environment(&self, id: &str) -> BTreeMap<String, String> {
         let Some(machine) = self.machines.get(id) else { return BTreeMap::new() };
         let acted = &machine.config().acted;
@@ -156,7 +156,8 @@ impl Cloud {
             env.insert(key.to_owned(), value);
         }
         if let Some(app) = self.apps.get(&machine.app) {
-            env.extend(app.secrets.iter().map(|(name, secret)| (name.clone(), secret.value.clone())));
+            let secrets = app.secrets_heard(self.now, self.knobs.lag.secrets.0, machine.secrets_least);
+            env.extend(secrets.iter().map(|(name, secret)| (name.clone(), secret.value.clone())));
         }
         env
     }
@@ -232,7 +233,8 @@ impl Cloud {
 
     fn exits(&mut self, id: &str) {
         let Some(machine) = self.machines.get(id) else { return };
-        let exits = self.behaviour(machine).exits.unwrap_or_default();
+        // A process of this host says itself when it has ended.
+        let Some(exits) = self.behaviour(machine).exits else { return };
         self.exit(id, exits.code, exits.oom);
     }
 

@@ -204,6 +204,8 @@ pub(crate) struct Machine {
     /// When those were, within the window.
     pub crashes: VecDeque<Moment>,
     pub since: Moment,
+    /// The version of the app's secrets that its host has to know at least.
+    pub secrets_least: u64,
     /// What its program was given when it started.
     pub env: std::collections::BTreeMap<String, String>,
     /// Overrides how its checks go.

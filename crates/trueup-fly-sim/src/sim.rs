@@ -198,9 +198,9 @@ impl FlySim {
             let machines = |app: &str| -> Vec<Value> {
                 let live = cloud.machines_of(app).filter(|machine| Cloud::is_live(machine.state));
                 live.map(|machine| {
-                    json!({"id": machine.id, "state": machine.state.word(), "region": machine.region,
+                    json!({"id": machine.id, "name": machine.name, "state": machine.state.word(), "region": machine.region,
                         "image": machine.config().acted.image, "version": machine.instance,
-                        "cordoned": machine.cordoned, "edges": machine.believed})
+                        "cordoned": machine.cordoned, "edges": machine.believed, "starts": machine.boots})
                 })
                 .collect()
             };

@@ -127,6 +127,11 @@ const KNOWN: &[(&str, How)] = &[
     ("trueup logs NAME -f", GoesOn),
     ("trueup logs NAME --hook migrate", Ends(1)),
     ("trueup logs shop --hook migrate", Ends(1)),
+    (
+        "trueup logs jobs --hook migrate",
+        Elsewhere("`a_whole_stack_converges_and_then_its_plan_is_empty` runs it, with a Fly"),
+    ),
+    ("trueup describe app api", Elsewhere("`a_whole_stack_converges_and_then_its_plan_is_empty` runs it, with a Fly")),
     ("trueup logs release/NAME@7", Ends(1)),
     ("trueup wait app/NAME --for=ready --timeout 5m", Ends(0)),
     ("trueup wait app/NAME --revision 7", Elsewhere("it waits for a release that this test does not make")),

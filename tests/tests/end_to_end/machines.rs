@@ -24,7 +24,7 @@ apiVersion: trueup.dev/v1
 kind: Target
 metadata: {name: prod}
 spec:
-  fly: {organization: personal, primaryRegion: iad, appName: \"shop-{app}\", propagation: 1s}
+  fly: {organization: personal, primaryRegion: iad, appName: \"shop-{app}\", network: shop, propagation: 1s}
 ";
 
 /// The demo server on machines, with one more variable.
@@ -104,6 +104,7 @@ fn an_app_on_machines_is_made_rolled_reverted_and_taken_down_and_somebody_always
     assert_eq!(outcome.failures, Vec::<String>::new(), "{:?}", outcome.versions);
     let seen: Vec<_> = outcome.versions.keys().map(String::as_str).collect();
     assert_eq!(seen, ["v1", "v2"], "nobody was ever sent to the bad one");
+    assert_eq!(get(&fly, "/v1/apps/shop-web")["network"], "shop", "its own private network");
     let traffic = get(&fly, "/_sim/traffic/shop-web");
     let mut healthy = traffic.as_array().expect("moments").iter().map(|moment| moment["healthy"].as_u64());
     assert!(healthy.any(|count| count > Some(0)) && healthy.all(|count| count > Some(0)), "{traffic}");
@@ -247,6 +248,16 @@ fn a_whole_stack_converges_and_then_its_plan_is_empty() {
         apps.len() == 6 && apps.iter().all(|app| word(app) == "Ready")
     });
     assert!(shown(&bench, "trueup plan DIR", &[0]).starts_with("Nothing would change."));
+    for (app, hook) in [("jobs", "migrate"), ("db", "tables")] {
+        let ran = bench.ask(&["describe", "app", app]).1;
+        assert!(ran.lines().any(|line| line.contains(hook) && line.contains(" done ")), "{app}: {ran}");
+    }
+    let wrote = shown(&bench, "trueup logs jobs --hook migrate", &[0]);
+    assert!(wrote.contains("exited normally with code: 0"), "{wrote}");
+    let routes = shown(&bench, "trueup get routes", &[0]);
+    let domain = routes.lines().find(|line| line.starts_with("shop-api.example.com ")).unwrap_or_default();
+    assert!(domain.contains("Pending") || domain.contains("Issued"), "{routes}");
+    assert!(shown(&bench, "trueup describe app api", &[0]).contains("CertificateReady"));
     daemon.terminate();
     let alone = shown(&bench, "trueup plan DIR", &[0]);
     assert!(alone.starts_with("Nothing would change.") && !alone.contains("Cost"), "nor without a daemon: {alone}");

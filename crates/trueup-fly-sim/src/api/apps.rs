@@ -59,6 +59,7 @@ impl Cloud {
             machines: BTreeSet::new(),
             secrets: BTreeMap::new(),
             secrets_version: 0,
+            secrets_before: VecDeque::new(),
             volumes: BTreeMap::new(),
             certificates: BTreeMap::new(),
             ips: Vec::new(),

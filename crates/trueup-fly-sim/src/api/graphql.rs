@@ -71,7 +71,7 @@ impl Cloud {
     fn gql_set(&mut self, call: &Call, variables: &Value) -> Result<Value, Refusal> {
         let (app, now) = (self.gql_app_named(call, variables)?, self.now);
         let app = self.app_mut(&app)?;
-        app.secrets_version += 1;
+        app.next_secrets(now);
         if variables["input"]["replaceAll"] == true {
             app.secrets.clear();
         }
@@ -86,7 +86,7 @@ impl Cloud {
     fn gql_unset(&mut self, call: &Call, variables: &Value) -> Result<Value, Refusal> {
         let (app, now) = (self.gql_app_named(call, variables)?, self.now);
         let app = self.app_mut(&app)?;
-        app.secrets_version += 1;
+        app.next_secrets(now);
         for key in variables["input"]["keys"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             app.set_secret(key, None, now);
         }

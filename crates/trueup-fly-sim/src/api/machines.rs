@@ -45,6 +45,7 @@ impl Cloud {
         let machine = self.born(&name, &id, word("name"), region, config, flag("skip_launch"));
         let mut machine = machine;
         machine.cordoned = flag("skip_service_registration");
+        machine.secrets_least = secrets_least(&body);
         if let Some(seconds) = body.get("lease_ttl").and_then(Value::as_u64).filter(|seconds| *seconds > 0) {
             machine.lease = Some(self.new_lease(&machine, call, seconds, String::new()));
         }
@@ -104,6 +105,7 @@ impl Cloud {
             restarts: 0,
             crashes: VecDeque::new(),
             since: now,
+            secrets_least: 0,
             env: BTreeMap::new(),
             health: None,
             last_request: now,
@@ -128,7 +130,7 @@ impl Cloud {
 
     /// Whether the secrets that a machine is to be made with are known.
     fn secrets_are_there(&self, app: &str, body: &Value) -> Result<(), Refusal> {
-        let wanted = body.get("min_secrets_version").and_then(Value::as_u64).unwrap_or(0);
+        let wanted = secrets_least(body);
         let have = self.app(app)?.secrets_version;
         if wanted > have {
             return Err(Refusal::precondition(&format!(
@@ -249,6 +251,9 @@ impl Cloud {
         {
             machine.cordoned |= cordoned;
         }
+        if let Some(machine) = self.machines.get_mut(&id) {
+            machine.secrets_least = secrets_least(&body);
+        }
         self.replace(&id, config, flag("skip_launch").unwrap_or(false));
         if let Some(seconds) = body.get("lease_ttl").and_then(Value::as_u64).filter(|seconds| *seconds > 0) {
             let machine = self.machine(&app, &id)?.clone();
@@ -297,4 +302,9 @@ impl Cloud {
         let shown = |version: &Version| json!({"version": version.id, "user_config": version.config.shown});
         ok(machine.versions.iter().rev().map(shown).collect())
     }
+}
+
+/// The version of the app's secrets that a machine's host has to know at least; any, where nothing is said.
+fn secrets_least(body: &Value) -> u64 {
+    body.get("min_secrets_version").and_then(Value::as_u64).unwrap_or(0)
 }

@@ -1,9 +1,12 @@
 //! Secrets of an app: versions and digests; a value reaches a machine when it starts the next time.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::app::{App, Secret};
+use crate::app::{App, SECRETS_MAX, Secret};
 use crate::call::{Answer, Call, Refusal, Reply, ok};
 use crate::cloud::Cloud;
 use crate::time::Moment;
@@ -14,6 +17,22 @@ pub(crate) fn digest_of(text: &str) -> String {
 }
 
 impl App {
+    /// A new version is begun, which has what the one before had.
+    pub(crate) fn next_secrets(&mut self, now: Moment) {
+        self.secrets_before.push_back((now, self.secrets_version, self.secrets.clone()));
+        if self.secrets_before.len() > SECRETS_MAX {
+            self.secrets_before.pop_front();
+        }
+        self.secrets_version += 1;
+    }
+
+    /// What a host knows that hears of secrets so much later, and that was told which version there is at least.
+    pub(crate) fn secrets_heard(&self, now: Moment, late: Duration, least: u64) -> &BTreeMap<String, Secret> {
+        let mut before = self.secrets_before.iter();
+        let heard = before.find(|(until, version, _)| until.after(late) > now && *version >= least);
+        heard.map_or(&self.secrets, |(_, _, secrets)| secrets)
+    }
+
     /// Sets a secret, or takes it away, in the version that is being made.
     pub(crate) fn set_secret(&mut self, name: &str, value: Option<&str>, now: Moment) {
         let Some(value) = value else {
@@ -68,7 +87,7 @@ impl Cloud {
             return Err(Refusal::new(400, "invalid_argument: secret values must be strings"));
         }
         let app = self.app_mut(call.app())?;
-        app.secrets_version += 1;
+        app.next_secrets(now);
         for (name, value) in values {
             app.set_secret(name, value.as_str(), now);
         }
@@ -92,7 +111,7 @@ impl Cloud {
             return Err(Refusal::new(400, "invalid_argument: value is required"));
         };
         let app = self.app_mut(call.app())?;
-        app.secrets_version += 1;
+        app.next_secrets(now);
         app.set_secret(name, Some(value), now);
         let mut answer = shown(name, &app.secrets[name], false);
         answer["version"] = json!(app.secrets_version);
@@ -106,7 +125,7 @@ impl Cloud {
         if !app.secrets.contains_key(name) {
             return Err(Refusal::new(404, "secret not found"));
         }
-        app.secrets_version += 1;
+        app.next_secrets(now);
         app.set_secret(name, None, now);
         ok(json!({"version": app.secrets_version, "Version": app.secrets_version}))
     }

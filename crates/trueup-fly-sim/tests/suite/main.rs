@@ -45,6 +45,7 @@ scenes! {
         a_program_without_a_policy_rests_or_destroys_itself;
         signals_end_programs;
         an_ephemeral_machine_runs_a_command_once;
+        a_command_of_which_nobody_says_anything_ends_well;
     }
     updates {
         an_update_replaces_the_machine_in_place;
@@ -100,6 +101,7 @@ scenes! {
         tokens_of_both_schemes_open_what_is_theirs;
         volumes_are_bound_to_one_machine;
         secrets_have_versions_and_digests;
+        a_host_that_hears_of_secrets_late_waits_for_the_version_that_it_is_told;
         certificates_are_issued_once_proven;
         addresses_are_given_and_taken_back;
         regions_are_in_capitals;

@@ -65,6 +65,7 @@ async fn a_create_is_found_though_every_list_is_late() {
         app: Span::millis(3_000),
         list: Span::millis(8_000),
         org: Span::millis(12_000),
+        ..Lag::default()
     };
     let late = rule("Machines_create", 2, Fault::CommitsThenAnswers(Said::status(408)));
     let stand = Stand::new(Scenario { lag, faults: vec![late], ..quick() });

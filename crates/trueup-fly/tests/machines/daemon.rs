@@ -211,6 +211,18 @@ impl Scene {
         self.fleet().into_iter().filter(|(_, _, _, cordoned)| !cordoned).collect()
     }
 
+    /// Those that the proxy sends requests to, and how often each has started: nobody was restarted where that is the same.
+    pub fn lives(&self) -> Vec<(String, u64)> {
+        let serving: Vec<_> = self.serving().into_iter().map(|(id, ..)| id).collect();
+        let machines = self.platform.machines();
+        let one = |id: String| {
+            let machine = machines.iter().find(|machine| machine["id"] == *id).expect("it is there");
+            let starts = machine["starts"].as_u64().expect("a count");
+            (id, starts)
+        };
+        serving.into_iter().map(one).collect()
+    }
+
     /// Each machine: its id, its image, its state, whether it is cordoned.
     pub fn fleet(&self) -> Vec<(String, String, String, bool)> {
         let word = |machine: &Value, name: &str| machine[name].as_str().unwrap_or_default().to_owned();

@@ -13,12 +13,15 @@
 //! | list lag | `book`: what contradicts our deeds is read by itself | `a_machine_that_was_started_has_not_ended…` |
 //! | unreachable host | `lift`: borne for a minute, and then lost with it | `a_host_that_cannot_be_reached…` |
 //! | autostop before it has passed | `survey` and `lift`: no evidence, and started again | `a_machine_that_sleeps_before…` |
+//! | autostop in the middle of a wait | `due`: one that rests is waited for no longer | `a_machine_that_is_put_to_sleep_in_the_middle…`: else 11 s, not 3 |
+//! | autostop in the middle of a rollout | `survey` and `lift`, as before | `rollouts::one_that_is_put_to_sleep…` |
 //! | autostop | `lift`: it has not ended | `a_machine_that_the_platform_put_to_sleep…` |
 //! | old version put back | `lift`: what it is made from is compared, whatever its state says | `an_old_version_that_the_platform_puts_back…` |
 //! | a disk that nobody answers for | `volumes`: not asked for again before lists must show it | `disks::a_disk_that_was_made_without_a_word…` |
 
 use serde_json::json;
 use trueup_fly_sim::{Fault, Habits, Lag, Said, Scenario, Span};
+use trueup_seams::Nudges as _;
 use trueup_types::observed::{ExitWhy, Health, Phase};
 use trueup_types::step::StepOutcome;
 use trueup_types::template::{Autostop, AutostopMode};
@@ -28,7 +31,7 @@ use crate::stand::{Stand, image, quick, release, rule, sketch};
 #[tokio::test(start_paused = true)]
 async fn what_we_made_is_there_and_what_we_removed_is_not_whatever_a_late_list_says() {
     let lag =
-        Lag { machine: Span::millis(2_000), app: Span::millis(0), list: Span::millis(6_000), org: Span::millis(9_000) };
+        Lag { machine: Span::millis(2_000), list: Span::millis(6_000), org: Span::millis(9_000), ..Lag::default() };
     let stand = Stand::new(Scenario { lag, ..quick() });
     assert_eq!(stand.create(&release("web", 1, "a:1"), 0).await, StepOutcome::Done);
     for _ in 0..20 {
@@ -187,6 +190,28 @@ async fn a_machine_that_sleeps_before_it_has_passed_is_no_evidence() {
     let start = trueup_types::InstanceStep::Start { id: down.id.clone(), ended: down.incarnation.clone() };
     assert_eq!(stand.apply(start).await, StepOutcome::Done);
     stand.running("web-r1-0").await;
+}
+
+/// Put to sleep between two looks, while a list that is late still has it coming up: the wait that begins then ends at once,
+/// since a rest is the end of a wait as well. Else nobody looks before the next look of an app with checks is due.
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_put_to_sleep_in_the_middle_of_a_wait_is_not_waited_for_any_longer() {
+    let mut sleepy = sketch("web", "a:1");
+    sleepy.template.autostop = Some(Autostop { mode: AutostopMode::Stop, min_running: 0 });
+    let sleepy = sleepy.release(trueup_types::Revision(1));
+    let lag = Lag { list: Span::millis(1_300), ..Lag::default() };
+    let stand = Stand::new(Scenario { lag, ..quick() });
+    stand.runtime.listen(std::sync::Arc::new(|_| {}));
+    assert_eq!(stand.create(&sleepy, 0).await, StepOutcome::Done);
+    let state = || stand.platform.machines()[0]["state"].clone();
+    while state() != "started" {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    stand.platform.do_to(json!({"autostop": {}}));
+    let began = tokio::time::Instant::now();
+    stand.until("web-r1-0", "it is to be started", |one| matches!(one.phase, Phase::Created)).await;
+    assert!(stand.calls("Machines_wait") >= 1, "it was waited for");
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "after {:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ mod creates;
 mod daemon;
 mod disks;
 mod faults;
+mod hooks;
 mod killed;
 mod names;
 mod naps;

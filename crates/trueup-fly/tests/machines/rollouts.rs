@@ -27,6 +27,7 @@ fn bad_images() -> Vec<Behaviour> {
         },
         Behaviour { unpullable: Some(trueup_fly_sim::Unpullable::Failed), ..image("r/app:gone*") },
         Behaviour { unpullable: Some(trueup_fly_sim::Unpullable::Vanishes), ..image("r/app:vanish*") },
+        Behaviour { answers: 500, ..image("r/app:wrong*") },
     ]
 }
 
@@ -50,11 +51,11 @@ async fn releases_come_and_go_and_somebody_answers_at_every_moment() {
         };
         assert!(fleet.iter().all(served), "{fleet:?}");
         for bad in ["never", "crash", "gone", "vanish"] {
-            let before = scene.serving();
+            let before = scene.lives();
             revision += 1;
             scene.want(&web(&format!("r/app:{bad}{round}")));
             scene.rejected("web", revision).await;
-            assert_eq!(scene.serving(), before, "what served was neither restarted nor replaced");
+            assert_eq!(scene.lives(), before, "what served was neither restarted nor replaced");
         }
         scene.want(&web(&format!("r/app:{round}")));
     }
@@ -85,10 +86,10 @@ async fn one_that_turns_bad_after_the_switch_gives_way_to_the_old_which_was_neve
     };
     scene.want(&with_bake("r/app:1"));
     scene.live("web", 1).await;
-    let before = scene.serving();
+    let before = scene.lives();
     scene.want(&with_bake("r/app:turns"));
     scene.rejected("web", 2).await;
-    assert_eq!(scene.serving(), before, "the old ones serve again, in the same lives");
+    assert_eq!(scene.lives(), before, "the old ones serve again, in the same lives");
 }
 
 /// The platform puts new machines to sleep while their checks are waited for, before anybody has seen them well.
@@ -198,12 +199,34 @@ async fn fifty_good_and_half_as_many(bad: &str) {
         scene.want(&web(&format!("r/app:{round}")));
         scene.live("web", revision).await;
         if round % 2 == 0 {
-            let before = scene.serving();
+            let before = scene.lives();
             revision += 1;
             scene.want(&web(&format!("r/app:{bad}{round}")));
             scene.rejected("web", revision).await;
-            assert_eq!(scene.serving(), before, "what served was neither restarted nor replaced");
+            assert_eq!(scene.lives(), before, "what served was neither restarted nor replaced");
         }
+        assert!(scene.fewest(from) >= 1, "there was a moment with nobody in round {round}");
+    }
+}
+
+/// Those that are bad before they serve never get a request; these have all of them when they are found out, and give them
+/// back.
+#[tokio::test(start_paused = true)]
+async fn twenty_that_answer_the_world_wrongly_give_way_to_old_ones_that_were_never_restarted() {
+    let scene = Scene::new(Scenario { images: bad_images(), ..Scenario::default() }).await;
+    scene.want(&web("r/app:1"));
+    scene.live("web", 1).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let before = scene.lives();
+    for round in 2..=21 {
+        let from = scene.platform.sim.now();
+        scene.want(&web(&format!("r/app:wrong{round}")));
+        let old = |(_, image, _, _): &(String, String, String, bool)| image == "r/app:1";
+        scene
+            .until("the new ones serve alone", |scene| !scene.serving().is_empty() && !scene.serving().iter().any(old))
+            .await;
+        scene.rejected("web", round).await;
+        assert_eq!(scene.lives(), before, "the old ones serve again, in the same lives");
         assert!(scene.fewest(from) >= 1, "there was a moment with nobody in round {round}");
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trueup_fly_sim::{Answered, Asked, Behaviour, Body, Fault, Health, Said, Scenario};
-use trueup_seams::Runtime as _;
+use trueup_fly_sim::{Answered, Asked, Behaviour, Body, Fault, Health, Lag, Said, Scenario, Span};
+use trueup_seams::{Inspect as _, Runtime as _};
 use trueup_types::Release;
 use trueup_types::step::{Refusal, StepOutcome};
 
@@ -57,6 +57,21 @@ async fn values_are_set_before_the_machine_and_are_in_none_of_its_words() {
     assert!(written.contains("TOKEN") && !written.contains("hush-hush"), "{written}");
     let shown = stand.platform.sim.inventory().to_string();
     assert!(!shown.contains("hush-hush"), "{shown}");
+}
+
+/// A host may not have heard yet of what was set a moment ago: it is told which version to wait for.
+#[tokio::test(start_paused = true)]
+async fn a_machine_finds_the_values_that_were_set_just_before_though_hosts_hear_of_them_late() {
+    let lag = Lag { secrets: Span::millis(60_000), ..Lag::default() };
+    let stand = Stand::new(Scenario { lag, ..quick() });
+    for (revision, value) in [(1, "old"), (2, "new")] {
+        let one = stand.up(&at(&stand, revision, &[("TOKEN", value)]), 0).await;
+        let command = ["printenv".to_owned()];
+        let ran = stand.runtime.exec(&one.id, &command, Duration::from_secs(5)).await.expect("it runs");
+        let found = ran.output.lines().find_map(|line| line.strip_prefix("TOKEN="));
+        assert_eq!(found, Some(value), "{}", ran.output);
+        tokio::time::sleep(Duration::from_secs(90)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

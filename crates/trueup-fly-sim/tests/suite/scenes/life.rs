@@ -228,3 +228,26 @@ pub async fn an_ephemeral_machine_runs_a_command_once(court: Court) {
     assert_eq!(word(&logs["data"][0]["attributes"], "message"), "relation exists");
     assert_eq!(stand.sim.traffic("web").iter().map(|segment| segment.healthy).max(), Some(0), "it serves nobody");
 }
+
+/// Nobody says how it goes: it goes well. What serves, what is asked how it does, and what may be started again goes on.
+pub async fn a_command_of_which_nobody_says_anything_ends_well(court: Court) {
+    let stand = Stand::with(&court, Scenario { latency: quick(), ..unlimited() }).await;
+    let once = json!({"image": "r/web:2", "init": {"exec": ["migrate", "up"]}, "restart": {"policy": "no"}});
+    let id = stand.create(&json!({"config": once})).await;
+    stand.wait(&id, "state=started").await.well();
+    let version = word(&stand.show(&id).await, "instance_id").to_owned();
+    stand.wait(&id, &format!("state=stopped&version={version}")).await.well();
+    let events = stand.show(&id).await["events"].clone();
+    let exit = events.as_array().expect("a list").iter().find(|event| event["type"] == "exit").expect("it ended");
+    assert_eq!(exit["request"]["exit_event"]["exit_code"], 0);
+    assert_eq!(exit["request"]["exit_event"]["requested_stop"], false);
+    for other in [
+        json!({"image": "r/web:2", "restart": {"policy": "no"}}),
+        json!({"image": "r/web:2", "init": {"exec": ["serve"]}}),
+        json!({"image": "r/web:2", "init": {"exec": ["serve"]}, "restart": {"policy": "no"}, "services": [{"internal_port": 80}]}),
+    ] {
+        let id = stand.create(&json!({"config": other})).await;
+        stand.advance(60_000);
+        assert_eq!(stand.state(&id).await, "started", "{other}");
+    }
+}

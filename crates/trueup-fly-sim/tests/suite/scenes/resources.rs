@@ -1,7 +1,7 @@
 //! Apps and what lies beside machines.
 
 use serde_json::{Value, json};
-use trueup_fly_sim::{Asked, Latency, Scenario, Span, Token};
+use trueup_fly_sim::{Asked, Lag, Latency, Scenario, Span, Token};
 
 use crate::stand::{Court, Stand, service, unlimited, word};
 
@@ -163,6 +163,28 @@ pub async fn secrets_have_versions_and_digests(court: Court) {
     let config = json!({"image": "r/web:1"});
     stand.post("/v1/apps/web/machines", &json!({"config": config, "min_secrets_version": 6})).await.refused(412);
     stand.create(&json!({"config": config, "min_secrets_version": 5})).await;
+}
+
+pub async fn a_host_that_hears_of_secrets_late_waits_for_the_version_that_it_is_told(court: Court) {
+    let lag = Lag { secrets: Span::millis(30_000), ..Lag::default() };
+    let stand = Stand::with(&court, Scenario { lag, ..unlimited() }).await;
+    for value in ["old", "new"] {
+        stand.advance(60_000);
+        stand.post("/v1/apps/web/secrets", &json!({"values": {"TOKEN": value}})).await.well();
+    }
+    let config = json!({"image": "r/web:1"});
+    let found = async |body: Value| {
+        let id = stand.create(&body).await;
+        stand.wait(&id, "state=started").await.well();
+        let ran =
+            stand.post(&format!("/v1/apps/web/machines/{id}/exec"), &json!({"command": ["printenv"]})).await.well();
+        let lines = word(&ran, "stdout").lines().find_map(|line| line.strip_prefix("TOKEN=")).map(str::to_owned);
+        lines.unwrap_or_default()
+    };
+    assert_eq!(found(json!({"config": config, "min_secrets_version": 2})).await, "new");
+    assert_eq!(found(json!({"config": config})).await, "old", "another host has not heard yet");
+    stand.advance(30_000);
+    assert_eq!(found(json!({"config": config})).await, "new");
 }
 
 pub async fn certificates_are_issued_once_proven(court: Court) {
