@@ -50,7 +50,7 @@ pub(crate) fn started(machine: &Machine) -> Option<u64> {
     machine.events().iter().find(starts).map(|event| event.timestamp)
 }
 
-/// Which life of a machine this is.
+/// Which life of a machine this is: its id, a dash, and when it started. `trueup get instances` reads the id off it.
 pub(crate) fn incarnation(machine: &Machine, known: Option<u64>) -> Incarnation {
     let started = started(machine).or(known).unwrap_or(0);
     Incarnation(format!("{}-{started}", machine.id).into())

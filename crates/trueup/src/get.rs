@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 use trueup_types::history::ReleaseNote;
-use trueup_types::status::{AppStatus, Event};
+use trueup_types::status::{AppStatus, Event, InstanceStatus};
 use trueup_types::{AppName, Certified};
 
 use crate::cli::{Get, Output, Places, Table};
@@ -152,12 +152,16 @@ pub(crate) fn tone(app: &AppStatus) -> Tone {
 }
 
 fn instances(status: &Status) -> Listing {
-    let headers = vec!["NAME", "APP", "RELEASE", "PHASE", "HEALTH", "RESTARTS", "ADDRESS", "AGE"];
+    let mut headers = vec!["NAME", "APP", "RELEASE", "PHASE", "HEALTH", "RESTARTS", "ADDRESS", "AGE"];
+    // Where there are machines, people want to find each again by what the platform calls it.
+    let machines = status.document.apps.iter().any(|app| on_fly(status, app) && !app.status.instances.is_empty());
+    if machines {
+        headers.push("MACHINE");
+    }
     let mut rows = Vec::new();
     for app in &status.document.apps {
-        rows.extend(app.status.instances.iter().map(|one| Row {
-            name: one.name.to_string(),
-            cells: vec![
+        rows.extend(app.status.instances.iter().map(|one| {
+            let mut cells = vec![
                 one.name.to_string(),
                 app.metadata.name.to_string(),
                 one.revision.to_string(),
@@ -166,11 +170,28 @@ fn instances(status: &Status) -> Listing {
                 one.restarts.to_string(),
                 one.address.clone().unwrap_or_default(),
                 age(one.created, status.now),
-            ],
-            object: object(one, Some(&app.metadata.name)),
+            ];
+            let machine = machine(one).filter(|_| on_fly(status, app));
+            let mut object = object(one, Some(&app.metadata.name));
+            if let (Some(map), Some(machine)) = (object.as_object_mut(), machine) {
+                map.insert("machine".to_owned(), Value::from(machine));
+            }
+            if machines {
+                cells.push(machine.unwrap_or_default().to_owned());
+            }
+            Row { name: one.name.to_string(), cells, object }
         }));
     }
     Listing { kind: "instance", headers, rows }
+}
+
+fn on_fly(status: &Status, app: &AppStatus) -> bool {
+    status.document.targets.iter().any(|target| target.name == app.status.target && target.kind == "fly")
+}
+
+/// The machine of an instance on Fly: a life there is called by its machine and the moment of its start.
+fn machine(one: &InstanceStatus) -> Option<&str> {
+    one.incarnation.rsplit_once('-').map(|(machine, _)| machine)
 }
 
 fn releases(status: &Status) -> Listing {

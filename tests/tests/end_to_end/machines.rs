@@ -110,6 +110,17 @@ fn an_app_on_machines_is_made_rolled_reverted_and_taken_down_and_somebody_always
     assert!(healthy.any(|count| count > Some(0)) && healthy.all(|count| count > Some(0)), "{traffic}");
     let (code, said, talk) = bench.ask(&["logs", "web"]);
     assert!(code == 0 && said.contains("demo-app v2"), "{said}{talk}");
+    let said = shown(&bench, "trueup get instances", &[0]);
+    let there = get(&fly, "/_sim")["apps"][0]["machines"].clone();
+    let serving: Vec<_> = there.as_array().into_iter().flatten().filter(|one| one["cordoned"] == false).collect();
+    assert_eq!(serving.len(), 2, "{there}");
+    for machine in serving {
+        let (name, id) = (machine["name"].as_str().unwrap_or("?"), machine["id"].as_str().unwrap_or("?"));
+        let row = said.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        assert!(row.contains("Passing") && row.contains(id), "{name} is {id}: {said}");
+    }
+    let env = shown(&bench, "trueup exec web --instance web-r2-0 -- printenv", &[0]);
+    assert!(env.contains("DEMO_VERSION=v2"), "{env}");
 
     std::fs::remove_file(bench.config_dir().join("web.yaml")).expect("it was there");
     daemon.eventually("it is gone", PATIENCE, |status| web(status).is_none());
