@@ -18,6 +18,8 @@ use crate::runtime::{DockerRuntime, Inner};
 /// What of all events says that an instance may have changed. A probe within a container makes three others, each time; `health_status` comes
 /// only when it turns. `remove` and `died` are podman's words.
 const ACTIONS: [&str; 9] = ["create", "start", "die", "died", "oom", "destroy", "remove", "rename", "health_status"];
+/// Those that tell an end; an engine says so while it still clears up, and its listing shows it only after that.
+const ENDS: [&str; 2] = ["die", "died"];
 /// From one try to open the stream to the next.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -53,7 +55,12 @@ async fn listen(inner: &Inner) {
     let Some(sink) = inner.sink.get() else { return };
     sink(Nudge::All);
     while let Some(Ok(event)) = events.next().await {
-        let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
+        let actor = event.actor.unwrap_or_default();
+        let ends = event.action.is_some_and(|action| ENDS.contains(&action.as_str()));
+        if let Some(container) = actor.id.as_deref().filter(|_| ends) {
+            inner.seen().tell_end(container);
+        }
+        let attributes = actor.attributes.unwrap_or_default();
         match attributes.get(APP).and_then(|app| AppName::new(app).ok()) {
             Some(app) => sink(Nudge::App(app)),
             None => sink(Nudge::All),

@@ -52,6 +52,11 @@ impl Mark {
         let words = format!("{:?} {status:?} {:?} {:?} {label:?}", entry.state, entry.ports, entry.names);
         Self { words, seconds }
     }
+
+    /// That of no listing: what has it is looked at again.
+    pub(crate) fn none() -> Self {
+        Self { words: String::new(), seconds: None }
+    }
 }
 
 impl Known {

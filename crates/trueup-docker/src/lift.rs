@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum};
+use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary};
 use trueup_types::observed::{ExitWhy, Phase, Sighting};
 use trueup_types::{Incarnation, Place, PortName, Timestamp};
 
@@ -46,6 +46,12 @@ pub(crate) fn since(container: &ContainerInspectResponse) -> Option<WallMillis> 
     let state = container.state.as_ref()?;
     let moment = if up(container) { &state.started_at } else { &state.finished_at };
     WallMillis::read(moment.as_deref())
+}
+
+/// Whether it is in the state that a listing says.
+pub(crate) fn is_as_listed(container: &ContainerInspectResponse, entry: &ContainerSummary) -> bool {
+    let status = container.state.as_ref().and_then(|state| state.status);
+    status.map(|status| status.to_string()) == entry.state.map(|state| state.to_string())
 }
 
 /// Whether it may be running.
@@ -274,5 +280,16 @@ mod tests {
         let (created, failed) =
             (of(r#"{"Status": "created"}"#), of(r#"{"Status": "created", "Error": "exec format error"}"#));
         assert_ne!(created, failed);
+    }
+
+    #[test]
+    fn a_listing_that_still_shows_one_up_is_no_mark_of_its_end() {
+        let container = |status: &str| {
+            let text = format!(r#"{{"Id": "ab", "State": {{"Status": "{status}"}}}}"#);
+            serde_json::from_str::<ContainerInspectResponse>(&text).expect("it is JSON")
+        };
+        let entry: ContainerSummary = serde_json::from_str(r#"{"State": "running"}"#).expect("it is JSON");
+        assert!(is_as_listed(&container("running"), &entry));
+        assert!(!is_as_listed(&container("exited"), &entry));
     }
 }

@@ -29,7 +29,7 @@ use crate::lift::{self, Around};
 use crate::moment::{Clocks, WallMillis};
 use crate::names::Silent;
 use crate::network::Networked;
-use crate::seen::Seen;
+use crate::seen::{Before, Seen};
 use crate::steps::Looked;
 use crate::work::Works;
 
@@ -39,6 +39,8 @@ const ENGINE_NETWORK: &str = "bridge";
 /// that podman starts at the end of a container.
 const PASSAGE_TRIES: u32 = 40;
 const PASSAGE_AGAIN: Duration = Duration::from_millis(50);
+/// How long an engine may take to clear up after an end: a look at one whose end was told waits until it has.
+const CLEARED_UP: Duration = Duration::from_secs(1);
 /// Closer looks at a time: beyond that an engine only queues them.
 const LOOKS_MAX: usize = 8;
 
@@ -201,7 +203,7 @@ impl Inner {
         let here = matches!(self.settings.address(), Address::Socket(_));
         let booted = here.then(Clocks::booted);
         let around = Around { booted, dark: self.seen().dark, asker: self.engine.asker(), ..Around::default() };
-        let (before, engine_up) = (self.seen().known(), OnceCell::new());
+        let (before, engine_up) = (self.seen().before(), OnceCell::new());
         let looks: Vec<_> = listed.iter().map(|entry| self.look(entry, &before, &around, &engine_up, now)).collect();
         let looked: Vec<_> = futures_util::stream::iter(looks).buffered(LOOKS_MAX).collect().await;
         let mut known = BTreeMap::new();
@@ -214,7 +216,7 @@ impl Inner {
         if self.deeds.load(Ordering::SeqCst) == deeds && self.sink.get().is_some() {
             self.asked.keep_only(&listed.iter().filter_map(|entry| entry.id.as_deref()).collect());
         }
-        seen.keep(known, deeds);
+        seen.keep(known, &before, deeds);
         Ok(Sight { instances })
     }
 
@@ -243,7 +245,7 @@ impl Inner {
     async fn look(
         &self,
         entry: &ContainerSummary,
-        before: &BTreeMap<String, Known>,
+        before: &Before,
         around: &Around,
         engine_up: &OnceCell<Option<WallMillis>>,
         now: WallMillis,
@@ -252,13 +254,20 @@ impl Inner {
             return Err(ObserveError { detail: "the engine lists a container without an id".to_owned() });
         };
         let mark = Mark::of(entry);
-        let earlier = before.get(&id);
-        if let Some(known) = earlier.filter(|known| known.still(&mark, now)) {
+        let earlier = before.of(&id);
+        let still = earlier.filter(|known| known.still(&mark, now));
+        if let Some(known) = still.filter(|_| !before.may_have_ended(&id)) {
             return Ok(Some((id, known.clone())));
         }
         let written = Written::read(entry.labels.as_ref().unwrap_or(&std::collections::HashMap::new()));
         let written = written.map_err(|why| ObserveError { detail: format!("container {id}: {why}") })?;
-        let Some(container) = self.inspected(&id).await? else { return Ok(None) };
+        let patience = if still.is_some() { CLEARED_UP } else { Duration::MAX };
+        let inspected = match (tokio::time::timeout(patience, self.inspected(&id)).await, still) {
+            (Ok(inspected), _) => inspected?,
+            // It is seen when it is listed so; meanwhile it keeps nobody from seeing the others.
+            (Err(_), still) => return Ok(still.map(|known| (id, known.clone()))),
+        };
+        let Some(container) = inspected else { return Ok(None) };
         let mut around = around.clone();
         if lift::may_not_have_started(&container) {
             around.not_started = self.not_started(&id).await;
@@ -272,6 +281,8 @@ impl Inner {
         if let Some(known) = earlier {
             known.dates(&mut sighting);
         }
+        // A listing lags behind: what it said of another state is no mark of this one.
+        let mark = if lift::is_as_listed(&container, entry) { mark } else { Mark::none() };
         Ok(Some((id, Known { mark, sighting, since: lift::since(&container), looked: now })))
     }
 

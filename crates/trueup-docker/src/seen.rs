@@ -2,6 +2,8 @@
 //!
 //! Absence is believed where a survey was whole and nothing of ours has touched the instance since; whoever else makes it
 //! takes its name, which an engine gives away once.
+//!
+//! An engine tells an end before its listing shows it: what was told is looked at closely, whatever the listing says.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +12,28 @@ use trueup_types::InstanceId;
 use crate::known::Known;
 use crate::moment::WallMillis;
 
+/// Ends that were told, by container; each telling has a number of its own.
+type Told = BTreeMap<String, u64>;
+
+/// What a survey begins with.
+#[derive(Default)]
+pub(crate) struct Before {
+    known: BTreeMap<String, Known>,
+    told: Told,
+}
+
+impl Before {
+    /// What is known of a container.
+    pub(crate) fn of(&self, container: &str) -> Option<&Known> {
+        self.known.get(container)
+    }
+
+    /// Whether an end was told of it since it was last looked at.
+    pub(crate) fn may_have_ended(&self, container: &str) -> bool {
+        self.told.contains_key(container)
+    }
+}
+
 /// What the last survey saw.
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -17,6 +41,9 @@ pub(crate) struct Seen {
     known: Option<BTreeMap<String, Known>>,
     /// Instances that steps were about since, and the count of deeds when each ended; one that is under way has no end.
     touched: BTreeMap<InstanceId, Option<u64>>,
+    /// Containers of which an end was told that no whole survey has looked at since, each with the number of that telling.
+    told: Told,
+    tellings: u64,
     /// When the engine last answered a listing.
     answered: Option<WallMillis>,
     /// When it could last not be reached: from its last answer before that, to its first after.
@@ -36,13 +63,21 @@ pub(crate) enum Whereabouts {
 }
 
 impl Seen {
-    /// What was seen of the containers.
-    pub(crate) fn known(&self) -> BTreeMap<String, Known> {
-        self.known.clone().unwrap_or_default()
+    /// What was seen of the containers, and of which of them an end was told since.
+    pub(crate) fn before(&self) -> Before {
+        Before { known: self.known.clone().unwrap_or_default(), told: self.told.clone() }
     }
 
-    /// Keeps what a whole survey saw that began at this count of deeds, but for the instances whose steps fell into it.
-    pub(crate) fn keep(&mut self, mut known: BTreeMap<String, Known>, began: u64) {
+    /// An engine tells that a container has ended.
+    pub(crate) fn tell_end(&mut self, container: &str) {
+        self.tellings += 1;
+        self.told.insert(container.to_owned(), self.tellings);
+    }
+
+    /// Keeps what a whole survey saw that began with that, and at this count of deeds, but for the instances whose steps fell
+    /// into it.
+    pub(crate) fn keep(&mut self, mut known: BTreeMap<String, Known>, before: &Before, began: u64) {
+        self.told.retain(|container, number| before.told.get(container) != Some(number));
         self.touched.retain(|_, ended| ended.is_none_or(|ended| ended > began));
         known.retain(|_, one| !self.touched.contains_key(&one.sighting.id));
         self.known = Some(known);
@@ -96,17 +131,33 @@ mod tests {
         let [web, api] = ["web-r1-0", "api-r1-0"].map(|name| name.parse::<InstanceId>().expect("a name"));
         let mut seen = Seen::default();
         assert_eq!(seen.whereabouts(&web), Whereabouts::Unknown);
-        seen.keep(BTreeMap::new(), 0);
+        seen.keep(BTreeMap::new(), &Before::default(), 0);
         assert_eq!(seen.leave(&web), Whereabouts::Nowhere);
         // One that ends while it is under way, and one that began within the step.
         for began in [0, 1] {
-            seen.keep(BTreeMap::new(), began);
+            seen.keep(BTreeMap::new(), &Before::default(), began);
             assert_eq!([&web, &api].map(|id| seen.whereabouts(id)), [Whereabouts::Unknown, Whereabouts::Nowhere]);
         }
         seen.end(&web, 2);
-        seen.keep(BTreeMap::new(), 1);
+        seen.keep(BTreeMap::new(), &Before::default(), 1);
         assert_eq!(seen.whereabouts(&web), Whereabouts::Unknown, "it had begun before the step ended");
-        seen.keep(BTreeMap::new(), 2);
+        seen.keep(BTreeMap::new(), &Before::default(), 2);
         assert_eq!(seen.whereabouts(&web), Whereabouts::Nowhere);
+    }
+
+    #[test]
+    fn what_was_told_to_end_is_looked_at_until_a_whole_survey_has_that_began_after_the_word() {
+        let mut seen = Seen::default();
+        let told = |seen: &Seen| seen.before().may_have_ended("ab");
+        assert!(!told(&seen));
+        seen.tell_end("ab");
+        let first = seen.before();
+        // Another end, while the survey that knows of the first is under way.
+        seen.tell_end("ab");
+        seen.keep(BTreeMap::new(), &first, 0);
+        assert!(told(&seen));
+        let second = seen.before();
+        seen.keep(BTreeMap::new(), &second, 0);
+        assert!(!told(&seen));
     }
 }
