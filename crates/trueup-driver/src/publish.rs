@@ -73,6 +73,7 @@ pub(crate) fn app(
             word: conditions::word(verdict, record, steps, error.as_deref()),
             verdict: verdict.clone(),
             target: desired.map_or_else(|| last_home(record), |desired| desired.placement.target.clone()),
+            called: called(engine, app, record),
             replicas: verdict.counts,
             instances,
             routes: routes(engine, app, record, observed, &certificates),
@@ -187,11 +188,17 @@ fn instance(one: &Instance, record: &AppRecord, observed: &Observed) -> Instance
         health: health.to_owned(),
         health_detail: detail,
         restarts: record.exits.get(&sighting.id).map_or(0, |exits| exits.count),
+        place: sighting.place.clone(),
         address: address.map(ToString::to_string),
         incarnation: sighting.incarnation.to_string(),
         in_flight,
         created: sighting.created,
     }
+}
+
+/// What an app is called where it lives: where a platform chose part of the name, only its adapter knows it.
+fn called(engine: &Engine, app: &AppName, record: &AppRecord) -> Option<String> {
+    record.homes.iter().find_map(|home| engine.target(home)?.runtime.called(app))
 }
 
 fn routes(
@@ -202,9 +209,7 @@ fn routes(
     certificates: &[Certificate],
 ) -> Vec<RouteStatus> {
     let RouteSight::Seen(seen) = &observed.routes else { return Vec::new() };
-    // Where a platform chose part of the name, only its adapter knows it.
-    let called = || record.homes.iter().find_map(|home| engine.target(home)?.runtime.called(app));
-    let host = |host: &str| match host.split_once(FlySpec::RANDOM).and_then(|_| called()) {
+    let host = |host: &str| match host.split_once(FlySpec::RANDOM).and_then(|_| called(engine, app, record)) {
         Some(called) => host.split_once('.').map_or(called.clone(), |(_, domain)| format!("{called}.{domain}")),
         None => host.to_owned(),
     };

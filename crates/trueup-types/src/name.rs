@@ -173,6 +173,12 @@ impl Place {
     pub fn here() -> Self {
         Self("here".into())
     }
+
+    /// Whether it is the one place of a target that has no other.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        &*self.0 == "here"
+    }
 }
 
 /// What a task of a release is run for: the three kinds of hooks.

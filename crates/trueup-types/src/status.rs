@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::ReleaseDigest;
 use crate::exposure::Certified;
-use crate::name::{AppName, InstanceId, Label, OwnerId, TargetName, Task};
+use crate::name::{AppName, InstanceId, Label, OwnerId, Place, TargetName, Task};
 use crate::number::{Generation, Percent, Revision};
 use crate::observed::ProbeFailure;
 use crate::record::{Evidence, Outcome, PhaseNote, Pin, ReleaseNote};
@@ -111,6 +111,9 @@ pub struct AppState {
     pub word: String,
     /// Where it lives.
     pub target: TargetName,
+    /// What it is called there, where the platform has a name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<String>,
     /// How many of what.
     pub replicas: Counts,
     /// Its instances, in name order.
@@ -190,6 +193,9 @@ pub struct InstanceStatus {
     pub health_detail: Option<String>,
     /// Exits by itself that are counted.
     pub restarts: u32,
+    /// Where it is, at a target that has several places: a region.
+    #[serde(default = "Place::here", skip_serializing_if = "Place::is_here")]
+    pub place: Place,
     /// The address of its first port.
     pub address: Option<String>,
     /// Opaque: moves with each start.

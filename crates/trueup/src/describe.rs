@@ -50,6 +50,9 @@ fn head(text: &mut String, app: &AppStatus, status: &Status) {
     }
     line(text, "Status", &format!("{}: {}", state.word, state.verdict.message));
     line(text, "Target", state.target.as_str());
+    if let Some(called) = state.called.as_ref().filter(|_| crate::get::on_fly(status, app)) {
+        line(text, "Called there", &format!("{called} ({called}.internal on its private network)"));
+    }
     let generation = format!("{} (judged {})", app.metadata.generation, state.observed_generation);
     line(text, "Generation", &generation);
     let counts = &state.replicas;

@@ -156,7 +156,7 @@ fn instances(status: &Status) -> Listing {
     // Where there are machines, people want to find each again by what the platform calls it.
     let machines = status.document.apps.iter().any(|app| on_fly(status, app) && !app.status.instances.is_empty());
     if machines {
-        headers.push("MACHINE");
+        headers.extend(["REGION", "MACHINE"]);
     }
     let mut rows = Vec::new();
     for app in &status.document.apps {
@@ -177,6 +177,7 @@ fn instances(status: &Status) -> Listing {
                 map.insert("machine".to_owned(), Value::from(machine));
             }
             if machines {
+                cells.push(if one.place.is_here() { String::new() } else { one.place.to_string() });
                 cells.push(machine.unwrap_or_default().to_owned());
             }
             Row { name: one.name.to_string(), cells, object }
@@ -185,7 +186,7 @@ fn instances(status: &Status) -> Listing {
     Listing { kind: "instance", headers, rows }
 }
 
-fn on_fly(status: &Status, app: &AppStatus) -> bool {
+pub(crate) fn on_fly(status: &Status, app: &AppStatus) -> bool {
     status.document.targets.iter().any(|target| target.name == app.status.target && target.kind == "fly")
 }
 

@@ -117,8 +117,11 @@ fn an_app_on_machines_is_made_rolled_reverted_and_taken_down_and_somebody_always
     for machine in serving {
         let (name, id) = (machine["name"].as_str().unwrap_or("?"), machine["id"].as_str().unwrap_or("?"));
         let row = said.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-        assert!(row.contains("Passing") && row.contains(id), "{name} is {id}: {said}");
+        let region = machine["region"].as_str().unwrap_or("?");
+        assert!(row.contains("Passing") && row.ends_with(&format!("{region}      {id}")), "{name} is {id}: {said}");
     }
+    let said = shown(&bench, "trueup describe app web", &[0]);
+    assert!(said.contains("shop-web (shop-web.internal on its private network)"), "{said}");
     let env = shown(&bench, "trueup exec web --instance web-r2-0 -- printenv", &[0]);
     assert!(env.contains("DEMO_VERSION=v2"), "{env}");
 
