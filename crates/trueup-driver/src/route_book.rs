@@ -359,7 +359,8 @@ impl RouteBook {
             let (apps, turn, generation) = {
                 let mut pending = self.pending.lock().expect("no holder of the book panics");
                 // A number that memory forgot is not given to another table.
-                let found = if planted(Bug::ReusesTableNumber) { flushed.generation } else { pending.found };
+                let forgets = planted(Bug::ReusesTableNumber) || planted(Bug::RestartsTableNumbers);
+                let found = if forgets { flushed.generation } else { pending.found };
                 let generation = flushed.generation.max(found).next();
                 let apps: Vec<_> = pending.shares.values().cloned().collect();
                 pending.told = Told { shares: apps.clone(), generation, until: u64::MAX };
