@@ -155,7 +155,8 @@ fn shares_by(scene: &Scene<'_>, census: &Census<'_>, weight: Percent) -> bool {
             u32::try_from(census.members.iter().filter(of).count()).unwrap_or(u32::MAX)
         };
         let wanted = scene.desired.replicas();
-        u64::from(numbers(weight, wanted, passing(true).min(wanted), passing(false).min(wanted)).0)
+        let there = (passing(true).min(wanted), passing(false).min(wanted));
+        u64::from(numbers(weight, wanted, floor(scene.desired, census), there).0)
     });
     let shares = |entry: &RouteEntry| {
         let (ours, all) = share_of(entry, census);
@@ -184,11 +185,21 @@ pub(crate) fn weights(weight: Percent, fresh: u32, others: u32) -> (u32, u32) {
     (ours / common, theirs / common)
 }
 
-/// How many fresh ones and how many others serve where an ingress cannot weigh, of so many that can: the numbers whose share
-/// is nearest to `weight`.
+/// How many have to serve at the least: as many of those that serve and pass as may not be taken from an app.
+pub(crate) fn floor(desired: &DesiredApp, census: &Census<'_>) -> u32 {
+    let serve = census.members.iter().filter(|member| member.routed && member.vigour.passes()).count();
+    let (wanted, policy) = (desired.replicas(), &desired.policy);
+    let least = wanted.saturating_sub(policy.max_unavailable.of_rounded_down(wanted));
+    u32::try_from(serve).unwrap_or(u32::MAX).min(least)
+}
+
+/// How many fresh ones and how many others serve where an ingress cannot weigh, of so many that can (`fresh`, `others`): the
+/// numbers whose share is nearest to `weight`.
 ///
-/// One fresh one less would be at most its share; within that there are as many as are wanted, if there can be.
-pub(crate) fn numbers(weight: Percent, wanted: u32, fresh: u32, others: u32) -> (u32, u32) {
+/// There are never fewer than `floor`, if there can be as many: where the others have become few, the fresh ones that serve
+/// already go on, whatever their share. But for that, one fresh one less would be at most its share; and within that there are as
+/// many as are wanted, if there can be.
+pub(crate) fn numbers(weight: Percent, wanted: u32, floor: u32, (fresh, others): (u32, u32)) -> (u32, u32) {
     let share = u64::from(weight.get().min(99)).max(1);
     let choices = (1..=u64::from(fresh)).flat_map(|ours| {
         let exact = ours * (100 - share) / share;
@@ -199,7 +210,7 @@ pub(crate) fn numbers(weight: Percent, wanted: u32, fresh: u32, others: u32) -> 
         let rank = |(ours, theirs): &(u64, u64)| {
             let all = ours + theirs;
             let exceeds = *ours > 1 && (ours - 1) * 100 > all * share;
-            (exceeds, u64::from(wanted).saturating_sub(all))
+            (u64::from(floor).saturating_sub(all), exceeds, u64::from(wanted).saturating_sub(all))
         };
         let off = |(ours, theirs): &(u64, u64)| ((ours * 100).abs_diff((ours + theirs) * share), ours + theirs);
         let ((a, all_a), (b, all_b)) = (off(one), off(other));
@@ -219,7 +230,7 @@ pub fn by_count(policy: &Policy, replicas: u32) -> Option<String> {
         let (ours, theirs) = match weight {
             Percent::NONE => (0, replicas),
             Percent::ALL => (replicas, 0),
-            _ => numbers(weight, replicas, replicas, replicas),
+            _ => numbers(weight, replicas, 0, (replicas, replicas)),
         };
         format!("{} % becomes {ours} of {} instances", weight.get(), ours + theirs)
     };
@@ -241,7 +252,7 @@ mod tests {
 
     #[test]
     fn whole_instances_come_as_near_as_they_can() {
-        let full = |share, wanted| numbers(percent(share), wanted, wanted, wanted);
+        let full = |share, wanted| numbers(percent(share), wanted, 0, (wanted, wanted));
         assert_eq!(full(10, 10), (1, 9));
         assert_eq!(full(50, 3), (3, 3));
         assert_eq!(full(10, 1), (1, 1));
@@ -252,11 +263,26 @@ mod tests {
         for wanted in 1..12 {
             for share in 1..100_u8 {
                 for others in 1..=wanted {
-                    let (ours, theirs) = numbers(percent(share), wanted, wanted, others);
+                    let (ours, theirs) = numbers(percent(share), wanted, 0, (wanted, others));
                     assert!(ours >= 1 && (1..=others).contains(&theirs), "{share} % of {wanted} beside {others}");
                     let beyond = (ours - 1) * 100 > (ours + theirs) * u32::from(share);
                     assert!(!beyond, "{share} % of {wanted} beside {others}: {ours} and {theirs}");
                     assert!(others < wanted || ours + theirs >= wanted, "{share} % of {wanted}: {ours} and {theirs}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whole_instances_are_never_fewer_than_may_not_be_taken() {
+        assert_eq!(numbers(percent(20), 3, 3, (3, 1)), (2, 1), "the share would be one beside one");
+        assert_eq!(numbers(percent(20), 3, 2, (3, 1)), (1, 1));
+        assert_eq!(numbers(percent(20), 3, 3, (1, 1)), (1, 1), "there are no more");
+        for wanted in 1..12 {
+            for (share, others) in (1..100_u8).flat_map(|share| (1..=wanted).map(move |others| (share, others))) {
+                for least in 0..=wanted {
+                    let (ours, theirs) = numbers(percent(share), wanted, least, (wanted, others));
+                    assert!(ours + theirs >= least, "{share} % of {wanted} beside {others}: {ours} and {theirs}");
                 }
             }
         }

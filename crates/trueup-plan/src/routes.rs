@@ -158,7 +158,7 @@ impl<'c, 'a> Choice<'c, 'a> {
     }
 
     /// A canary's new ones and the old ones beside them, as many of each as are wanted; where none passes, whoever serves.
-    fn shared_by(&self, weight: Percent, steady: &[&'c Member<'a>]) -> Vec<&'c Member<'a>> {
+    fn shared_by(&self, weight: Percent, floor: u32, steady: &[&'c Member<'a>]) -> Vec<&'c Member<'a>> {
         let serving = self.prefer(Role::Kept, Eagerness::Steady);
         let mut old: Vec<_> = serving.iter().copied().filter(|member| member.role != Role::Fresh).collect();
         if old.is_empty() {
@@ -167,7 +167,7 @@ impl<'c, 'a> Choice<'c, 'a> {
         }
         let mut fresh: Vec<_> = steady.iter().copied().take(self.wanted).collect();
         if self.by_count && weight != Percent::NONE && weight != Percent::ALL {
-            self.whole(weight, &mut fresh, &mut old);
+            self.whole(weight, floor, &mut fresh, &mut old);
         }
         let shared: Vec<_> = match weight {
             Percent::NONE => old,
@@ -178,13 +178,14 @@ impl<'c, 'a> Choice<'c, 'a> {
     }
 
     /// Leaves so many of each that whole instances make the share.
-    fn whole(&self, weight: Percent, fresh: &mut Vec<&'c Member<'a>>, old: &mut Vec<&'c Member<'a>>) {
-        // Nobody goes while it is not known who of them passes, nor where there is nobody to share with.
+    fn whole(&self, weight: Percent, floor: u32, fresh: &mut Vec<&'c Member<'a>>, old: &mut Vec<&'c Member<'a>>) {
+        // Nobody goes while it is not known who passes, nor where there is nobody to share with.
         if old.is_empty() || !fresh.iter().chain(old.iter()).all(|member| certain(member)) {
             return;
         }
-        let number = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
-        let (ours, theirs) = canary::numbers(weight, number(self.wanted), number(fresh.len()), number(old.len()));
+        let wanted = u32::try_from(self.wanted).unwrap_or(u32::MAX);
+        let there = (count(fresh.iter().copied()), count(old.iter().copied()));
+        let (ours, theirs) = canary::numbers(weight, wanted, floor, there);
         // Those that serve already stay before any that would have to be brought in.
         fresh.sort_by_key(|member| !self.serves(member));
         fresh.truncate(usize::try_from(ours).unwrap_or(usize::MAX));
@@ -201,7 +202,7 @@ impl<'c, 'a> Choice<'c, 'a> {
             .iter()
             .any(|member| (member.role == Role::Kept || superseded(member)) && self.eligible(member));
         if let Some(weight) = weight.filter(|_| surge.keeps_old) {
-            return self.shared_by(weight, &steady);
+            return self.shared_by(weight, canary::floor(desired, self.census), &steady);
         }
         if surge.keeps_old {
             let shift = self.shifts(&steady) || !old_serves;

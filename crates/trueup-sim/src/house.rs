@@ -15,7 +15,8 @@ use trueup_types::status::AppStatus;
 use trueup_types::target::TargetSpec;
 use trueup_types::{AppName, OwnerId, TargetName, Timestamp};
 
-use crate::tether::{Pace, Tether, Tethered};
+use crate::pace::Pace;
+use crate::tether::{Tether, Tethered};
 use crate::{SimClock, SimIngress, SimRuntime, SimSource, SimStore, World};
 
 impl Clock for SimClock {

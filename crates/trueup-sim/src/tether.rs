@@ -20,6 +20,7 @@ use trueup_types::step::{StepOutcome, TargetStep};
 use trueup_types::{AppName, Certificate, InstanceId, Route, Timestamp};
 
 use crate::SimClock;
+use crate::pace::Pace;
 use crate::pulse::Pulse;
 
 /// What a call is for.
@@ -107,17 +108,6 @@ pub struct Call {
     pub what: String,
 }
 
-/// How long answers take: a call happens at once, and its answer comes so much later.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pace {
-    /// Of steps.
-    pub step: Duration,
-    /// Of tables.
-    pub table: Duration,
-    /// Of saves.
-    pub save: Duration,
-}
-
 /// What ties one daemon to the world.
 #[derive(Debug)]
 pub struct Tether {
@@ -158,6 +148,12 @@ impl Tether {
     /// Cuts it now.
     pub fn cut(&self) {
         self.die(&mut self.lock());
+    }
+
+    /// Whether a save was made that is to be lost: at the next look, if nothing comes before.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        self.lock().resting
     }
 
     /// Whether it is cut.

@@ -253,3 +253,18 @@ fn of_whole_instances_none_goes_while_nobody_knows_who_passes() {
             look again in 300000 ms (deadline)"#]],
     );
 }
+
+#[test]
+fn of_whole_instances_no_more_go_than_may_be_missed_where_the_old_ones_have_become_few() {
+    // Memory was lost when the old ones were on their way out.
+    check(
+        "want 3×v2 counted steps 20@30s,50@30s | good r1 | rolling r2 1m | r1: 2 passing 1h | r2: 0 passing 1m routed, 1 passing 1m routed, 2 passing 1m routed",
+        expect![[r#"
+            wanted: 3 × v2 on local, canary
+            seen: web-r1-2 passing for 3600000 ms, web-r2-0 passing for 60000 ms routed, web-r2-1 passing for 60000 ms routed, web-r2-2 passing for 60000 ms routed
+            remembered: r1 is good, rolling to r2
+            route web to [web-r1-2=1 web-r2-0=1 web-r2-1=1] (rollout)
+            progressing: r2 gets whole instances for 20 % of the traffic, step 1 of 2, watched for 30s
+            look again in 250 ms (look again)"#]],
+    );
+}

@@ -3,7 +3,7 @@
 use trueup_sim::CallFault;
 
 use crate::crashes::play::Outcome;
-use crate::crashes::rule::{calm, elsewhen, replaced};
+use crate::crashes::rule::{Slack, calm, elsewhen, replaced};
 use crate::crashes::scenario::Variant;
 
 use super::kind::Ill;
@@ -16,13 +16,15 @@ pub fn after_ill(undisturbed: &Outcome, here: &Outcome, variant: &Variant, ill: 
         Ill::Steps(CallFault::Late(_) | CallFault::Halfway, _, times) => times,
         Ill::Steps(..) | Ill::Tables(..) | Ill::Looks(..) | Ill::Hints(_) | Ill::Hushed | Ill::Down(..) => 0,
     };
+    let mut slack = Slack { again, ..Slack::default() };
     if matches!(ill, Ill::Steps(CallFault::Halfway, ..)) {
+        slack.thrown = again;
         wrong.extend(replaced(undisturbed, here));
         if here.ending.lost_a_hook {
             // It may have done half of its work when its engine threw it away: it counts as failed, and what was good stays.
             return wrong;
         }
     }
-    wrong.extend(elsewhen(undisturbed, here, &variant.script(), again, false));
+    wrong.extend(elsewhen(undisturbed, here, &variant.script(), slack));
     wrong
 }

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use trueup_seams::Memory;
 use trueup_sim::world::SimInstance;
 use trueup_sim::{Call, CallKind, Cut, House, Tether};
-use trueup_types::record::Rollout;
+use trueup_types::record::{AppRecord, Rollout};
 use trueup_types::target::TargetSpec;
 use trueup_types::window::may_begin;
-use trueup_types::{AppName, TargetName};
+use trueup_types::{AppName, InstanceId, TargetName};
 
 use super::ending::Ending;
 use super::nature::Nature;
@@ -213,7 +214,7 @@ impl<'a> Play<'a> {
             let journal = self.house.world.lock().journal.len();
             if journal != length || !self.acts.is_empty() || !self.settled() {
                 (self.moved, length) = (now, journal);
-            } else if now - self.moved >= QUIET + self.trouble.hangs {
+            } else if now - self.moved >= QUIET + self.trouble.hangs && !tether.rests() {
                 return;
             }
             if now >= deadline {
@@ -229,9 +230,8 @@ impl<'a> Play<'a> {
     /// Counts what is rolled out at this moment.
     fn count_rollouts(&mut self) {
         let memory = self.house.store.copy();
-        let rolls = |record: &&trueup_types::AppRecord| {
-            matches!(record.rollout, Rollout::Underway { .. }) && record.current.is_some()
-        };
+        let rolls =
+            |record: &&AppRecord| matches!(record.rollout, Rollout::Underway { .. }) && record.current.is_some();
         let (count, most) = (memory.apps.values().filter(rolls).count(), self.house.rollouts_max);
         let told = format!("{count} rollouts are under way where {most} may be");
         if count > most && !self.wrong.contains(&told) {
@@ -266,14 +266,13 @@ impl<'a> Play<'a> {
         let death = self.deaths.pop_front();
         self.house.kill().await;
         if let Some(death) = death {
+            let before = self.house.store.copy();
             match death.loss {
                 Loss::Nothing => {}
                 Loss::Last => self.house.store.step_back(),
-                Loss::Everything => {
-                    self.forgotten |= self.good_is_gone();
-                    self.house.store.lose();
-                }
+                Loss::Everything => self.house.store.lose(),
             }
+            self.forgotten |= self.good_is_gone(&before);
             self.rebuilt |= death.loss != Loss::Nothing;
             self.note(&format!("the daemon dies; store: {:?}; another one in {:?}", death.loss, death.pause));
             tokio::time::sleep(death.pause).await;
@@ -295,17 +294,22 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Whether nothing is left in the world of a release that is remembered as good.
-    fn good_is_gone(&self) -> bool {
-        let memory = self.house.store.copy();
+    /// Whether nothing is left in the world of a release that was remembered as good, nor any memory of its app: one that was
+    /// told to go, with nothing newer beside it, may as well have been found bad.
+    fn good_is_gone(&self, before: &Memory) -> bool {
+        let (now, after) = (self.house.world.now(), self.house.store.copy());
         let state = self.house.world.lock();
-        let there = |record: &trueup_types::AppRecord| {
+        let there = |record: &AppRecord| {
             let digest = record.current_release().map(|release| release.digest);
-            let all = state.instances.values().flatten();
-            all.filter(|(_, one)| !one.exited(self.house.world.now()))
-                .any(|(_, one)| Some(one.release.digest) == digest)
+            let all = || state.instances.values().flatten();
+            let newer = |id: &InstanceId| all().any(|(one, _)| one.app == id.app && one.revision > id.revision);
+            let stands = |(id, one): (&InstanceId, &SimInstance)| {
+                Some(one.release.digest) == digest && !one.exited(now) && (one.asked.is_none() || newer(id))
+            };
+            all().any(stands)
         };
-        memory.apps.values().any(|record| record.current.is_some() && !there(record))
+        let lost = before.apps.iter().filter(|(app, _)| !after.apps.contains_key(*app));
+        lost.into_iter().any(|(_, record)| record.current.is_some() && !there(record))
     }
 
     /// Takes in what the daemon says of itself, before it goes.

@@ -25,7 +25,9 @@
 //! 5. A person's word that was lost with the store is not obeyed, and its loss is told: of such a run the laws are asked.
 //! 6. A store that is lost whole when nothing lives any more of the release that was good leaves nobody who knows that
 //!    release. What runs is kept; of such a run the laws are asked.
+//!    So with one that was told to go and has nothing newer beside it: whether it made room or was found bad nobody can tell.
 //! 7. A call whose outcome is unknown and that lands late may do again what was done meanwhile, once for each such call.
+//! 8. A release whose fault was forgotten waits for its window, as any other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,22 +59,38 @@ pub fn after_deaths(undisturbed: &Outcome, here: &Outcome, case: &Case) -> Vec<S
         return wrong;
     }
     let words = script.acts.iter().any(|act| matches!(act, Act::Say(..)));
-    wrong.extend(elsewhen(undisturbed, here, &script, u32::try_from(losses).unwrap_or(u32::MAX), losses > 0 && words));
+    let again = u32::try_from(losses).unwrap_or(u32::MAX);
+    let slack = Slack { again, deaf: losses > 0 && words, ..Slack::default() };
+    wrong.extend(elsewhen(undisturbed, here, &script, slack));
     wrong
 }
 
-/// What is wrong with a run in which time passed otherwise; `again` is how often a release may be tried once more, and
-/// `deaf` whether words were lost.
-pub fn elsewhen(undisturbed: &Outcome, here: &Outcome, script: &Script, again: u32, deaf: bool) -> Vec<String> {
+/// What may be otherwise in a run in which time passed otherwise.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Slack {
+    /// How often a release may be tried once more.
+    pub again: u32,
+    /// How often an engine may have thrown away what ran a hook.
+    pub thrown: u32,
+    /// Whether words were lost.
+    pub deaf: bool,
+}
+
+/// What is wrong with a run in which time passed otherwise.
+pub fn elsewhen(undisturbed: &Outcome, here: &Outcome, script: &Script, slack: Slack) -> Vec<String> {
     let mut wrong = Vec::new();
+    let Slack { again, deaf, .. } = slack;
     if !deaf {
         let (mut before, mut after) = (content(undisturbed, script), content(here, script));
+        if again > 0 {
+            waits_for_its_window(&mut before, &after);
+        }
         let hooks = |all: &mut BTreeMap<String, u32>| -> BTreeMap<_, _> {
             all.extract_if(.., |key, _| key.ends_with(OF_A_HOOK)).collect()
         };
         let (ran, remain) = (hooks(&mut before), hooks(&mut after));
         wrong.extend(differences(&before, &after));
-        wrong.extend(remains(&ran, &remain, again));
+        wrong.extend(remains(&ran, &remain, slack));
     }
     if again == 0 {
         wrong.extend(replaced(undisturbed, here));
@@ -92,11 +110,23 @@ pub fn replaced(undisturbed: &Outcome, here: &Outcome) -> Vec<String> {
     undisturbed.ending.stood.iter().filter_map(replaced).collect()
 }
 
-/// What ran hooks: as many as in the undisturbed run, and as many more for each time that a release is tried again.
-fn remains(ran: &BTreeMap<String, u32>, remain: &BTreeMap<String, u32>, again: u32) -> Vec<String> {
+/// Rule 8: what is to be expected of apps whose bad release was forgotten when no rollout may begin.
+fn waits_for_its_window(expected: &mut BTreeMap<String, u32>, here: &BTreeMap<String, u32>) {
+    let waiting = here.keys().filter_map(|key| Some((key, key.strip_suffix("RolloutWindow")?)));
+    for (key, app) in waiting {
+        if let Some(count) = expected.remove(&format!("{app}Reverted")) {
+            expected.insert(key.clone(), count);
+        }
+    }
+}
+
+/// What ran hooks: as many as in the undisturbed run, as many more for each time that a release is tried again, and one less
+/// for each that an engine threw away.
+fn remains(ran: &BTreeMap<String, u32>, remain: &BTreeMap<String, u32>, slack: Slack) -> Vec<String> {
     let keys: BTreeSet<_> = ran.keys().chain(remain.keys()).collect();
     let count = |all: &BTreeMap<String, u32>, key: &String| all.get(key).copied().unwrap_or(0);
-    let well = |key: &&String| (count(ran, key)..=count(ran, key) * (1 + again)).contains(&count(remain, key));
+    let least = |key: &String| count(ran, key).saturating_sub(slack.thrown);
+    let well = |key: &&String| (least(key)..=count(ran, key) * (1 + slack.again)).contains(&count(remain, key));
     let odd = keys.into_iter().filter(|key| !well(key));
     odd.map(|key| format!("{key}: undisturbed {}, here {}", count(ran, key), count(remain, key))).collect()
 }
