@@ -98,6 +98,8 @@ exhibits! {
     AdoptsNewest, "swarmkit#1380, which keeps the previous spec and not the last good one";
     /// A share of the traffic that was given and never saved is taken back, to be earned again.
     TakesStepBack, "trueup itself, by a test of its own that failed once in nine";
+    /// A canary of whole instances takes requests from those that serve, to be next to nobody's share.
+    SharesBelowCapacity, "trueup itself, by a pair of crashes";
     /// A rollout begins before what it depends on is ready.
     IgnoresDependencies, "Docker Compose, whose depends_on waited for a start only";
     /// What is suspended is changed all the same.

@@ -187,6 +187,9 @@ pub(crate) fn weights(weight: Percent, fresh: u32, others: u32) -> (u32, u32) {
 
 /// How many have to serve at the least: as many of those that serve and pass as may not be taken from an app.
 pub(crate) fn floor(desired: &DesiredApp, census: &Census<'_>) -> u32 {
+    if planted(Bug::SharesBelowCapacity) {
+        return 0;
+    }
     let serve = census.members.iter().filter(|member| member.routed && member.vigour.passes()).count();
     let (wanted, policy) = (desired.replicas(), &desired.policy);
     let least = wanted.saturating_sub(policy.max_unavailable.of_rounded_down(wanted));

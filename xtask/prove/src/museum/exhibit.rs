@@ -53,6 +53,7 @@ hang! {
     TrimsLastGood: leaving::history_forgets_nothing_that_serves;
     AdoptsNewest: memory::what_is_oldest_was_good;
     TakesStepBack: rollouts::a_share_that_was_given_is_kept;
+    SharesBelowCapacity: rollouts::a_share_leaves_enough_to_serve;
     IgnoresDependencies: rollouts::what_it_depends_on_comes_first;
     IgnoresSuspend: orders::what_is_suspended_is_left_alone;
     RunsHookAgain: hooks::a_hook_that_was_cut_off_is_not_run_again;

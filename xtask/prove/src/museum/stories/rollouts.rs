@@ -209,3 +209,24 @@ pub fn a_share_that_was_given_is_kept() -> Told {
         stage.live("web", 2).await
     })
 }
+
+pub fn a_share_leaves_enough_to_serve() -> Told {
+    in_a_house(async |stage| {
+        let mut app = web(3).strategy(Strategy::Canary);
+        let fifth = Percent::new(20).expect("at most 100");
+        app.policy.max_surge = Quantity::Share(Percent::ALL);
+        app.policy.max_unavailable = Quantity::Count(0);
+        app.policy.by_count = Some("the stage's ingress knows no weights".to_owned());
+        let step = CanaryStep { weight: fifth, pause: Duration::from_secs(3), approve: false, analysis: Vec::new() };
+        app.policy.steps = vec![step];
+        stage.house.pace.step = Duration::from_secs(2);
+        stage.begin(&app).await?;
+        stage.put(&version(&app, "v2"));
+        stage.until("old and new run", PATIENCE, |stage| stage.running("web").len() == 6).await?;
+        stage.until("all but one of the old have gone", PATIENCE, |stage| stage.running("web").len() == 4).await?;
+        stage.kill().await;
+        stage.house.store.lose();
+        stage.start().await;
+        stage.live("web", 2).await
+    })
+}
