@@ -55,6 +55,9 @@ impl Handle {
 
     async fn look_and_plan(&self, wanted: Vec<DesiredApp>) -> Result<Vec<AppPreview>, ControlError> {
         let engine = &self.engine;
+        if let Some(why) = wanted.iter().find_map(DesiredApp::beyond) {
+            return Err(ControlError::Denied(why));
+        }
         let snapshot = engine.snapshot();
         let mut after: BTreeMap<_, _> =
             wanted.into_iter().map(|app| (app.name.clone(), snapshot.with_secrets(app))).collect();

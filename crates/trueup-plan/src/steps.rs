@@ -154,12 +154,10 @@ impl Gap<'_, '_> {
             return Vec::new();
         }
         let holds = |member: &&Member<'_>| member.vigour != Vigour::Going || !planted(Bug::ReusesNameOfTheGoing);
-        let mut used: BTreeSet<_> = self.census.members.iter().filter(holds).map(|one| one.id().clone()).collect();
-        let places = self.places();
+        let used: BTreeSet<_> = self.census.members.iter().filter(holds).map(|one| one.id().clone()).collect();
+        let places = self.places().into_iter().take(usize::try_from(missing).unwrap_or(usize::MAX));
         let mut steps = Vec::new();
-        for place in places.into_iter().take(usize::try_from(missing).unwrap_or(usize::MAX)) {
-            let id = free_name(release, &used);
-            used.insert(id.clone());
+        for (id, place) in free_names(release, &used).zip(places) {
             let step = InstanceStep::Create { id, place, release: Arc::clone(release) };
             let action = StepAction::Target { target: release.target.clone(), step: TargetStep::Instance(step) };
             steps.push(Step { action, why: self.why_create() });
@@ -309,10 +307,10 @@ fn on(member: &Member<'_>, step: InstanceStep, why: Why) -> Step {
     Step { action: StepAction::Target { target, step: TargetStep::Instance(step) }, why }
 }
 
-/// The lowest ordinal of a release that nothing uses.
-fn free_name(release: &Release, used: &BTreeSet<InstanceId>) -> InstanceId {
+/// The names of a release that nothing has, the lowest ordinals first.
+fn free_names(release: &Release, used: &BTreeSet<InstanceId>) -> impl Iterator<Item = InstanceId> {
     let names = (0..).map(|ordinal| InstanceId::new(&release.app, release.revision, Ordinal(ordinal)));
-    names.into_iter().find(|id| !used.contains(id)).expect("ordinals do not run out before instances do")
+    names.filter(|id| !used.contains(id))
 }
 
 /// When the gate of something that passes already will be met.

@@ -311,3 +311,13 @@ async fn nobody_goes_whom_a_table_may_bring_back_that_nobody_knows_of() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(live(&house), [], "what comes too late is not taken");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_for_a_million_instances_is_refused_and_a_thousand_are_planned() {
+    let house = house_with(&AppSketch::web("web")).await;
+    let wanted = |replicas| vec![AppSketch::web("web").replicas(replicas).build().as_ref().clone()];
+    let refused = house.control().preview(wanted(967_295)).await.expect_err("nobody has so many").to_string();
+    assert_eq!(refused, "web: 967295 instances in `here`, and 1000 in one place are the most");
+    let planned = house.control().preview(wanted(1_000)).await.expect("it is planned");
+    assert_eq!(planned[0].create, 999, "{:?}", planned[0].notes);
+}

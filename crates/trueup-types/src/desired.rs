@@ -14,6 +14,11 @@ use crate::release::{Origin, Release};
 use crate::template::Template;
 use crate::time::Timestamp;
 
+/// Most instances of one app in one place: ten times what one host bears.
+pub const REPLICAS_MAX: u32 = 1_000;
+/// Most places of one app: the platform with the most has some forty regions.
+pub const PLACES_MAX: usize = 100;
+
 /// The wanted state of one app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -131,6 +136,17 @@ impl DesiredApp {
         whole.intent = IntentDigest::of(&(self.intent, &fingerprints));
         whole.inputs.secret_fingerprints = fingerprints;
         whole
+    }
+
+    /// What of it is beyond all bounds, in one line: what comes from a manifest never is.
+    #[must_use]
+    pub fn beyond(&self) -> Option<String> {
+        let spread = &self.placement.spread;
+        if spread.len() > PLACES_MAX {
+            return Some(format!("{}: {} places, and {PLACES_MAX} are the most", self.name, spread.len()));
+        }
+        let (place, count) = spread.iter().find(|(_, count)| **count > REPLICAS_MAX)?;
+        Some(format!("{}: {count} instances in `{place}`, and {REPLICAS_MAX} in one place are the most", self.name))
     }
 
     /// The wanted number of instances, over all places.

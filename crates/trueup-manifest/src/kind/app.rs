@@ -4,8 +4,7 @@ use crate::field::{Field, Shape, Word};
 use crate::kind::{ANNOTATIONS, API, KIND_DOC, LABELS};
 use crate::rule;
 
-/// Most instances of one app: ten times what one host bears.
-pub(crate) const REPLICAS_MAX: i64 = 1000;
+const REPLICAS_MAX: i64 = trueup_types::desired::REPLICAS_MAX as i64;
 /// Most items of a list of small things (ports, probes, routes): far above need, far below harm.
 const FEW: usize = 100;
 /// Most arguments, variables and files.
@@ -69,7 +68,7 @@ pub(crate) static SPEC: &[Field] = &[
     Field::new("replicas", count(0, REPLICAS_MAX), "How many instances.").or("1"),
     Field::new(
         "regions",
-        Shape::Map { key: rule::REGION, value: &count(0, REPLICAS_MAX), most: FEW },
+        Shape::Map { key: rule::REGION, value: &count(0, REPLICAS_MAX), most: trueup_types::desired::PLACES_MAX },
         "How many instances in each region; replaces `replicas`.",
     ),
     Field::new("resources", Shape::Object(RESOURCES), "Limits and sizes of one instance."),
