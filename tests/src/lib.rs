@@ -11,6 +11,7 @@ pub mod fly;
 pub mod load;
 pub mod manifest;
 pub mod processes;
+pub mod relay;
 pub mod terminal;
 
 pub use bench::Bench;
@@ -18,3 +19,4 @@ pub use daemon::Daemon;
 pub use fly::Fly;
 pub use load::{Load, Mix};
 pub use manifest::DemoApp;
+pub use relay::Relay;

@@ -17,6 +17,8 @@ mod fly_admin;
 mod fly_people;
 mod hooks;
 mod machines;
+mod machines_killed;
+mod machines_lives;
 mod memory;
 mod plans;
 mod rollbacks;
