@@ -183,9 +183,8 @@ impl<'c, 'a> Choice<'c, 'a> {
         if old.is_empty() || !fresh.iter().chain(old.iter()).all(|member| certain(member)) {
             return;
         }
-        let wanted = u32::try_from(self.wanted).unwrap_or(u32::MAX);
         let there = (count(fresh.iter().copied()), count(old.iter().copied()));
-        let (ours, theirs) = canary::numbers(weight, wanted, floor, there);
+        let (ours, theirs) = canary::numbers(weight, u32::try_from(self.wanted).unwrap_or(u32::MAX), floor, there);
         // Those that serve already stay before any that would have to be brought in.
         fresh.sort_by_key(|member| !self.serves(member));
         fresh.truncate(usize::try_from(ours).unwrap_or(usize::MAX));
