@@ -29,6 +29,8 @@ pub(crate) struct Machine {
     pub checks: Option<Vec<CheckStatus>>,
     pub host_status: String,
     pub cordoned: Option<bool>,
+    /// What proves the lease that it was born with.
+    pub nonce: String,
 }
 
 impl Machine {

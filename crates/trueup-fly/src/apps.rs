@@ -167,6 +167,7 @@ impl Inner {
 
     fn forget_app(&self, app: &AppName) -> std::io::Result<()> {
         self.certified.forget(app);
+        self.records.forget(app);
         let forgotten = self.memory.change(|kept| {
             kept.homes.remove(app);
             kept.words.remove(app);
@@ -182,7 +183,7 @@ impl Inner {
         match self.retire_app(app).await {
             Ok(outcome) => outcome,
             Err(NoApp::Fault(fault)) if fault.is_unsure() => {
-                StepOutcome::Retry { after: RETRY_AFTER, why: format!("{what}: {fault}") }
+                StepOutcome::Retry { after: RETRY_AFTER, why: fault.to_string() }
             }
             Err(why) => why.outcome(&what),
         }
@@ -242,6 +243,7 @@ impl Inner {
         self.forget_app(app).map_err(unwritten)?;
         let forgotten = self.memory.change(|kept| {
             kept.secrets.remove(fly);
+            kept.records.remove(fly);
             kept.making.retain(|disk, _| disk.split('/').next() != Some(fly));
             // Whose disks stay finds them again when it comes back.
             if !stays {

@@ -258,7 +258,7 @@ mod tests {
         let id: InstanceId = "web-r1-0".parse().expect("a name");
         let settings = crate::sample::settings();
         let mut config = crate::MachineConfig { image: "a:1".to_owned(), ..crate::MachineConfig::default() };
-        mine().label(&mut config, &id, &release, &settings);
+        mine().label(&mut config, &id, &release, &settings, None);
         let value = json!({"id": "0123456789abcd", "name": "web-r1-0", "state": state, "instance_id": "v1",
             "config": config, "updated_at": format!("2026-08-21T08:00:{seconds:02}Z")});
         serde_json::from_value(value).expect("it is a machine")

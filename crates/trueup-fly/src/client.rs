@@ -11,15 +11,18 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::fault::{Answer, Fault};
+use crate::lease::Leases;
 use crate::pace::{Key, Pace, TooSoon};
 use crate::retry::Retry;
-use crate::token::{TokenSource, header};
+use crate::token::{TokenSource, bearer, header};
 use crate::wire::{Lost, Reply, Request, Wire};
 
 /// Longest that one try may take: the platform's own deadlines are shorter.
 const TRY: Duration = Duration::from_secs(12);
 /// Longest that a call may take, with all its tries: a step of the driver's has thirty seconds, and makes several.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(18);
+/// The header that proves that a lease is ours.
+const NONCE: &str = "fly-machine-lease-nonce";
 /// How long nobody asks where the platform has counted more than we have and does not say how long.
 const REFUSED: Duration = Duration::from_secs(1);
 
@@ -30,6 +33,8 @@ pub(crate) struct Client {
     pace: Pace,
     api: String,
     web: String,
+    /// Whatever changes a machine whose lease is ours proves it.
+    pub(crate) leases: Leases,
 }
 
 /// One call, in words of the Machines API.
@@ -48,13 +53,17 @@ pub(crate) struct Call {
     pub patience: Duration,
     /// For one try.
     pub once: Duration,
+    /// What proves a lease that is known no more.
+    pub nonce: Option<String>,
+    /// Whether it is of the other service, which knows one scheme of tokens alone.
+    pub bearer: bool,
 }
 
 impl Call {
     pub(crate) fn new(method: &'static str, action: &'static str, whom: &str, path: String) -> Self {
         let whom = whom.to_owned();
-        let (patience, once) = (PATIENCE, TRY);
-        Self { action, whom, method, path, body: None, repeats: true, patience, once }
+        let (patience, once, nonce, bearer) = (PATIENCE, TRY, None, false);
+        Self { action, whom, method, path, body: None, repeats: true, patience, once, nonce, bearer }
     }
 
     pub(crate) fn get(action: &'static str, whom: &str, path: String) -> Self {
@@ -82,6 +91,16 @@ impl Call {
         self
     }
 
+    pub(crate) fn proving(mut self, nonce: String) -> Self {
+        self.nonce = Some(nonce);
+        self
+    }
+
+    pub(crate) fn bearer(mut self) -> Self {
+        self.bearer = true;
+        self
+    }
+
     pub(crate) fn within(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -90,7 +109,8 @@ impl Call {
 
 impl Client {
     pub(crate) fn new(wire: Arc<dyn Wire>, token: TokenSource, api: &str, web: &str) -> Self {
-        Self { wire, token, pace: Pace::default(), api: api.to_owned(), web: web.to_owned() }
+        let (api, web, leases) = (api.to_owned(), web.to_owned(), Leases::default());
+        Self { wire, token, pace: Pace::default(), api, web, leases }
     }
 
     /// Makes a call, and reads what it answers.
@@ -144,7 +164,10 @@ impl Client {
         turn.map_err(|TooSoon(wait)| Fault::Unsent(format!("its turn comes in {} ms", wait.as_millis())))?;
         let token = (self.token)().await.map_err(Fault::Unsent)?;
         let base = if call.path.starts_with("/api/") { &self.web } else { &self.api };
-        let headers = vec![("authorization", header(&token)), ("accept", "application/json".to_owned())];
+        let token = if call.bearer { bearer(&token) } else { header(&token) };
+        let mut headers = vec![("authorization", token), ("accept", "application/json".to_owned())];
+        let held = || self.leases.nonce(&call.whom, Instant::now()).filter(|_| call.method != "GET");
+        headers.extend(call.nonce.clone().or_else(held).map(|nonce| (NONCE, nonce)));
         let request = Request {
             method: call.method,
             url: format!("{base}{}", call.path),

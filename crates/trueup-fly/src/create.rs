@@ -17,8 +17,10 @@ use crate::apps::NoApp;
 use crate::book::{Deed, Known};
 use crate::client::{Call, encoded};
 use crate::due::CHECKED;
+use crate::fate::Fate;
 use crate::fault::{Fault, RETRY_AFTER, underway};
 use crate::labels::Written;
+use crate::lease::TTL_SECONDS;
 use crate::lower::lower;
 use crate::runtime::Inner;
 use crate::survey::region;
@@ -40,7 +42,6 @@ impl Inner {
         id: &InstanceId,
         place: &Place,
         release: &Release,
-        what: &str,
     ) -> Result<StepOutcome, NoApp> {
         let config = match lower(release, id) {
             Ok(config) => config,
@@ -64,7 +65,8 @@ impl Inner {
         let region = region(place, &self.settings.primary_region);
         let mut config = config;
         config.mounts = self.mounts(&fly, &region, id, release, config.guest.as_ref()).await?;
-        self.mine.label(&mut config, id, release, &self.settings);
+        let mark = self.record(&fly, release, &config.image).await;
+        self.mine.label(&mut config, id, release, &self.settings, mark.as_ref());
         // Nobody sends it anything before it is told to: a name that is registered at birth would get requests untried.
         let mut body =
             json!({"name": id.to_string(), "region": region, "config": config, "skip_service_registration": true});
@@ -72,7 +74,26 @@ impl Inner {
         if let Some(version) = secrets {
             body["min_secrets_version"] = json!(version);
         }
-        self.make(&fly, id, release, &body, deadline, what).await
+        if self.is_held_from_birth(&fly, release) {
+            body["lease_ttl"] = json!(TTL_SECONDS);
+        }
+        self.make(&fly, id, release, &body, deadline).await
+    }
+
+    /// Whether a machine of a release is one of a rollout, whose machines nobody else is to change.
+    fn is_held_from_birth(&self, fly: &str, release: &Release) -> bool {
+        if !self.settings.flyctl_metadata {
+            return false;
+        }
+        let now = Instant::now();
+        let rolls = match self.recorded(fly, &release.digest) {
+            Some(one) => one.fate == Fate::Running,
+            None => self.book(fly, |book| book.shown().all(|known| known.written.digest != release.digest)),
+        };
+        if rolls {
+            self.client.leases.begins(&release.app, now);
+        }
+        self.client.leases.wants(&release.app, now)
     }
 
     /// What comes of a create where something of the name is there; nothing where there is not.
@@ -104,7 +125,6 @@ impl Inner {
         release: &Release,
         body: &Value,
         deadline: Instant,
-        what: &str,
     ) -> Result<StepOutcome, NoApp> {
         let mut last = None;
         for _ in 0..TRIES {
@@ -112,11 +132,15 @@ impl Inner {
             if left.is_zero() {
                 break;
             }
-            let path = format!("/v1/apps/{}/machines", encoded(fly));
+            let (path, asked) = (format!("/v1/apps/{}/machines", encoded(fly)), Instant::now());
             let call = Call::post("Machines_create", fly, path).json(body.clone()).once_only().within(left);
             let fault = match self.client.read::<Machine>(call).await {
-                Ok(machine) => {
-                    self.made(fly, machine)?;
+                Ok(mut machine) => {
+                    let nonce = std::mem::take(&mut machine.nonce);
+                    let machine = self.made(fly, machine)?.machine.id;
+                    if !nonce.is_empty() {
+                        self.client.leases.born(&id.app, fly, &machine, nonce, asked);
+                    }
                     return Ok(StepOutcome::Done);
                 }
                 Err(fault) => fault,
@@ -131,7 +155,7 @@ impl Inner {
             last = Some(fault);
         }
         let why = last.map_or_else(|| "there was no time for it".to_owned(), |fault| fault.to_string());
-        Ok(StepOutcome::Retry { after: RETRY_AFTER, why: format!("{what}: {why}") })
+        Ok(StepOutcome::Retry { after: RETRY_AFTER, why })
     }
 
     /// After a create that did not say that it went well: what it made, or an earlier one did, is taken for its own.

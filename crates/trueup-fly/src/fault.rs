@@ -119,9 +119,9 @@ impl Fault {
         }
     }
 
-    /// What comes of a step that met it.
+    /// What comes of a step that met it. Who tells of a failure names the step; what only passes is told by itself.
     pub(crate) fn outcome(&self, what: &str) -> StepOutcome {
-        let again = |after| StepOutcome::Retry { after, why: format!("{what}: {self}") };
+        let again = |after| StepOutcome::Retry { after, why: self.to_string() };
         let passes = |after| underway(after, format!("{what}: {self}"));
         match self {
             Self::Answer(_) if self.is_leased() => passes(RETRY_AFTER),
@@ -131,13 +131,11 @@ impl Fault {
                 503 if answer.message.contains("unreachable") => again(LATER),
                 401 | 403 => again(LATER),
                 409 | 412 => passes(RETRY_AFTER),
-                408 | 500..=599 => StepOutcome::Unknown { why: Doubt::OutcomeUnknown(format!("{what}: {self}")) },
-                _ => StepOutcome::Refused { why: Refusal::Invalid(format!("{what}: {self}")) },
+                408 | 500..=599 => StepOutcome::Unknown { why: Doubt::OutcomeUnknown(self.to_string()) },
+                _ => StepOutcome::Refused { why: Refusal::Invalid(self.to_string()) },
             },
             Self::Unsent(_) => again(RETRY_AFTER),
-            Self::Broken(_) | Self::Late(_) => {
-                StepOutcome::Unknown { why: Doubt::OutcomeUnknown(format!("{what}: {self}")) }
-            }
+            Self::Broken(_) | Self::Late(_) => StepOutcome::Unknown { why: Doubt::OutcomeUnknown(self.to_string()) },
         }
     }
 }
@@ -186,6 +184,32 @@ mod tests {
         assert_eq!(shown(409, r#"{"status":"error","message":"held","error":"x"}"#), "409 held (request 01J-iad)");
         assert_eq!(shown(429, "slow down\n"), "429 slow down (request 01J-iad)");
         assert_eq!(shown(502, "<html>"), "502 <html> (request 01J-iad)");
+    }
+
+    /// Whoever tells of a failure has named the step already.
+    #[test]
+    fn what_fails_does_not_say_the_name_of_its_step() {
+        let lease = r#"{"error":"machine ID x lease currently held by y, expires at z"}"#;
+        for (fault, wanted) in [
+            (answer(429, "slow down"), "429 slow down (request 01J-iad)"),
+            (answer(500, "oh"), "500 oh (request 01J-iad)"),
+            (answer(400, "bad"), "400 bad (request 01J-iad)"),
+            (Fault::Late(Duration::from_secs(9)), "no answer in 9 s"),
+            (
+                answer(409, lease),
+                "stop web-r1-0: 409 machine ID x lease currently held by y, expires at z (request 01J-iad)",
+            ),
+        ] {
+            let said = match fault.outcome("stop web-r1-0") {
+                StepOutcome::Retry { why, .. } | StepOutcome::Underway { why, .. } => why,
+                StepOutcome::Refused { why } => why.to_string(),
+                StepOutcome::Unknown { why: Doubt::OutcomeUnknown(why) } => why,
+                other @ (StepOutcome::Done | StepOutcome::AlreadyTrue | StepOutcome::Unknown { .. }) => {
+                    panic!("it is no success: {other:?}")
+                }
+            };
+            assert_eq!(said, wanted);
+        }
     }
 
     #[test]

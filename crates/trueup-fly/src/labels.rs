@@ -14,6 +14,7 @@ use trueup_types::{InstanceId, OwnerId, Release, ReleaseDigest, TargetName};
 
 use crate::config::MachineConfig;
 use crate::lower::{LOWERING, RELEASE_PATH};
+use crate::record::Mark;
 
 /// The version of what we write. A newer one than ours is an error, never a guess.
 const VERSION: u32 = 1;
@@ -35,6 +36,9 @@ const IMAGE: &str = "trueup_image";
 /// The version of the lowering that made it.
 const MADE_BY: &str = "trueup_lowering";
 const LABELS_VERSION: &str = "trueup_version";
+/// Which record of flyctl's a machine's release has, and its number; our own, where it has none.
+const RELEASE_ID: &str = "fly_release_id";
+const RELEASE_VERSION: &str = "fly_release_version";
 
 /// Whose machines, of which target.
 #[derive(Debug, Clone)]
@@ -60,7 +64,14 @@ impl Mine {
     }
 
     /// Writes the labels of an instance on its config.
-    pub(crate) fn label(&self, config: &mut MachineConfig, id: &InstanceId, release: &Release, settings: &FlySpec) {
+    pub(crate) fn label(
+        &self,
+        config: &mut MachineConfig,
+        id: &InstanceId,
+        release: &Release,
+        settings: &FlySpec,
+        mark: Option<&Mark>,
+    ) {
         let pairs = [
             (OWNER, self.owner.to_string()),
             (TARGET, self.target.to_string()),
@@ -80,9 +91,10 @@ impl Mine {
             let theirs = [
                 ("fly_platform_version", "v2".to_owned()),
                 ("fly_process_group", group.to_owned()),
-                ("fly_release_version", id.revision.0.to_string()),
+                (RELEASE_VERSION, mark.map_or(id.revision.0, |mark| mark.version).to_string()),
             ];
             config.metadata.extend(theirs.map(|(key, value)| (key.to_owned(), value)));
+            config.metadata.extend(mark.map(|mark| (RELEASE_ID.to_owned(), mark.id.clone())));
         }
     }
 
@@ -111,6 +123,12 @@ impl Written {
     }
 }
 
+/// The record that a machine's release has, by its labels.
+pub(crate) fn mark(labels: &BTreeMap<String, String>) -> Option<Mark> {
+    let version = labels.get(RELEASE_VERSION)?.parse().ok()?;
+    Some(Mark { id: labels.get(RELEASE_ID)?.clone(), version })
+}
+
 /// The release that a machine carries, where it is the one that its labels name.
 pub(crate) fn release(config: &Value, written: &Written) -> Option<Arc<Release>> {
     let files = config.get("files")?.as_array()?;
@@ -130,13 +148,13 @@ mod tests {
     use super::*;
 
     /// The labels of a machine of ours that are not in our own names.
-    fn theirs(flyctl_metadata: bool, id: &str) -> BTreeMap<String, String> {
+    fn theirs(flyctl_metadata: bool, id: &str, mark: Option<&Mark>) -> BTreeMap<String, String> {
         let mine =
             Mine { owner: OwnerId::new("ours").expect("a name"), target: TargetName::new("prod").expect("a name") };
         let settings = FlySpec { flyctl_metadata, ..crate::sample::settings() };
         let mut config = MachineConfig::default();
         let id = id.parse().expect("a name");
-        mine.label(&mut config, &id, &AppSketch::web("web").release(Revision(3)), &settings);
+        mine.label(&mut config, &id, &AppSketch::web("web").release(Revision(3)), &settings, mark);
         assert_eq!(Written::read(&config.metadata).expect("it is read back").id, id);
         config.metadata.retain(|key, _| !key.starts_with("trueup_"));
         config.metadata
@@ -144,13 +162,18 @@ mod tests {
 
     #[test]
     fn flyctls_marks_are_written_where_somebody_asks_for_them_alone() {
-        assert_eq!(theirs(false, "web-r3-0"), BTreeMap::new());
-        let pairs = |group: &str| {
-            [("fly_platform_version", "v2"), ("fly_process_group", group), ("fly_release_version", "3")]
+        let record = Mark { id: "rel_9".to_owned(), version: 7 };
+        assert_eq!(theirs(false, "web-r3-0", Some(&record)), BTreeMap::new());
+        let pairs = |group: &str, version: &str| -> BTreeMap<String, String> {
+            [("fly_platform_version", "v2"), ("fly_process_group", group), ("fly_release_version", version)]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into()
         };
-        assert_eq!(theirs(true, "web-r3-0"), pairs("app"));
-        assert_eq!(theirs(true, "web-r3-pre0"), pairs("fly_app_release_command"), "a hook is none of the app's");
+        assert_eq!(theirs(true, "web-r3-0", None), pairs("app", "3"), "no record, no id");
+        let written = theirs(true, "web-r3-pre0", Some(&record));
+        assert_eq!(mark(&written), Some(record), "it is read back");
+        let mut wanted = pairs("fly_app_release_command", "7");
+        wanted.insert("fly_release_id".to_owned(), "rel_9".to_owned());
+        assert_eq!(written, wanted, "a hook is none of the app's");
     }
 }

@@ -7,7 +7,7 @@
 //! Read in this order: [`config`] and [`lower()`] (a release becomes a machine), `labels` (what is written on it), `lift`,
 //! `checks` and `drift` (what the platform says becomes a sighting), `wire`, `token`, `pace`, `fault` and `client` (one
 //! call), `api` (what is answered), `memory` and `book` (what is known), `apps` and `secrets` (what stands around an app), `scope` (what the token opens), `runtime`,
-//! `survey`, `create`, `steps`, `ingress`, `standby`, `naps`, and `public`.
+//! `survey`, `create`, `steps`, `ingress`, `standby`, `naps`, `public`, and beside flyctl `record`, `fate` and `lease`.
 //!
 //! Knows nothing of plans, gates or routes' meaning, and touches nothing that does not carry our owner's label.
 
@@ -22,10 +22,12 @@ pub mod config;
 mod create;
 mod drift;
 mod due;
+mod fate;
 mod fault;
 mod ingress;
 mod inspect;
 mod labels;
+mod lease;
 mod lift;
 mod lower;
 mod memory;
@@ -34,6 +36,7 @@ mod names;
 mod naps;
 mod pace;
 mod public;
+mod record;
 mod retry;
 mod runtime;
 #[cfg(test)]

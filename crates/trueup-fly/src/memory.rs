@@ -15,6 +15,7 @@ use trueup_types::{AppName, Incarnation, Ordinal, Revision, TableGeneration};
 
 use crate::moment::WallMillis;
 use crate::public::Word;
+use crate::record::Recorded;
 use crate::secrets::Set;
 
 /// The version of what we write.
@@ -91,6 +92,8 @@ pub(crate) struct Kept {
     pub words: BTreeMap<AppName, Word>,
     /// The names for which we asked for certificates: those go with their routes.
     pub certified: BTreeMap<AppName, BTreeSet<String>>,
+    /// The records of releases, by the app's name there, oldest first.
+    pub records: BTreeMap<String, Vec<Recorded>>,
     pub generation: TableGeneration,
     pub shares: Vec<AppRoutes>,
 }

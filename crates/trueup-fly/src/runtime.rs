@@ -15,7 +15,9 @@ use trueup_types::{AppName, OwnerId, Release, TargetName, Timestamp};
 use crate::book::AppBook;
 use crate::certificates::Keeper;
 use crate::client::Client;
+use crate::fate::Records;
 use crate::labels::Mine;
+use crate::lease;
 use crate::memory::Memory;
 use crate::moment::{Clock, Clocks, WallMillis};
 use crate::public::Public;
@@ -56,13 +58,13 @@ pub struct FlyConfig {
 /// Machines of an organisation.
 pub struct FlyRuntime {
     pub(crate) inner: Arc<Inner>,
-    watch: OnceLock<AbortHandle>,
+    tasks: OnceLock<Vec<AbortHandle>>,
 }
 
 impl Drop for FlyRuntime {
     fn drop(&mut self) {
-        if let Some(watch) = self.watch.get() {
-            watch.abort();
+        for task in self.tasks.get().into_iter().flatten() {
+            task.abort();
         }
     }
 }
@@ -77,6 +79,8 @@ pub(crate) struct Inner {
     pub(crate) apps_at: Option<String>,
     /// What the world is answered while a rollout is under way.
     pub(crate) public: Public,
+    /// What becomes of releases, where flyctl is told.
+    pub(crate) records: Records,
     /// The certificates of apps' own names.
     pub(crate) certified: Keeper,
     pub(crate) handle: Handle,
@@ -115,6 +119,7 @@ impl FlyRuntime {
             propagation: config.propagation,
             apps_at: config.apps_at,
             public: Public::default(),
+            records: Records::default(),
             certified: Keeper::default(),
             handle: Handle::current(),
             sink: OnceLock::new(),
@@ -128,7 +133,7 @@ impl FlyRuntime {
             scope: Mutex::default(),
             addressed: Mutex::default(),
         };
-        Ok(Self { inner: Arc::new(inner), watch: OnceLock::new() })
+        Ok(Self { inner: Arc::new(inner), tasks: OnceLock::new() })
     }
 }
 
@@ -157,6 +162,10 @@ impl Runtime for FlyRuntime {
 
     fn watch(&self, app: &AppName, watch: Watch) {
         self.inner.public.watch(app, watch);
+        if self.inner.settings.flyctl_metadata {
+            self.inner.records.watch(app, watch);
+            self.inner.client.leases.watch(app, watch, tokio::time::Instant::now());
+        }
     }
 
     fn names(&self, app: &AppName, routes: &[trueup_types::Route]) {
@@ -176,9 +185,12 @@ impl Nudges for FlyRuntime {
     fn listen(&self, sink: NudgeSink) {
         // Only the first listener hears: a runtime has one driver.
         if self.inner.sink.set(sink).is_ok() {
-            let task = self.inner.handle.spawn(watch::keep_watch(Arc::clone(&self.inner)));
+            let mut tasks = vec![self.inner.handle.spawn(watch::keep_watch(Arc::clone(&self.inner))).abort_handle()];
+            if self.inner.settings.flyctl_metadata {
+                tasks.push(self.inner.handle.spawn(lease::keep_leases(Arc::clone(&self.inner))).abort_handle());
+            }
             // Set once, as the sink was.
-            let _ = self.watch.set(task.abort_handle());
+            let _ = self.tasks.set(tasks);
         }
     }
 }

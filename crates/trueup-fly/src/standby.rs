@@ -45,7 +45,7 @@ impl Inner {
         }
     }
 
-    fn machines_of(&self, app: &AppName) -> Vec<Known> {
+    pub(crate) fn machines_of(&self, app: &AppName) -> Vec<Known> {
         let shown: Vec<_> = self.books().values().flat_map(AppBook::shown).cloned().collect();
         shown.into_iter().filter(|known| known.written.id.app == *app).collect()
     }

@@ -59,7 +59,7 @@ impl Inner {
     pub(crate) async fn apply(self: &Arc<Self>, step: &InstanceStep) -> StepOutcome {
         let what = format!("{} {}", step.verb(), step.id());
         let done = match step {
-            InstanceStep::Create { id, place, release } => self.create(id, place, release, &what).await,
+            InstanceStep::Create { id, place, release } => self.create(id, place, release).await,
             InstanceStep::Start { id, ended } => self.start(id, ended).await,
             InstanceStep::Stop { id, incarnation, stop } => self.stop(id, incarnation, stop).await,
             InstanceStep::Remove { id, incarnation } => self.remove(id, incarnation).await,
@@ -162,7 +162,7 @@ impl Inner {
         // Written before, so that an end that comes while nobody looks is still known to be of our doing.
         let note = Asked { life: life.clone(), at: (self.clocks.wall)(), heard: false };
         if let Err(error) = self.memory.change(|kept| kept.asked.insert(machine.clone(), note)) {
-            let why = format!("stop {id}: its folder cannot be written: {error}");
+            let why = format!("its folder cannot be written: {error}");
             return Ok(StepOutcome::Retry { after: RETRY_AFTER, why });
         }
         if found.machine().state == "stopped" {

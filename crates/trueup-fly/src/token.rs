@@ -58,16 +58,27 @@ async fn printed(command: &[String]) -> Result<String, String> {
 /// The header of a request, from a token as people have it.
 #[must_use]
 pub fn header(token: &str) -> String {
-    let bare = token.trim();
-    let bare = bare.strip_prefix("Bearer ").or_else(|| bare.strip_prefix("FlyV1 ")).unwrap_or(bare);
-    let parts = || bare.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let macaroon = |part: &&str| part.split_once('_').is_some_and(|(kind, _)| MACAROONS.contains(&kind));
-    let macaroons: Vec<_> = parts().filter(macaroon).collect();
-    match (macaroons.is_empty(), parts().next()) {
+    let (macaroons, users) = sorted(token);
+    match (macaroons.is_empty(), users.first()) {
         (false, _) => format!("FlyV1 {}", macaroons.join(",")),
         (true, Some(user)) => format!("Bearer {user}"),
         (true, None) => "Bearer ".to_owned(),
     }
+}
+
+/// The same for the service that keeps releases: it takes all of them, in one scheme (flyctl's `internal/uiex`).
+pub(crate) fn bearer(token: &str) -> String {
+    let (macaroons, users) = sorted(token);
+    format!("Bearer {}", [macaroons, users].concat().join(","))
+}
+
+/// The macaroons of a token, and the others.
+fn sorted(token: &str) -> (Vec<&str>, Vec<&str>) {
+    let bare = token.trim();
+    let bare = bare.strip_prefix("Bearer ").or_else(|| bare.strip_prefix("FlyV1 ")).unwrap_or(bare);
+    let parts = bare.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let macaroon = |part: &&str| part.split_once('_').is_some_and(|(kind, _)| MACAROONS.contains(&kind));
+    parts.partition(macaroon)
 }
 
 #[cfg(test)]
@@ -87,6 +98,7 @@ mod tests {
         ] {
             assert_eq!(header(token), sent, "{token}");
         }
+        assert_eq!(bearer("FlyV1 fo1_user,fm2_abc, fm1r_def"), "Bearer fm2_abc,fm1r_def,fo1_user");
     }
 
     #[tokio::test]

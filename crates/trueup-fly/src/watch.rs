@@ -50,6 +50,7 @@ pub(crate) async fn keep_watch(inner: Arc<Inner>) {
         inner.mind_standbys();
         inner.ask_the_public();
         inner.mind_certificates();
+        inner.mind_records();
         inner.await_more(&mut waits);
         let new = inner.picture();
         if let Some(sink) = inner.sink.get() {

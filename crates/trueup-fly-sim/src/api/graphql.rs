@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api::releases;
 use crate::call::{Answer, Call, Refusal, ok};
 use crate::cloud::Cloud;
 
@@ -140,6 +141,8 @@ impl Cloud {
             return Err(Refusal::new(404, "Could not find App"));
         }
         let app = self.app(name)?;
+        let most = first(call, variables);
+        let releases: Vec<_> = app.releases.iter().rev().take(most).map(releases::node).collect();
         let own = app.ips.iter().filter(|ip| ip.kind != "shared_v4");
         let ips: Vec<_> = own
             .map(|ip| json!({"id": ip.id, "type": ip.kind, "region": ip.region, "address": ip.ip, "createdAt": ip.created.rfc3339()}))
@@ -148,6 +151,7 @@ impl Cloud {
             "id": app.name, "name": app.name, "status": if app.deployed { "deployed" } else { "pending" },
             "deployed": app.deployed, "hostname": format!("{}.fly.dev", app.name), "network": app.network,
             "organization": organization(&app.org), "ipAddresses": {"nodes": ips}, "sharedIpAddress": self.shared_ip(name),
+            "currentRelease": app.releases.last().map(releases::node), "releases": {"nodes": releases},
         }))
     }
 
@@ -177,6 +181,16 @@ fn organization(slug: &str) -> Value {
 
 fn errors(message: &str, code: &str) -> Value {
     json!({"data": Value::Null, "errors": [{"message": message, "path": [], "extensions": {"code": code}}]})
+}
+
+/// How many a query asks for: `first: 5`, or a variable of flyctl's.
+fn first(call: &Call, variables: &Value) -> usize {
+    let body = call.asked.read().unwrap_or_default();
+    let query = body.get("query").and_then(Value::as_str).unwrap_or_default();
+    let text = query.split_once("first:").map(|(_, rest)| rest.trim_start()).unwrap_or_default();
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+    let named = variables["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok());
+    digits.parse().ok().or(named).unwrap_or(usize::MAX)
 }
 
 /// Whether a query selects a field: its name as a word of its own, followed by what a selection is followed by.

@@ -34,8 +34,19 @@ pub struct Scene {
 
 impl Scene {
     pub async fn new(scenario: Scenario) -> Self {
+        Self::over(Platform::new(scenario)).await
+    }
+
+    /// One whose machines flyctl takes for its own.
+    pub async fn beside_flyctl(scenario: Scenario) -> Self {
+        let mut platform = Platform::new(scenario);
+        platform.flyctl = true;
+        Self::over(platform).await
+    }
+
+    async fn over(platform: Platform) -> Self {
         let mut scene = Self {
-            platform: Platform::new(scenario),
+            platform,
             house: House::new(),
             folder: tempfile::tempdir().expect("a folder"),
             wire: Arc::default(),
@@ -150,6 +161,24 @@ impl Scene {
         };
         let at = wire.asked.load(std::sync::atomic::Ordering::SeqCst) + from_now;
         *wire.cut.lock().expect("no holder panics") = Some((at, arrives));
+    }
+
+    /// The daemon's first request from now on that begins so, by method and path, is carried nowhere, nor is any after it.
+    pub fn trap(&self, begins: &str, arrives: bool) {
+        let wire = self.wire.lock().expect("no holder panics").clone().expect("a daemon runs");
+        *wire.trap.lock().expect("no holder panics") = Some((begins.to_owned(), arrives));
+    }
+
+    /// How many requests of this daemon came too soon.
+    pub fn hasty(&self) -> u64 {
+        let wire = self.wire.lock().expect("no holder panics").clone();
+        wire.map_or(0, |wire| wire.hasty.load(std::sync::atomic::Ordering::SeqCst))
+    }
+
+    /// How many requests of this daemon met a lease of another.
+    pub fn refused(&self) -> u64 {
+        let wire = self.wire.lock().expect("no holder panics").clone();
+        wire.map_or(0, |wire| wire.refused.load(std::sync::atomic::Ordering::SeqCst))
     }
 
     /// From here on nothing that the daemon asks reaches the world; the platform's own address does.

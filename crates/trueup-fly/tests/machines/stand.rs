@@ -52,18 +52,32 @@ pub struct Aside {
     pub asked: AtomicU64,
     /// How many of them came too soon.
     pub hasty: AtomicU64,
+    /// How many met a lease of another.
+    pub refused: AtomicU64,
     /// At which one nothing is carried any more, and whether that one still arrives.
     pub cut: Mutex<Option<(u64, bool)>>,
     /// Rung when it is reached.
     pub reached: Arc<tokio::sync::Notify>,
     /// Whether nothing reaches the world, and how often that was tried.
     pub deaf: (AtomicBool, AtomicU64),
+    /// The same as `cut`, at the first request from now on that begins so, by method and path.
+    pub trap: Mutex<Option<(String, bool)>>,
 }
 
 impl Aside {
     pub fn new(sim: &Arc<FlySim>, reached: Arc<tokio::sync::Notify>) -> Arc<Self> {
         let (asked, hasty, cut) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(None));
-        Arc::new(Self { sim: Arc::clone(sim), asked, hasty, cut, reached, deaf: Default::default() })
+        let refused = AtomicU64::new(0);
+        Arc::new(Self {
+            sim: Arc::clone(sim),
+            asked,
+            hasty,
+            refused,
+            cut,
+            reached,
+            deaf: Default::default(),
+            trap: Mutex::default(),
+        })
     }
 
     async fn carry(&self, request: Request) -> Result<Reply, Lost> {
@@ -72,8 +86,12 @@ impl Aside {
             return Err(Lost::Unsent("no such host".to_owned()));
         }
         let number = self.asked.fetch_add(1, Ordering::SeqCst);
-        let cut = *self.cut.lock().expect("no holder panics");
         let target = request.url.strip_prefix(API).expect("it asks the platform").to_owned();
+        let sprung = |trap: &mut (String, bool)| format!("{} {target}", request.method).starts_with(&trap.0);
+        if let Some((_, arrives)) = self.trap.lock().expect("no holder panics").take_if(sprung) {
+            *self.cut.lock().expect("no holder panics") = Some((number, arrives));
+        }
+        let cut = *self.cut.lock().expect("no holder panics");
         let mut asked = Asked::new(request.method, &target);
         for (name, value) in &request.headers {
             asked = asked.header(name, value);
@@ -90,6 +108,7 @@ impl Aside {
             std::future::pending::<()>().await;
         } else if let Answered::Reply(reply) = self.sim.answer(asked).await {
             self.hasty.fetch_add(u64::from(reply.status == 429), Ordering::SeqCst);
+            self.refused.fetch_add(u64::from(reply.status == 409), Ordering::SeqCst);
             return Ok(read(reply));
         }
         Err(Lost::Broken("connection reset by peer".to_owned()))
@@ -121,6 +140,8 @@ pub struct Platform {
     pub vault: Arc<Vault>,
     /// What the daemon comes with.
     pub token: Arc<Mutex<String>>,
+    /// Whether flyctl's marks are written.
+    pub flyctl: bool,
     violations: Arc<Mutex<Vec<String>>>,
 }
 
@@ -147,7 +168,7 @@ impl Platform {
             heard.lock().expect("no holder panics").extend(found);
         }));
         let token = Arc::new(Mutex::new("FlyV1 fm2_abc".to_owned()));
-        Self { sim: Arc::new(sim), vault: Arc::default(), token, violations }
+        Self { sim: Arc::new(sim), vault: Arc::default(), token, flyctl: false, violations }
     }
 
     pub fn settings(&self) -> FlySpec {
@@ -160,14 +181,15 @@ impl Platform {
             api_url: Some(API.to_owned()),
             web_url: None,
             propagation: None,
-            flyctl_metadata: false,
+            flyctl_metadata: self.flyctl,
         }
     }
 
     /// The same platform, for whoever needs it longer.
     pub fn again(&self) -> Self {
         let (vault, token) = (Arc::clone(&self.vault), Arc::clone(&self.token));
-        Self { sim: Arc::clone(&self.sim), vault, token, violations: Arc::clone(&self.violations) }
+        let (flyctl, violations) = (self.flyctl, Arc::clone(&self.violations));
+        Self { sim: Arc::clone(&self.sim), vault, token, flyctl, violations }
     }
 
     pub fn open(&self, folder: &Path, wire: Arc<dyn Wire>, owner: &str, propagation: Duration) -> FlyRuntime {
@@ -200,6 +222,17 @@ impl Platform {
             apps_at: Some(API.to_owned()),
         };
         FlyRuntime::open(config).expect("the folder can be read")
+    }
+
+    /// What somebody else is answered who asks the platform, and with which status.
+    pub async fn ask(&self, asked: Asked) -> (u16, Value) {
+        match self.sim.answer(asked.header("authorization", "Bearer somebody")).await {
+            Answered::Reply(reply) => {
+                let read = read(reply);
+                (read.status, serde_json::from_slice(&read.body).unwrap_or(Value::Null))
+            }
+            Answered::Cut => panic!("nobody has cut it"),
+        }
     }
 
     pub fn do_to(&self, deed: Value) -> Value {

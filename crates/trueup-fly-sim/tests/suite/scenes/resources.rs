@@ -266,11 +266,21 @@ pub async fn releases_are_bookkeeping(court: Court) {
     let id = word(&made["release"], "id").to_owned();
     assert_eq!(made["release"]["version"], 1);
     let patch = Asked::new("PATCH", &format!("/api/v1/releases/{id}")).json(&json!({"status": "complete"}));
-    assert_eq!(stand.ask(patch).await.well()["release"]["stable"], true);
+    assert_eq!(stand.ask(patch).await.well()["stable"], true);
     stand.post("/api/v1/releases", &body).await.well();
     let list = stand.get("/api/v1/apps/web/releases?limit=1").await.well();
     assert_eq!(list["releases"][0]["version"], 2);
-    assert_eq!(stand.get("/api/v1/apps/web/releases/current").await.well()["release"]["version"], 2);
+    assert_eq!(stand.get("/api/v1/apps/web/releases/current").await.well()["version"], 2);
+    // An older flyctl asks for the same in another way.
+    let query = "query($appName: String!, $limit: Int!) { app(name: $appName) { releases: releasesUnprocessed(first: $limit) { nodes { id version status } } } }";
+    let said = graphql(&stand, query, json!({"appName": "web", "limit": 2})).await;
+    let nodes = said["data"]["app"]["releases"]["nodes"].as_array().expect("they are listed").clone();
+    let told: Vec<_> = nodes.iter().map(|node| (node["version"].clone(), word(node, "status").to_owned())).collect();
+    assert_eq!(told, [(json!(2), "pending".to_owned()), (json!(1), "complete".to_owned())]);
+    assert_eq!((word(&nodes[1], "id"), word(&nodes[1], "imageRef")), (id.as_str(), "r/web:1"));
+    let query = "query { app(name: \"web\") { releases: releasesUnprocessed(first: 1) { nodes { id } } } }";
+    let said = graphql(&stand, query, json!({"name": "web"})).await;
+    assert_eq!(said["data"]["app"]["releases"]["nodes"].as_array().map(Vec::len), Some(1));
     let nobody = Asked::new("PATCH", "/api/v1/releases/rel_99").json(&json!({"status": "failed"}));
     stand.ask(nobody).await.refused(404);
 }
