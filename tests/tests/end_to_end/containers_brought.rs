@@ -39,9 +39,16 @@ fn what_is_built_rolls_when_its_folder_changes_and_not_otherwise() {
     let config = dock.bench.config_dir();
     let (code, plan, talk) = dock.bench.ask(&["plan", config.to_str().expect("a path of text")]);
     assert_eq!((code, plan.trim()), (0, "Nothing would change."), "{talk}");
-    put("motto", "two");
-    let (code, plan, _) = dock.bench.ask(&["plan", config.to_str().expect("a path of text")]);
+    // Beside the folder that is watched: what is changed there may be rolled out before anybody asks.
+    let draft = dock.bench.config_dir().with_file_name("draft");
+    let copied = std::process::Command::new("cp").arg("-r").arg(&config).arg(&draft).status().expect("it copies");
+    assert!(copied.success());
+    let (code, plan, talk) = dock.bench.ask(&["plan", draft.to_str().expect("a path of text")]);
+    assert_eq!((code, plan.trim()), (0, "Nothing would change."), "wherever it lies: {talk}");
+    std::fs::write(draft.join("shop/motto"), "two").expect("it is written");
+    let (code, plan, _) = dock.bench.ask(&["plan", draft.to_str().expect("a path of text")]);
     assert!(code == 1 && plan.contains("app/dock-built rolls to a new release"), "{plan}");
+    put("motto", "two");
     daemon.await_live("dock-built", 2);
     dock.settles(&daemon, 2, 1);
     let before = dock.containers();

@@ -106,12 +106,12 @@ fn a_table_that_is_watched_shows_each_turn() {
     let mut watch = bench.trueup();
     let mut watch = watch.args(["get", "apps", "-w"]).stdout(Stdio::piped()).spawn().expect("the binary runs");
     let mut lines = BufReader::new(watch.stdout.take().expect("it is piped")).lines();
-    bench.write(&app.at("v2"));
     let mut next = |part: &str| {
         let found = lines.by_ref().map(|line| line.expect("it goes on")).find(|line| line.contains(part));
         found.unwrap_or_else(|| panic!("it ended without {part}"))
     };
     assert!(next("web").contains(" Ready "), "as it stands at first");
+    bench.write(&app.at("v2"));
     let baking = next("Baking");
     assert!(baking.contains(" r2 "), "{baking}");
     next("Ready");
