@@ -154,7 +154,10 @@ impl Inner {
             Turn::Baked => self.change_record(fly, &one.digest, |one| one.baked = true),
             Turn::Is(fate) => {
                 tracing::debug!(%app, revision = %one.revision, fate = fate.word(), "what became of it");
-                self.records.of(app, |minded| (minded.times, minded.next) = (0, None));
+                self.records.of(app, |minded| {
+                    (minded.times, minded.next) = (0, None);
+                    minded.looks.remove(&one.revision);
+                });
                 self.change_record(fly, &one.digest, |one| (one.fate, one.told) = (fate, false));
             }
         }
@@ -269,9 +272,12 @@ impl Inner {
             // It was never made, or is there no more.
             Ok(false) => self.change_records(fly, |all| all.retain(|known| known.digest != one.digest)),
             Err(fault) => {
-                tracing::debug!(%app, fly, %fault, given_up, "`fly releases` shows what was");
                 if given_up {
+                    let fate = one.fate.word();
+                    tracing::warn!(%app, fly, revision = %one.revision, fate, %fault, "`fly releases` shows what was: given up");
                     self.change_record(fly, &one.digest, |now| now.told = true);
+                } else {
+                    tracing::debug!(%app, fly, %fault, "`fly releases` shows what was");
                 }
             }
         }

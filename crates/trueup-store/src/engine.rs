@@ -274,7 +274,7 @@ fn locked(dir: &Path) -> Result<sled::Db, EngineError> {
 }
 
 fn silent() -> EngineError {
-    EngineError::Broken("the engine does not answer".to_owned())
+    EngineError::Broken("the engine does not answer; where that stays so, restart the daemon".to_owned())
 }
 
 /// Runs `call` on a thread of its own, and waits for it up to [`CALL_WAIT_MAX`].

@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trueup_fly_sim::{Asked, Behaviour, Fault, Health, Said, Scenario};
+use trueup_fly_sim::{Asked, Fault, Said, Scenario};
 use trueup_sim::AppSketch;
 
 use crate::daemon::Scene;
-use crate::stand::{image, rule, sketch};
+use crate::rollouts::{bad_images, come_and_go, web};
+use crate::stand::rule;
 
 /// How long a lease lasts that nobody lengthens.
 const TTL: Duration = Duration::from_secs(13);
 
-fn web(image: &str) -> AppSketch {
-    let mut web = sketch("web", image).replicas(2);
-    web.policy.bake = Duration::from_secs(20);
-    web.policy.healthy_deadline = Duration::from_secs(60);
-    web.policy.progress_deadline = Duration::from_secs(120);
+/// With a bake of so many seconds.
+fn baked(image: &str, seconds: u64) -> AppSketch {
+    let mut web = web(image);
+    web.policy.bake = Duration::from_secs(seconds);
     web
 }
 
@@ -95,11 +95,7 @@ async fn who_deploys_by_hand_in_the_middle_of_a_rollout_is_refused_and_may_again
 #[tokio::test(start_paused = true)]
 async fn they_are_held_through_a_long_bake_at_the_pace_that_the_platform_allows() {
     let scene = Scene::beside_flyctl(Scenario::default()).await;
-    let long = |image: &str| {
-        let mut web = web(image).replicas(4);
-        web.policy.bake = Duration::from_secs(150);
-        web
-    };
+    let long = |image: &str| baked(image, 150).replicas(4);
     scene.want(&long("r/app:1"));
     scene.live("web", 1).await;
     scene.want(&long("r/app:2"));
@@ -193,11 +189,7 @@ async fn a_service_of_leases_that_fails_holds_nothing_up() {
 #[tokio::test(start_paused = true)]
 async fn one_that_has_ended_too_early_is_taken_anew() {
     let scene = Scene::beside_flyctl(Scenario::default()).await;
-    let long = |image: &str| {
-        let mut web = web(image);
-        web.policy.bake = Duration::from_secs(60);
-        web
-    };
+    let long = |image: &str| baked(image, 60);
     scene.want(&long("r/app:1"));
     scene.live("web", 1).await;
     scene.want(&long("r/app:2"));
@@ -217,31 +209,7 @@ async fn one_that_has_ended_too_early_is_taken_anew() {
 /// Good and bad releases in turn under the model of the proxy: somebody answers at every moment, and nothing is refused.
 #[tokio::test(start_paused = true)]
 async fn releases_come_and_go_under_leases_and_somebody_answers_at_every_moment() {
-    let bad = vec![
-        Behaviour { health: Health::Never, ..image("r/app:never*") },
-        Behaviour { answers: 500, ..image("r/app:wrong*") },
-    ];
-    let scene = Scene::beside_flyctl(Scenario { images: bad, ..Scenario::default() }).await;
-    scene.want(&web("r/app:1"));
-    scene.live("web", 1).await;
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let from = scene.platform.sim.now();
-    let mut revision = 1;
-    for round in 2..4 {
-        revision += 1;
-        scene.want(&web(&format!("r/app:{round}")));
-        scene.live("web", revision).await;
-        scene.until("the old are gone", |scene| scene.fleet().len() == 2).await;
-        for bad in ["never", "wrong"] {
-            let before = scene.lives();
-            revision += 1;
-            scene.want(&web(&format!("r/app:{bad}{round}")));
-            scene.rejected("web", revision).await;
-            assert_eq!(scene.lives(), before, "what served was neither restarted nor replaced");
-        }
-        scene.want(&web(&format!("r/app:{round}")));
-    }
-    let traffic = scene.platform.sim.traffic(&scene.fly_app());
-    assert!(scene.fewest(from) >= 1, "there was a moment with nobody: {traffic:#?}");
+    let scene = Scene::beside_flyctl(Scenario { images: bad_images(), ..Scenario::default() }).await;
+    come_and_go(&scene, &["never", "wrong"]).await;
     assert_eq!((scene.hasty(), scene.refused()), (0, 0), "nothing was asked too often, nor without proof");
 }

@@ -10,7 +10,7 @@ use trueup_types::template::{Autostop, AutostopMode};
 use crate::daemon::Scene;
 use crate::stand::{image, sketch};
 
-fn web(image: &str) -> AppSketch {
+pub fn web(image: &str) -> AppSketch {
     let mut web = sketch("web", image).replicas(2);
     web.policy.bake = Duration::from_secs(20);
     web.policy.healthy_deadline = Duration::from_secs(60);
@@ -18,7 +18,7 @@ fn web(image: &str) -> AppSketch {
     web
 }
 
-fn bad_images() -> Vec<Behaviour> {
+pub fn bad_images() -> Vec<Behaviour> {
     vec![
         Behaviour { health: Health::Never, ..image("r/app:never*") },
         Behaviour {
@@ -31,9 +31,8 @@ fn bad_images() -> Vec<Behaviour> {
     ]
 }
 
-#[tokio::test(start_paused = true)]
-async fn releases_come_and_go_and_somebody_answers_at_every_moment() {
-    let scene = Scene::new(Scenario { images: bad_images(), ..Scenario::default() }).await;
+/// Rolls out good releases and, after each, these bad ones: somebody answers at every moment, and what served is left alone.
+pub async fn come_and_go(scene: &Scene, bad: &[&str]) {
     scene.want(&web("r/app:1"));
     scene.live("web", 1).await;
     // The proxy has heard of all by then.
@@ -50,7 +49,7 @@ async fn releases_come_and_go_and_somebody_answers_at_every_moment() {
             *image == format!("r/app:{round}") && state == "started" && !cordoned
         };
         assert!(fleet.iter().all(served), "{fleet:?}");
-        for bad in ["never", "crash", "gone", "vanish"] {
+        for bad in bad {
             let before = scene.lives();
             revision += 1;
             scene.want(&web(&format!("r/app:{bad}{round}")));
@@ -59,11 +58,14 @@ async fn releases_come_and_go_and_somebody_answers_at_every_moment() {
         }
         scene.want(&web(&format!("r/app:{round}")));
     }
-    assert!(
-        scene.fewest(from) >= 1,
-        "there was a moment with nobody: {:#?}",
-        scene.platform.sim.traffic(&scene.fly_app())
-    );
+    let traffic = scene.platform.sim.traffic(&scene.fly_app());
+    assert!(scene.fewest(from) >= 1, "there was a moment with nobody: {traffic:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn releases_come_and_go_and_somebody_answers_at_every_moment() {
+    let scene = Scene::new(Scenario { images: bad_images(), ..Scenario::default() }).await;
+    come_and_go(&scene, &["never", "crash", "gone", "vanish"]).await;
 }
 
 #[tokio::test(start_paused = true)]

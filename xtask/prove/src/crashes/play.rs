@@ -308,8 +308,8 @@ impl<'a> Play<'a> {
             };
             all().any(stands)
         };
-        let lost = before.apps.iter().filter(|(app, _)| !after.apps.contains_key(*app));
-        lost.into_iter().any(|(_, record)| record.current.is_some() && !there(record))
+        let mut lost = before.apps.iter().filter(|(app, _)| !after.apps.contains_key(*app));
+        lost.any(|(_, record)| record.current.is_some() && !there(record))
     }
 
     /// Takes in what the daemon says of itself, before it goes.
