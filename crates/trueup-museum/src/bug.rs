@@ -194,6 +194,8 @@ exhibits! {
     BelievesOldStore, "etcd#16028; Sieve: time travel";
     /// A record is acknowledged before it is written.
     AcknowledgesUnwritten, "sled#1452";
+    /// A commit takes a lock that is one for all the engines of a process.
+    CommitsUnderOneLock, "sled: the lock of a batch, and who sleeps with it";
     /// That memory was lost is said once, and forgotten by the next restart.
     TellsLossOnce, "Sieve: the intermediate states of a recovery";
 

@@ -1,16 +1,15 @@
-//! sled, and all that it takes to live with it. Nothing else names it.
+//! All that it takes to live with sled, which [`Journal`] alone names.
 //!
 //! Hands on three things: all entries, an atomic write, and a real sync. Does not know what the entries mean, nor
 //! whether they are the ones that were written last.
 //!
 //! - `flush` is not an fsync on Linux: the files are synced here.
 //! - It may panic, in our thread or in its own: each call runs on a thread of its own ([`Hand`]), is caught, and has a time limit.
-//! - A write that fails in one of its threads may leave a waiter asleep, and the lock that it holds is one for all of
-//!   a process's engines, so that each of them waits for it. A write that takes no such lock wakes it: [`Engine::awaited`].
-//!   Its closing waits too, where nobody could wake it: so it is flushed before.
+//! - A write that fails in one of its threads may leave a waiter asleep; mostly another write wakes it: [`Engine::awaited`].
+//!   Its closing waits too, where nobody could wake it: so it is flushed before. No other engine waits for it: [`Journal`].
 //! - A handle that has failed once is poisoned: the caller drops it and opens again, be it beside what is left ([`leftover`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -22,26 +21,12 @@ use trueup_museum::{Bug, planted};
 
 use crate::disk;
 use crate::engine_error::EngineError;
-use crate::hand::Hand;
+use crate::hand::{Hand, bounded, within};
+use crate::journal::{Entry, Journal, Writes};
 use crate::leftover;
 
-/// A key and its sealed value.
-pub type Entry = (Vec<u8>, Vec<u8>);
-
-/// What a write puts (`Some`) and removes (`None`).
-pub(crate) type Writes = BTreeMap<String, Option<Vec<u8>>>;
-
-/// Memory for sled's page cache, in bytes: the daemon's idle memory counts, and records are read once a life.
-const CACHE_BYTES: u64 = 8 * 1024 * 1024;
-
-/// Longest that sled may take to open or list, before it is given up. Opening takes 10 ms for a small store.
-const CALL_WAIT_MAX: Duration = Duration::from_secs(30);
-
-/// The same to close. What was acknowledged lies on the disk already, and until then nothing can be saved.
+/// Longest that sled may take to close, before it is given up. What was acknowledged lies on the disk already, and until then nothing can be saved.
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(5);
-
-/// A collection that is begun and dropped where a write must be tried; empty, should it be left behind.
-const NUDGE: &str = "nudge";
 
 /// How long a commit may take before a write wakes whoever sleeps on it; doubled each time.
 const NUDGE_AFTER: Duration = Duration::from_secs(1);
@@ -59,21 +44,9 @@ const LOCK_TRIES_MAX: u32 = 100;
 type Done = std::sync::mpsc::Sender<Result<(), EngineError>>;
 type Answer = Receiver<Result<(), EngineError>>;
 
-impl From<sled::Error> for EngineError {
-    fn from(error: sled::Error) -> Self {
-        match error {
-            sled::Error::Io(error) => error.into(),
-            sled::Error::CollectionNotFound(_)
-            | sled::Error::Unsupported(_)
-            | sled::Error::ReportableBug(_)
-            | sled::Error::Corruption { .. } => Self::Broken(error.to_string()),
-        }
-    }
-}
-
 /// An open store directory.
 pub(crate) struct Engine {
-    db: Option<sled::Db>,
+    journal: Option<Journal>,
     hand: Hand,
     dir: PathBuf,
     data: File,
@@ -91,7 +64,7 @@ impl Engine {
     pub(crate) fn open(dir: &Path) -> Result<Self, EngineError> {
         disk::create_private(dir)?;
         leftover::may_open(dir)?;
-        let db = match locked(dir) {
+        let journal = match locked(dir) {
             Err(EngineError::Locked(_)) if leftover::holds(&dir.join("db"))? => {
                 tracing::warn!("an engine that was given up keeps its lock; the store goes on with a copy of its file");
                 leftover::part_from(&dir.join("db"))?;
@@ -101,7 +74,8 @@ impl Engine {
         };
         let data = File::open(dir.join("db"))?;
         let hand = Hand::new("store-commit")?;
-        let mut engine = Self { db: Some(db), hand, dir: dir.to_owned(), data, blobs_synced: BTreeSet::new() };
+        let journal = Some(journal);
+        let mut engine = Self { journal, hand, dir: dir.to_owned(), data, blobs_synced: BTreeSet::new() };
         engine.sync_files()?;
         File::open(dir.join("conf"))?.sync_all()?;
         disk::sync_dir(dir)?;
@@ -110,11 +84,8 @@ impl Engine {
 
     /// All entries, in the order of their keys.
     pub(crate) fn entries(&self) -> Result<Vec<Entry>, EngineError> {
-        let db = self.db().clone();
-        bounded("store-list", move || {
-            let entries = db.iter().map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
-            Ok(entries.collect::<Result<_, _>>()?)
-        })
+        let journal = self.journal().clone();
+        bounded("store-list", move || journal.entries())
     }
 
     /// Writes all or nothing; returns when it is on the disk. After an error the engine must be dropped.
@@ -125,21 +96,11 @@ impl Engine {
 
     /// Writes all or nothing; hands it to the system, and does not wait for the disk.
     pub(crate) fn write(&self, writes: Writes) -> Result<(), EngineError> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in writes {
-            match value {
-                Some(value) => batch.insert(key.as_bytes(), value),
-                None => batch.remove(key.as_bytes()),
-            }
-        }
         let (done, answer) = std::sync::mpsc::channel();
-        let db = self.db().clone();
+        let journal = self.journal().clone();
         self.hand.ask(done.clone(), move || {
-            db.apply_batch(batch)?;
-            if !planted(Bug::AcknowledgesUnwritten) {
-                db.flush()?;
-            }
-            Ok(())
+            journal.write(writes)?;
+            if planted(Bug::AcknowledgesUnwritten) { Ok(()) } else { journal.flush() }
         });
         self.awaited(&done, &answer, NUDGES_MAX)
     }
@@ -147,34 +108,32 @@ impl Engine {
     /// Has the engine write whatever it still holds, or say that it cannot; nothing of it waits for anything afterwards.
     fn flush(&self) -> Result<(), EngineError> {
         let (done, answer) = std::sync::mpsc::channel();
-        let db = self.db().clone();
-        Hand::new("store-flush")?.ask(done.clone(), move || {
-            db.flush()?;
-            Ok(())
-        });
+        let journal = self.journal().clone();
+        Hand::new("store-flush")?.ask(done.clone(), move || journal.flush());
         self.awaited(&done, &answer, CLOSING_NUDGES_MAX)
     }
 
     /// Waits for an answer, and each time that it takes long, tries a write by another thread: a write that meets an
-    /// earlier failure wakes all who wait. To begin a collection is the only one that takes no lock of the process's.
+    /// earlier failure wakes all who wait.
     fn awaited(&self, done: &Done, answer: &Answer, nudges: u32) -> Result<(), EngineError> {
         let mut wait = NUDGE_AFTER;
         for _ in 0..nudges {
             if let Ok(result) = answer.recv_timeout(wait) {
                 return result;
             }
-            let (db, failed) = (self.db().clone(), done.clone());
+            let (journal, failed) = (self.journal().clone(), done.clone());
             let (ended, _) = std::sync::mpsc::channel();
             // That it went well says nothing of what is waited for; that it did not, all.
             Hand::new("store-nudge")?.ask(ended, move || {
-                if let Err(error) = db.open_tree(NUDGE).and_then(|_| db.drop_tree(NUDGE)) {
-                    let _ = failed.send(Err(error.into()));
+                if let Err(error) = journal.nudge() {
+                    let _ = failed.send(Err(error));
                 }
                 Ok(())
             });
             wait *= 2;
         }
-        Err(silent())
+        // It says nothing of what lies on the disk, and everything of who writes it.
+        Err(EngineError::Refused("the engine does not write".to_owned()))
     }
 
     /// Syncs the data file, and each blob that was not there before (sled writes large pages to files of their own).
@@ -199,8 +158,8 @@ impl Engine {
         self.data.sync_data()
     }
 
-    fn db(&self) -> &sled::Db {
-        self.db.as_ref().expect("only drop takes it")
+    fn journal(&self) -> &Journal {
+        self.journal.as_ref().expect("only drop takes it")
     }
 }
 
@@ -209,10 +168,10 @@ impl Drop for Engine {
         if let Err(why) = self.flush() {
             tracing::debug!(%why, "the store's engine was not flushed");
         }
-        let db = self.db.take();
+        let journal = self.journal.take();
         // Closing may panic or never come back.
         let close = move || {
-            drop(db);
+            drop(journal);
             Ok(())
         };
         let closed = within(CLOSE_WAIT_MAX, "store-close", close);
@@ -254,16 +213,12 @@ pub(crate) fn begun(dir: &Path) -> io::Result<bool> {
     dir.join("db").try_exists()
 }
 
-fn configured(dir: &Path) -> sled::Config {
-    sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None)
-}
-
 /// Opens it as soon as its lock is let go of, for which two seconds are enough.
-fn locked(dir: &Path) -> Result<sled::Db, EngineError> {
+fn locked(dir: &Path) -> Result<Journal, EngineError> {
     let mut tries = 0;
     loop {
         let path = dir.to_owned();
-        match bounded("store-open", move || Ok(configured(&path).open()?)) {
+        match bounded("store-open", move || Journal::open(&path)) {
             Err(EngineError::Locked(_)) if tries < LOCK_TRIES_MAX => {
                 tries += 1;
                 std::thread::park_timeout(Duration::from_millis(20));
@@ -273,35 +228,14 @@ fn locked(dir: &Path) -> Result<sled::Db, EngineError> {
     }
 }
 
-fn silent() -> EngineError {
-    EngineError::Broken("the engine does not answer; where that stays so, restart the daemon".to_owned())
-}
-
-/// Runs `call` on a thread of its own, and waits for it up to [`CALL_WAIT_MAX`].
-fn bounded<T: Send + 'static>(
-    name: &str,
-    call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
-) -> Result<T, EngineError> {
-    within(CALL_WAIT_MAX, name, call)
-}
-
-/// The same, up to `wait`.
-fn within<T: Send + 'static>(
-    wait: Duration,
-    name: &str,
-    call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
-) -> Result<T, EngineError> {
-    let (done, answer): (_, Receiver<Result<T, EngineError>>) = std::sync::mpsc::channel();
-    Hand::new(name)?.ask(done, call);
-    answer.recv_timeout(wait).unwrap_or_else(|_| Err(silent()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::io::{BufRead as _, BufReader};
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::sleeper::Sleeper;
 
     fn mount(options: &str, dir: &Path) -> bool {
         let done = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir).output();
@@ -347,6 +281,19 @@ mod tests {
         }
     }
 
+    /// A lock of theirs that were one for all engines would be held by whoever sleeps.
+    #[test]
+    fn an_engine_does_not_wait_for_another_that_sleeps() {
+        let (ours, theirs) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        let sleeper = Sleeper::begin(theirs.path()).expect("it sleeps");
+        let mut engine = Engine::open(ours.path()).expect("opens");
+        engine.commit(writes(1)).expect("commits");
+        drop(engine);
+        let entries = Engine::open(ours.path()).and_then(|engine| engine.entries()).expect("opens again");
+        assert_eq!(entries.len(), writes(1).len());
+        drop(sleeper);
+    }
+
     #[test]
     fn an_engine_of_ours_that_never_lets_go_is_left_behind_and_another_process_is_not() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -386,11 +333,5 @@ mod tests {
         assert_eq!(std::fs::read(store.join("db")).expect("read"), before);
         drop(left);
         Engine::open(&store).map(drop).expect("opens once they have ended");
-    }
-
-    #[test]
-    fn a_panic_of_the_engine_is_an_error() {
-        let panicked: Result<(), _> = bounded("test", || panic!("as sled does"));
-        assert!(matches!(panicked, Err(EngineError::Broken(why)) if why.contains("as sled does")));
     }
 }

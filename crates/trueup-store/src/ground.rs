@@ -8,15 +8,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::disk;
-use crate::engine::{self, Engine, Entry, Writes};
+use crate::engine::{self, Engine};
 use crate::engine_error::EngineError;
+use crate::journal::{Entry, Writes};
 use crate::ledger::Root;
 use crate::watermark::{self, Watermark};
 
 /// Most stores that are kept aside, the newest: enough for somebody to look, and bounded on the disk.
 pub const ASIDE_MAX: usize = 3;
 
-/// Room that must be free before the engine is asked to write, in bytes, beside four times what is written.
+/// Room that must be free before the engine is asked to write, in bytes, beside six times what is written: each record
+/// is written twice, and its page now and again.
 ///
 /// A full disk poisons the engine, so it never meets one while we can see it coming. A new store takes 1 MiB, a segment
 /// half of that.
@@ -82,7 +84,7 @@ impl Ground for Paths {
     type Engine = Engine;
 
     fn check_room(&self, bytes: u64) -> Result<(), EngineError> {
-        let needed = ROOM_MIN.saturating_add(bytes.saturating_mul(4));
+        let needed = ROOM_MIN.saturating_add(bytes.saturating_mul(6));
         let free = disk::room(&self.state)?;
         if free >= needed {
             return Ok(());

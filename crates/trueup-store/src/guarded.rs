@@ -168,8 +168,9 @@ fn clear<G: Ground>(ground: &G, mark: &Watermark) -> io::Result<Option<String>> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Engine, Entry, Writes};
+    use crate::engine::Engine;
     use crate::ground::Paths;
+    use crate::journal::{Entry, Writes};
 
     /// A directory on a disk that fails every write, and maybe every read.
     #[derive(Debug, Clone)]

@@ -5,11 +5,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use crate::engine_error::EngineError;
 
 /// Stack, in bytes: recovery of a deep tree is the most that runs on it.
 const STACK_BYTES: usize = 1024 * 1024;
+
+/// Longest that a call may take before it is given up. To open a small store takes 10 ms.
+const CALL_WAIT_MAX: Duration = Duration::from_secs(30);
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -46,6 +50,25 @@ impl Hand {
     }
 }
 
+/// Runs `call` on a thread of its own, and waits for it up to [`CALL_WAIT_MAX`].
+pub(crate) fn bounded<T: Send + 'static>(
+    name: &str,
+    call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, EngineError> {
+    within(CALL_WAIT_MAX, name, call)
+}
+
+/// The same, up to `wait`.
+pub(crate) fn within<T: Send + 'static>(
+    wait: Duration,
+    name: &str,
+    call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, EngineError> {
+    let (done, answer) = std::sync::mpsc::channel();
+    Hand::new(name)?.ask(done, call);
+    answer.recv_timeout(wait).unwrap_or_else(|_| Err(EngineError::Broken("the engine does not answer".to_owned())))
+}
+
 fn told(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -55,6 +78,19 @@ fn told(panic: &(dyn std::any::Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_and_so_is_silence() {
+        let panicked: Result<(), _> = bounded("test", || panic!("as sled does"));
+        assert!(matches!(panicked, Err(EngineError::Broken(why)) if why.contains("as sled does")));
+        let (ends, end) = std::sync::mpsc::channel::<()>();
+        let silent = within(Duration::ZERO, "test", move || {
+            let _ = end.recv();
+            Ok(())
+        });
+        drop(ends);
+        assert!(matches!(silent, Err(EngineError::Broken(why)) if why.contains("does not answer")));
+    }
 
     #[test]
     fn it_survives_a_panic_and_does_what_is_asked_next() {

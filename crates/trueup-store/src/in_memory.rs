@@ -13,10 +13,10 @@ use trueup_seams::{BoxFuture, DaemonRecord, Memory, Store, StoreError, StoreHeal
 use trueup_types::status::Event;
 use trueup_types::{AppName, AppRecord};
 
-use crate::engine::{Entry, Writes};
 use crate::engine_error::EngineError;
 use crate::ground::{Ground, Held};
 use crate::guarded;
+use crate::journal::{Entry, Writes};
 use crate::layout;
 use crate::ledger::Root;
 use crate::up::Up;

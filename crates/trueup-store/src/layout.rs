@@ -11,8 +11,8 @@ use trueup_seams::{DaemonRecord, Memory, StoreError};
 use trueup_types::record::AppRecord;
 use trueup_types::{AppName, Release, Revision};
 
-use crate::engine::Entry;
 use crate::envelope;
+use crate::journal::Entry;
 use crate::ledger::{Ledger, Root};
 
 /// Most events that are kept: as many as the status document shows.

@@ -3,7 +3,7 @@
 //! The driver hands [`SledStore`] a record and is answered when it lies on the disk. Each request goes to one owner
 //! thread (`owner`), which drains its queue into one transaction, one sync and one watermark. What is stored is spelled
 //! in `layout`, sealed by `envelope` and summed up by `ledger`; `guarded` decides whether what lies on the disk can be
-//! believed, by the ledger's root and by a watermark outside the store; `engine` alone names sled.
+//! believed, by the ledger's root and by a watermark outside the store; `engine` lives with what sled does and `journal` alone names it.
 //!
 //! Knows nothing of planning, and never fails a start: what cannot be believed is set aside, and the loss is said.
 
@@ -14,12 +14,15 @@ mod envelope;
 mod ground;
 mod guarded;
 mod hand;
-#[cfg(feature = "in-memory")]
+#[cfg(feature = "proof")]
 pub mod in_memory;
+mod journal;
 mod layout;
 mod ledger;
 mod leftover;
 mod owner;
+#[cfg(any(test, feature = "proof"))]
+pub mod sleeper;
 pub mod spelling;
 mod up;
 mod watermark;

@@ -16,10 +16,10 @@ use trueup_seams::store::StoreResult;
 use trueup_seams::{Memory, StoreError, StoreHealth};
 use trueup_types::{AppName, Release, Revision};
 
-use crate::engine::Writes;
 use crate::engine_error::EngineError;
 use crate::ground::Paths;
 use crate::guarded;
+use crate::journal::Writes;
 use crate::up::Up;
 
 /// Most requests in one commit: a thousand apps are four syncs, and no answer waits for more than one of them.

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use trueup_seams::{Memory, StoreError};
 
-pub use crate::engine::Entry;
 use crate::envelope;
+pub use crate::journal::Entry;
 use crate::layout::{self, Contents};
 use crate::ledger::Ledger;
 

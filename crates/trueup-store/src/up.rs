@@ -9,11 +9,11 @@ use std::sync::Arc;
 use trueup_seams::Memory;
 use trueup_types::{AppName, Release, Revision};
 
-use crate::engine::Writes;
 use crate::engine_error::EngineError;
 use crate::envelope;
 use crate::ground::{Ground, Held as _};
 use crate::guarded::{self, Opened};
+use crate::journal::Writes;
 use crate::layout::{self, Contents, EVENTS_MAX, Releases};
 use crate::ledger::{Ledger, Put, Root};
 

@@ -8,7 +8,8 @@ use trueup_types::AppName;
 
 use super::writer::{after, app};
 
-/// Longest that a store may stay degraded once nothing refuses any more: several times its own longest wait.
+/// Longest that a store may stay degraded once nothing refuses any more. A sleeping engine is flushed for 7 s and closed for
+/// 5 before the next is opened, 5 more after the last try; that may happen to the next as well.
 const HEAL_MAX: Duration = Duration::from_secs(40);
 
 /// What was acknowledged of one app, and whether one more operation was tried and refused.

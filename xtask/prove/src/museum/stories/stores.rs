@@ -2,16 +2,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use trueup_seams::{Memory, Store as _};
 use trueup_sim::AppSketch;
 use trueup_store::SledStore;
+use trueup_store::sleeper::Sleeper;
 use trueup_types::record::AppRecord;
 use trueup_types::{Generation, Release, ReleaseDigest, Revision};
 
 use super::Told;
 use super::stage::{name, sure};
 use crate::waiting::real;
+
+/// Longest that a save may take on a disk that takes it: it takes milliseconds.
+const SAVE_MAX: Duration = Duration::from_secs(10);
 
 /// Apps of which records are kept: enough for several pages.
 const APPS: u64 = 40;
@@ -97,6 +102,20 @@ pub fn what_is_acknowledged_is_written() -> Told {
     let there = memory.apps.len();
     sure(memory.rebuilt.is_none(), &format!("acknowledged, and lost: {:?}", memory.rebuilt))?;
     sure(there == usize::try_from(APPS).unwrap_or_default(), &format!("{there} of {APPS} acknowledged records"))
+}
+
+pub fn no_store_waits_for_the_engine_of_another() -> Told {
+    let (dir, other) = (begun()?, tempfile::tempdir().map_err(|why| why.to_string())?);
+    let store = SledStore::open(dir.path()).map_err(|why| why.to_string())?;
+    let sleeper = Sleeper::begin(other.path())?;
+    let saved = real(async {
+        let (app, record) = (name("web"), record(2));
+        tokio::time::timeout(SAVE_MAX, store.save(&app, &record)).await
+    });
+    // Whoever waits for it goes on now.
+    drop(sleeper);
+    let saved = saved.map_err(|_| "a save waits for the engine of another store".to_owned())?;
+    saved.map_err(|why| why.to_string())
 }
 
 pub fn a_loss_is_said_until_it_is_settled() -> Told {
