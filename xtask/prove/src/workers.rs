@@ -50,7 +50,11 @@ fn run(
             }
             match case(number) {
                 Ok(more) => drop(counted.fetch_add(more, Ordering::Relaxed)),
-                Err(violation) => violations.lock().expect("no worker panics").push(violation),
+                Err(violation) => {
+                    // The rest may take hours.
+                    eprintln!("  {what}: {}: {}", violation.replay, violation.what.lines().next().unwrap_or_default());
+                    violations.lock().expect("no worker panics").push(violation);
+                }
             }
             tell(&told, what, number, count);
         }
