@@ -28,6 +28,7 @@ mod kept;
 mod look;
 pub mod mask;
 mod notices;
+mod pending;
 pub mod preview;
 pub mod probe;
 pub mod probe_book;

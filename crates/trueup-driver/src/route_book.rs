@@ -1,9 +1,10 @@
 //! Ticks are per app, tables are whole: merges the apps' shares, stamps the table, and hands it to the ingress.
 //!
 //! Shares that come within a few milliseconds go out in one table. A table found newer than ours is continued from its
-//! number. Also keeps the last sight of the ingress, shared as surveys are.
+//! number. Where one is not taken, whoever asked for it, or waited behind it, looks again. Also keeps the last sight of
+//! the ingress, shared as surveys are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,16 +16,14 @@ use trueup_types::route::{AppRoutes, RouteTable, TableSight};
 use trueup_types::step::Refusal;
 use trueup_types::{AppName, OwnerId, RouteSight, StepOutcome, TableGeneration};
 
+use crate::pending::{Pending, Told, put};
 use crate::survey::Epoch;
-use crate::table_index::{Index, found};
+use crate::table_index::Index;
 
 /// Shares that come within this time go out together.
 pub const COALESCE: Duration = Duration::from_millis(5);
 /// Longest a call of the ingress may take.
 pub const INGRESS_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// So many tables of which nobody knows whether they were taken are kept: one lands within a call's deadline, or never.
-const DOUBTED_MAX: usize = 8;
 
 /// The routes of all apps.
 pub struct RouteBook {
@@ -33,48 +32,6 @@ pub struct RouteBook {
     pending: Mutex<Pending>,
     flushed: tokio::sync::Mutex<Flushed>,
     seen: tokio::sync::Mutex<Option<Arc<Seen>>>,
-}
-
-#[derive(Default)]
-struct Pending {
-    /// What the next table says.
-    shares: Shares,
-    /// What the ingress was found with, or took; a share that it did not take goes out with no other's table.
-    taken: Shares,
-    turn: u64,
-    known: bool,
-    /// The highest number that any table was found with.
-    found: TableGeneration,
-    told: Told,
-    /// Those since the last that was surely taken.
-    doubted: Vec<Doubted>,
-}
-
-/// A table of which nobody knows whether it was taken.
-struct Doubted {
-    generation: TableGeneration,
-    shares: Shares,
-}
-
-impl Doubted {
-    /// Whether it is this one. Another daemon may have told another under the same number.
-    fn is(&self, table: &RouteTable) -> bool {
-        let same = || {
-            let says = |share: &Arc<AppRoutes>| self.shares.get(&share.app) == Some(share);
-            self.shares.len() == table.apps.len() && table.apps.iter().all(says)
-        };
-        self.generation == table.generation && (same() || planted(Bug::ReusesTableNumber))
-    }
-}
-
-type Shares = BTreeMap<AppName, Arc<AppRoutes>>;
-
-/// What the last table said, in name order, and until when a look may have missed it.
-#[derive(Default)]
-struct Told {
-    shares: Vec<Arc<AppRoutes>>,
-    generation: TableGeneration,
-    until: u64,
 }
 
 /// What a planner saw of an app's routes, and when the look began.
@@ -95,82 +52,6 @@ pub enum Leave {
     ToldSince,
     /// It was told before, and nobody knows whether it will land.
     InDoubt,
-}
-
-impl Pending {
-    fn next_turn(&mut self) -> u64 {
-        self.turn += 1;
-        self.turn
-    }
-
-    /// Whether a table in doubt says something else of an app.
-    fn may_bring_back(&self, share: &AppRoutes) -> bool {
-        let says = |one: &Doubted| one.shares.get(&share.app).map_or(share.entries.is_empty(), |told| **told == *share);
-        !self.doubted.iter().all(says)
-    }
-
-    /// Takes back what an ingress did not take, as far as anybody knows: whoever asked for it looks again, and the world may
-    /// be another by then.
-    fn take_back(&mut self) {
-        replace(&mut self.shares, &self.told.as_shares(), &self.taken);
-        self.doubt();
-    }
-
-    /// Nobody knows whether what was told was taken.
-    fn doubt(&mut self) {
-        if self.doubted.len() == DOUBTED_MAX {
-            self.doubted.remove(0);
-        }
-        self.doubted.push(Doubted { generation: self.told.generation, shares: self.told.as_shares() });
-    }
-
-    /// The ingress has this table, which may be one that was in doubt; those after it may land yet.
-    fn found(&mut self, table: &RouteTable) {
-        self.found = self.found.max(table.generation);
-        let found = self.doubted.iter().position(|one| one.is(table));
-        if let Some(Doubted { shares, .. }) = found.map(|at| self.doubted.remove(at)) {
-            replace(&mut self.shares, &self.taken, &shares);
-            self.taken = shares;
-        }
-        self.doubted.retain(|one| one.generation > table.generation);
-    }
-}
-
-/// Puts what is in `after` for what is in `before`, but for what is neither, as somebody has asked for it since.
-fn replace(shares: &mut Shares, before: &Shares, after: &Shares) {
-    let apps: BTreeSet<_> = before.keys().chain(after.keys()).cloned().collect();
-    for app in apps {
-        let same = match (shares.get(&app), before.get(&app)) {
-            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
-            (now, then) => now.is_none() && then.is_none(),
-        };
-        match after.get(&app).filter(|_| same) {
-            Some(share) => drop(shares.insert(app, Arc::clone(share))),
-            None if same => drop(shares.remove(&app)),
-            None => {}
-        }
-    }
-}
-
-fn put(shares: &mut Shares, share: &AppRoutes) {
-    if share.entries.is_empty() {
-        shares.remove(&share.app);
-    } else {
-        shares.insert(share.app.clone(), Arc::new(share.clone()));
-    }
-}
-
-impl Told {
-    fn as_shares(&self) -> Shares {
-        self.shares.iter().map(|share| (share.app.clone(), Arc::clone(share))).collect()
-    }
-
-    /// Whether it was told since an app's share was seen, and says something else of it.
-    fn outdates(&self, app: &AppName, seen: SeenShare<'_>) -> bool {
-        let Some(share) = seen.share.filter(|_| seen.epoch < self.until) else { return false };
-        let entries = found(&self.shares, app).map(|share| share.entries.as_slice()).unwrap_or_default();
-        entries != share.entries
-    }
 }
 
 /// A table is being told, and who looks meanwhile may see the one before; over when dropped, for whoever waits for it may
@@ -339,6 +220,10 @@ impl RouteBook {
     async fn told_by(&self, turn: u64, ingress: &dyn Ingress, counter: &Epoch) -> StepOutcome {
         let mut flushed = self.flushed.lock().await;
         if flushed.turn < turn {
+            if self.pending.lock().expect("no holder of the book panics").thrown >= turn {
+                let why = "the table before it was not taken".to_owned();
+                return StepOutcome::Retry { after: COALESCE, why };
+            }
             tokio::time::sleep(COALESCE).await;
             let mut telling = Telling { book: self, counter, taken: false };
             self.flush(ingress, &mut flushed).await;

@@ -215,6 +215,30 @@ impl Ingress for Slow {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waited_behind_a_table_that_was_not_taken_is_planned_anew() {
+    let house = House::new();
+    let ingress = Arc::new(Slow { ingress: SimIngress::new(&house.world), may: Semaphore::new(0) });
+    let owner = OwnerId::new("sim").expect("a literal name");
+    let (book, epoch) = (RouteBook::new(owner, Some(Arc::clone(&ingress) as _), TableGeneration(0)), Epoch::default());
+    let (one, other) = (share(&name("one")), share(&name("other")));
+    let unseen = SeenShare { share: None, epoch: 0 };
+    drop(book.sight(&one.app, epoch.next(), &epoch).await);
+    let waits = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        book.apply(&other, unseen, &epoch).await
+    };
+    let (told, waited) = tokio::join!(book.apply(&one, unseen, &epoch), waits);
+    assert!(matches!(told, StepOutcome::Unknown { .. }), "{told:?}");
+    assert!(matches!(waited, StepOutcome::Retry { .. }), "{waited:?}");
+    ingress.may.add_permits(2);
+    assert_eq!(book.apply(&one, unseen, &epoch).await, StepOutcome::Done);
+    let table = house.world.lock().table.apps.clone();
+    assert_eq!(table.iter().map(|share| (**share).clone()).collect::<Vec<_>>(), [one], "the other was not asked again");
+    assert_eq!(book.apply(&other, unseen, &epoch).await, StepOutcome::Done);
+    assert_eq!(house.world.lock().table.apps.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_seen_while_a_table_is_told_may_be_the_one_before() {
     let house = House::new();
     let ingress = Arc::new(Slow { ingress: SimIngress::new(&house.world), may: Semaphore::new(1) });

@@ -118,6 +118,24 @@ pub fn what_was_not_taken_is_told_by_nobody_else() -> Told {
     })
 }
 
+pub fn what_waited_for_long_is_looked_at_again() -> Told {
+    in_a_house(async |stage| {
+        let mut app = web(2);
+        let probe = &mut app.template.health[0];
+        (probe.interval, probe.failures) = (Duration::from_secs(1), 1);
+        stage.begin(&app).await?;
+        // The table of another app gets no answer for ten seconds; meanwhile one fails its probes, and is well again.
+        stage.house.world.lock().faults.script_tables([Some(CallFault::Hangs)]);
+        stage.put(&AppSketch::web("api"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stage.house.world.sicken(&instance("web-r1-0"), true);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        stage.house.world.sicken(&instance("web-r1-0"), false);
+        stage.live("api", 1).await?;
+        stage.until("all serve", PATIENCE, |stage| stage.routes_to("web-r1-0") && stage.routes_to("api-r1-0")).await
+    })
+}
+
 pub fn a_name_is_free_when_its_holder_is_gone() -> Told {
     in_a_house(async |stage| {
         let app = web(2);
