@@ -49,6 +49,12 @@ pub async fn happen(act: &mut Act, setting: &Setting, event: &Event, wrong: &mut
         Event::Odds(odds) => {
             act.hindered = true;
             act.stage.world.lock().faults.turn(*odds);
+            if odds.stale_permille > 0 {
+                // A late listing may show one that has exited as it was, and without a bake nobody watches it any longer.
+                let unwatched = setting.casts.iter().filter(|cast| cast.sketch.policy.bake.is_zero());
+                let unwatched: Vec<_> = unwatched.map(|cast| cast.sketch.name.clone()).collect();
+                act.doubt_releases(setting, &unwatched);
+            }
         }
         Event::Doubt(doubt) => {
             let why = || Doubt::SourceUnavailable("the directory cannot be read".to_owned());
