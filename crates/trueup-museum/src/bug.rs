@@ -144,6 +144,8 @@ exhibits! {
     StopsWhatCameBack, "trueup itself, by a seed of its own proof";
     /// What an ingress did not take goes out with another app's table, when the world is another.
     TellsWhatWasNotTaken, "trueup itself, by a seed of its own proof";
+    /// The drain of one that goes is counted from the first time that it was out of the table, though it was routed since.
+    CountsOldDrain, "trueup itself, by a seed of its own proof";
     /// What waited while an ingress gave no answer is told afterwards, when the world is another.
     TellsWhatWaited, "trueup itself, by a seed of its own proof";
     /// A table on its way, of which nobody knows whether it will land, is taken for one that never will.

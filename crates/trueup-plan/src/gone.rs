@@ -53,7 +53,9 @@ pub(crate) fn plan(prune: Prune, observed: &Observed, permits: &Permits, record:
         let share = AppRoutes::none(&seen.share.app);
         steps.push(Step { action: StepAction::Route { share }, why: Why::Gone });
     }
-    record.draining.retain(|id, _| census.members.iter().any(|member| member.id() == id));
+    // One that is routed again will have been out of the table since then, and no longer.
+    let drains = |member: &Member<'_>| !member.listed || planted(Bug::CountsOldDrain);
+    record.draining.retain(|id, _| census.members.iter().any(|member| member.id() == id && drains(member)));
     for member in &census.members {
         steps.extend(depart(&mut record, observed, member, now, &mut wake));
     }

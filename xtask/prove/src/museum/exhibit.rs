@@ -43,6 +43,7 @@ hang! {
     ForgetsInFlight: leaving::requests_are_let_end;
     DrainsForever: leaving::a_drain_has_an_end;
     StopsRouted: leaving::what_is_routed_runs;
+    CountsOldDrain: leaving::a_drain_begins_anew_with_one_that_was_routed_again;
     TellsWhatWaited: leaving::what_waited_for_long_is_looked_at_again;
     TellsWhatWasNotTaken: leaving::what_was_not_taken_is_told_by_nobody_else;
     StopsWhatCameBack: leaving::what_goes_is_in_no_table_that_others_bring;

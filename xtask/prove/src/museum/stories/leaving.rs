@@ -136,6 +136,22 @@ pub fn what_waited_for_long_is_looked_at_again() -> Told {
     })
 }
 
+pub fn a_drain_begins_anew_with_one_that_was_routed_again() -> Told {
+    in_a_house(async |stage| {
+        stage.begin(&web(1)).await?;
+        // Somebody empties the table while it is taken down with a request in flight, and puts it back.
+        let table = {
+            let mut world = stage.house.world.lock();
+            world.in_flight.insert(instance("web-r1-0"), 1);
+            std::mem::take(&mut world.table.apps)
+        };
+        stage.remove(&[name("web")]);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        stage.house.world.lock().table.apps = table;
+        stage.until("it is gone", PATIENCE, |stage| stage.running("web").is_empty()).await
+    })
+}
+
 pub fn a_name_is_free_when_its_holder_is_gone() -> Told {
     in_a_house(async |stage| {
         let app = web(2);
