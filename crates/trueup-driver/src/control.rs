@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use trueup_seams::{AppPreview, BoxFuture, Control, ControlError, LogLine, LogQuery, Receipt, Session, SessionAsked};
+use trueup_museum::{Bug, planted};
+use trueup_seams::{
+    AppPreview, BoxFuture, Control, ControlError, DaemonRecord, LogLine, LogQuery, Receipt, Session, SessionAsked,
+};
 use trueup_types::decision::RecordedDecision;
 use trueup_types::desired::DesiredApp;
 use trueup_types::order::Order;
@@ -105,15 +108,29 @@ impl Handle {
         Ok(Observed::sorted(now, engine.started_at, instances, routes))
     }
 
-    async fn take_down(&self, by: &str) -> Result<(), ControlError> {
+    /// Changes what the daemon remembers of itself: it holds once it is saved, and not where it is refused.
+    async fn remember(&self, change: impl Fn(&mut DaemonRecord)) -> Result<(), ControlError> {
         let engine = &self.engine;
-        let record = {
-            let mut daemon = engine.daemon.lock().expect("no holder panics");
-            daemon.down = Some(Word { by: by.to_owned(), at: engine.now() });
-            daemon.clone()
+        let changed = || {
+            let mut record = engine.daemon.lock().expect("no holder panics").clone();
+            change(&mut record);
+            record
         };
+        let record = changed();
+        if planted(Bug::ObeysRefusedWord) {
+            *engine.daemon.lock().expect("no holder panics") = record.clone();
+        }
         let saved = engine.parts.store.save_daemon(&record).await;
         saved.map_err(|error| ControlError::Failed(error.to_string()))?;
+        // What else has changed meanwhile may have been saved without this; the next chores save both.
+        *engine.daemon.lock().expect("no holder panics") = changed();
+        Ok(())
+    }
+
+    async fn take_down(&self, by: &str) -> Result<(), ControlError> {
+        let engine = &self.engine;
+        let word = Word { by: by.to_owned(), at: engine.now() };
+        self.remember(|daemon| daemon.down = Some(word.clone())).await?;
         engine.note(EventKind::Normal, "Down", None, None, format!("all apps are taken down by {by}"));
         engine.ask_all(Priority::Edit, "down");
         let deadline = tokio::time::Instant::now() + DOWN_PATIENCE;
@@ -177,18 +194,18 @@ impl Control for Handle {
     fn approve_prune<'a>(&'a self, by: &'a str) -> BoxFuture<'a, Result<Vec<AppName>, ControlError>> {
         Box::pin(async move {
             let engine = &self.engine;
-            let approved = engine.prune.lock().expect("no holder panics").approve();
+            let approved = engine.prune.lock().expect("no holder panics").blocked();
             if approved.is_empty() {
                 return Err(ControlError::Denied("nothing waits for approval".to_owned()));
             }
-            let record = {
-                let mut daemon = engine.daemon.lock().expect("no holder panics");
-                daemon.prune_approved = Some(Word { by: by.to_owned(), at: engine.now() });
+            let word = Word { by: by.to_owned(), at: engine.now() };
+            let change = |daemon: &mut DaemonRecord| {
+                daemon.prune_approved = Some(word.clone());
                 daemon.prune_apps.clone_from(&approved);
-                daemon.clone()
+                daemon.prune_strict = false;
             };
-            let saved = engine.parts.store.save_daemon(&record).await;
-            saved.map_err(|error| ControlError::Failed(error.to_string()))?;
+            self.remember(change).await?;
+            engine.prune.lock().expect("no holder panics").approve(&approved);
             engine.note(
                 EventKind::Normal,
                 "PruneApproved",

@@ -16,6 +16,7 @@ use trueup_types::verdict::State;
 use trueup_types::{AppName, Timestamp};
 
 use crate::control::Handle;
+use crate::discover::discover;
 use crate::engine::{DriverParts, Engine};
 use crate::events::Events;
 use crate::queue::Priority;
@@ -295,39 +296,6 @@ async fn survey_after_loss(engine: Arc<Engine>, leave: CancellationToken) {
         discover(&engine).await;
         if engine.surveyed.load(Ordering::SeqCst) {
             engine.ask_all(Priority::Rollout, "every target was seen");
-        }
-    }
-}
-
-/// Looks at every target and at the table, and makes a cell for each app that is there unknown.
-async fn discover(engine: &Arc<Engine>) {
-    let epoch = engine.epoch.next();
-    let targets: Vec<_> = engine.targets.lock().expect("no holder panics").values().cloned().collect();
-    // Before the first snapshot nobody knows which targets there are.
-    let mut whole = !targets.is_empty() && engine.snapshot().scans > 0;
-    for target in targets {
-        let sight = target.sight(epoch, &engine.epoch, engine.parts.clock.as_ref()).await;
-        match &sight.apps {
-            Err(_) => whole = false,
-            Ok(apps) => {
-                apps.keys().for_each(|app| drop(engine.cell(app)));
-                engine.note_homes(&target.spec.name, apps);
-            }
-        }
-    }
-    // What is in the table and nowhere else has nobody who would take it out.
-    for app in engine.routes.apps(epoch, &engine.epoch).await {
-        drop(engine.cell(&app));
-    }
-    if whole
-        && !engine.surveyed.swap(true, Ordering::SeqCst)
-        && engine.rebuilt.lock().expect("no holder panics").is_some()
-    {
-        let message = "every target has been seen since the store was rebuilt; deletions wait for approval";
-        engine.note(EventKind::Normal, "Surveyed", None, None, message.to_owned());
-        if let Err(error) = engine.parts.store.settled().await {
-            // The next daemon is told of the loss again, and looks again.
-            tracing::warn!(%error, "the store does not remember that every target was seen");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use trueup_museum::{Bug, planted};
 use trueup_seams::{DaemonRecord, Ingress, Inspect, Nudges, Runtime, Secrets, Snapshot, Source, Store};
 use trueup_types::observed::Sighting;
 use trueup_types::status::{AppStatus, Decision, EventKind};
@@ -106,6 +107,8 @@ pub(crate) struct Engine {
     pub events: Events,
     pub recorder: Recorder,
     pub daemon: Mutex<DaemonRecord>,
+    /// What is remembered of apps that `down` has taken away, for the next life and for late hints of this one.
+    pub laid_by: Mutex<BTreeMap<AppName, AppRecord>>,
     pub rolling: Mutex<BTreeSet<AppName>>,
     pub capped: Mutex<BTreeSet<AppName>>,
     pub dependents: Dependents,
@@ -182,6 +185,7 @@ impl Engine {
             events,
             recorder: Recorder::default(),
             daemon: Mutex::new(daemon),
+            laid_by: Mutex::default(),
             rolling: Mutex::default(),
             capped: Mutex::default(),
             prune: Mutex::default(),
@@ -206,7 +210,14 @@ impl Engine {
     /// The cell of an app, made when it is not there.
     pub(crate) fn cell(&self, app: &AppName) -> Arc<Cell> {
         let mut cells = self.cells.lock().expect("no holder panics");
-        let new = || Arc::new(self.new_cell(app, AppRecord::default(), false));
+        let new = || {
+            if planted(Bug::ForgetsWhatIsDown) {
+                return Arc::new(self.new_cell(app, AppRecord::default(), false));
+            }
+            let laid_by = self.laid_by.lock().expect("no holder panics").get(app).cloned();
+            // Nothing is owed yet: to save what it begins with would put nothing in the place of what the store holds.
+            Arc::new(self.new_cell(app, laid_by.unwrap_or_default(), true))
+        };
         Arc::clone(cells.entry(app.clone()).or_insert_with(new))
     }
 

@@ -39,11 +39,16 @@ impl Guard {
         }
     }
 
-    /// A person's word: those that wait may go. Answers which.
-    pub fn approve(&mut self) -> Vec<AppName> {
-        let approved: Vec<_> = std::mem::take(&mut self.blocked).into_iter().collect();
-        self.going.extend(approved.iter().cloned());
-        approved
+    /// Those that wait for a word.
+    #[must_use]
+    pub fn blocked(&self) -> Vec<AppName> {
+        self.blocked.iter().cloned().collect()
+    }
+
+    /// A person's word: these may go.
+    pub fn approve(&mut self, apps: &[AppName]) {
+        self.blocked.retain(|app| !apps.contains(app));
+        self.going.extend(apps.iter().cloned());
     }
 
     /// Lets these go, as was approved before a restart.
@@ -96,7 +101,9 @@ mod tests {
     fn a_word_lets_those_go_that_wait_and_no_others() {
         let mut guard = Guard::default();
         guard.review(&apps(30), 50, false);
-        assert_eq!(guard.approve().len(), 30);
+        assert_eq!(guard.waiting(), 30);
+        guard.approve(&guard.blocked());
+        assert_eq!(guard.waiting(), 0);
         assert!(apps(30).iter().all(|app| guard.permit(app).is_ok()));
         guard.review(&apps(31), 50, false);
         assert!(guard.permit(&AppName::new("a30").expect("a name")).is_err(), "the word was for the thirty");

@@ -16,6 +16,7 @@ pub mod conditions;
 mod control;
 pub mod deeds;
 mod dependents;
+mod discover;
 mod driver;
 mod engine;
 pub mod events;

@@ -81,6 +81,8 @@ pub(crate) async fn forget(engine: &Engine, app: &AppName, record: &AppRecord, v
         if *record != AppRecord::default() {
             engine.note(EventKind::Normal, "Deleted", Some(app), None, verdict.message.clone());
         }
+    } else {
+        engine.laid_by.lock().expect("no holder panics").insert(app.clone(), record.clone());
     }
     engine.cells.lock().expect("no holder panics").remove(app);
     engine.dirty.notify_one();

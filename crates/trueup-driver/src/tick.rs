@@ -8,7 +8,7 @@ use std::time::Duration;
 use trueup_museum::{Bug, planted};
 use trueup_seams::Snapshot;
 use trueup_types::desired::{Doubt, Permits, Wanted};
-use trueup_types::record::AppRecord;
+use trueup_types::record::{AppRecord, Rollout};
 use trueup_types::status::EventKind;
 use trueup_types::step::{Step, StepAction, StepOutcome, StepResult};
 use trueup_types::verdict::{Stall, State};
@@ -25,6 +25,8 @@ pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 /// From one look at a target that gives no hints to the next, while anything of an app moves there: soon enough for a
 /// deploy, and half of what the strictest platform allows.
 const GLANCE: Duration = Duration::from_secs(2);
+/// How soon a rollout that could not be saved is tried again; the store has said by then that it cannot save.
+const UNSAVED_AGAIN: Duration = Duration::from_secs(1);
 /// How soon a plan that broke a law is tried again: a bug does not go away by haste.
 pub(crate) const BUG_AGAIN: Duration = Duration::from_secs(10);
 
@@ -171,6 +173,12 @@ async fn carry_out(
     let record = retire::left_homes(engine, scene.app, &memory.record, record).await;
     if planted(Bug::SavesAfterActing) {
         (memory.record, memory.saved) = (record, false);
+    } else if begins_rollout(&memory.record, &record) {
+        // A store that never said so may be full all the same: what nobody would remember does not begin.
+        if engine.parts.store.save(scene.app, &record).await.is_err() {
+            return (Wake::At(engine.now().after(UNSAVED_AGAIN), trueup_types::WakeReason::Permit), verdict);
+        }
+        remembers(engine, scene.app, memory, record, true);
     } else {
         save(engine, scene.app, memory, record).await;
     }
@@ -198,6 +206,15 @@ async fn carry_out(
         wake
     };
     (wake, verdict)
+}
+
+/// Whether a rollout is under way that was not before.
+fn begins_rollout(before: &AppRecord, after: &AppRecord) -> bool {
+    let toward = |record: &AppRecord| match record.rollout {
+        Rollout::Underway { to, .. } => Some(to),
+        Rollout::Idle | Rollout::Baking { .. } | Rollout::Reverting { .. } => None,
+    };
+    toward(after).is_some() && toward(after) != toward(before)
 }
 
 fn newly_rejected(before: &AppRecord, after: &AppRecord) -> bool {
@@ -245,16 +262,18 @@ async fn save(engine: &Engine, app: &AppName, memory: &mut AppMemory, record: Ap
     if record == memory.record && memory.saved {
         return;
     }
+    let saved = engine.parts.store.save(app, &record).await;
+    if let Err(error) = &saved {
+        tracing::warn!(%app, %error, "record not saved");
+    }
+    remembers(engine, app, memory, record, saved.is_ok());
+}
+
+/// From here on this is what is known of an app.
+fn remembers(engine: &Engine, app: &AppName, memory: &mut AppMemory, record: AppRecord, saved: bool) {
     engine.dependents.learn(app, &memory.record.needs, &record.needs);
     secrets::follow(engine, app, &memory.record, &record);
-    memory.saved = match engine.parts.store.save(app, &record).await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::warn!(%app, %error, "record not saved");
-            false
-        }
-    };
-    memory.record = record;
+    (memory.record, memory.saved) = (record, saved);
 }
 
 /// A look that saw nothing decides nothing.

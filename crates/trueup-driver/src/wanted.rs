@@ -171,6 +171,7 @@ pub(crate) fn review_guard(engine: &Engine, snapshot: &Snapshot) {
         .filter(|app| !snapshot.apps.contains_key(*app) && snapshot.absence(app) == Absence::Confirmed)
         .cloned()
         .collect();
-    let strict = engine.rebuilt.lock().expect("no holder panics").is_some();
+    let strict = engine.rebuilt.lock().expect("no holder panics").is_some()
+        || engine.daemon.lock().expect("no holder panics").prune_strict;
     engine.prune.lock().expect("no holder panics").review(&gone, known.len(), strict);
 }

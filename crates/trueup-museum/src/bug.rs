@@ -198,6 +198,10 @@ exhibits! {
     BelievesOldStore, "etcd#16028; Sieve: time travel";
     /// A record is acknowledged before it is written.
     AcknowledgesUnwritten, "sled#1452";
+    /// What was taken down and is looked at once more is remembered as if it had never been.
+    ForgetsWhatIsDown, "trueup itself, by somebody who read it";
+    /// A word that could not be saved, and was refused, is carried out.
+    ObeysRefusedWord, "trueup itself, by somebody who read it";
     /// A commit takes a lock that is one for all the engines of a process.
     CommitsUnderOneLock, "sled: the lock of a batch, and who sleeps with it";
     /// That memory was lost is said once, and forgotten by the next restart.

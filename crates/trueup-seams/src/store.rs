@@ -64,6 +64,8 @@ pub struct DaemonRecord {
     pub prune_approved: Option<Word>,
     /// The apps that the approval names.
     pub prune_apps: Vec<AppName>,
+    /// Memory was lost, and nobody has approved a deletion since: each waits for a word.
+    pub prune_strict: bool,
     /// The boot of the clock's anchor.
     pub boot_id: String,
     /// The anchor: steady time at the boot clock's zero of that boot.

@@ -197,7 +197,9 @@ pub(crate) fn read_through(dir: &Path) -> Result<(), EngineError> {
     let dir = dir.to_owned();
     bounded("store-read", move || {
         for folder in [dir.join("blobs"), dir] {
-            for entry in std::fs::read_dir(folder)? {
+            // It may have been cut off while it was begun.
+            let entries = if folder.try_exists()? { Some(std::fs::read_dir(folder)?) } else { None };
+            for entry in entries.into_iter().flatten() {
                 let entry = entry?;
                 if entry.file_type()?.is_file() {
                     io::copy(&mut File::open(entry.path())?, &mut io::sink())?;

@@ -75,6 +75,8 @@ fn not_believed<G: Ground>(ground: &G, error: EngineError) -> Result<String, Eng
 
 /// Opens the store as it lies there, and compares it with itself and with its mark.
 fn believe<G: Ground>(ground: &G, mark: &Watermark) -> Result<Opened<G::Engine>, EngineError> {
+    // An engine takes what it cannot read for the end of its log, and writes over the rest: so all of it is read first.
+    ground.read_through()?;
     let engine = ground.open()?;
     let contents = Contents::read(&engine.entries()?).map_err(EngineError::Broken)?;
     let root = judge(&contents, mark).map_err(EngineError::Broken)?;

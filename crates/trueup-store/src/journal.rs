@@ -8,13 +8,16 @@
 //! engine that fell asleep over a write that failed holds it for good: no store of the process could save any more.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 #[cfg(any(test, feature = "proof"))]
 use std::thread::JoinHandle;
 
 use sled::{Db, Tree};
 use trueup_museum::{Bug, planted};
 
+use crate::disk;
 use crate::engine_error::EngineError;
 use crate::envelope;
 
@@ -30,6 +33,10 @@ const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// The collection that holds the last group, and its only key.
 const LAST: &str = "journal";
 
+/// A group of more bytes is on the disk before it is spread. sled puts one of 128 KiB into a file of its own, and where that
+/// file is gone after a loss of power it goes on with what was written after it.
+const LARGE_BYTES: usize = 64 * 1024;
+
 /// A collection that is begun and dropped where a write must be tried; empty, should it be left behind.
 const NUDGE: &str = "nudge";
 
@@ -38,6 +45,7 @@ const NUDGE: &str = "nudge";
 pub(crate) struct Journal {
     db: Db,
     last: Tree,
+    dir: PathBuf,
 }
 
 impl From<sled::Error> for EngineError {
@@ -58,7 +66,7 @@ impl Journal {
     pub(crate) fn open(dir: &Path) -> Result<Self, EngineError> {
         let db = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None).open()?;
         let last = db.open_tree(LAST)?;
-        let journal = Self { db, last };
+        let journal = Self { db, last, dir: dir.to_owned() };
         let Some(sealed) = journal.last.get(LAST)? else { return Ok(journal) };
         let group = envelope::open(LAST, &sealed).map_err(|why| why.to_string());
         match group.and_then(|group| spelled(group).ok_or_else(|| "it ends too early".to_owned())) {
@@ -73,7 +81,13 @@ impl Journal {
         if planted(Bug::CommitsUnderOneLock) {
             return Ok(self.db.apply_batch(batch(writes))?);
         }
-        self.last.insert(LAST, envelope::seal(LAST, &spell(&writes)))?;
+        let group = envelope::seal(LAST, &spell(&writes));
+        let is_large = group.len() > LARGE_BYTES;
+        self.last.insert(LAST, group)?;
+        if is_large {
+            self.flush()?;
+            self.sync()?;
+        }
         Ok(self.spread(writes)?)
     }
 
@@ -81,6 +95,21 @@ impl Journal {
     pub(crate) fn flush(&self) -> Result<(), EngineError> {
         self.db.flush()?;
         Ok(())
+    }
+
+    /// Waits until all that was handed to the system lies on the disk.
+    fn sync(&self) -> io::Result<()> {
+        let blobs = self.dir.join("blobs");
+        for entry in std::fs::read_dir(&blobs)? {
+            match File::open(entry?.path()) {
+                Ok(blob) => blob.sync_all()?,
+                // Removed by sled since it was listed.
+                Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+                Err(why) => return Err(why),
+            }
+        }
+        disk::sync_dir(&blobs)?;
+        File::open(self.dir.join("db"))?.sync_data()
     }
 
     /// Tries a write that changes nothing.

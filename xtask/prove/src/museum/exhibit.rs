@@ -98,6 +98,8 @@ hang! {
     SharesRoute: sources::a_route_has_one_holder;
     BelievesOldStore: stores::an_earlier_store_is_not_believed;
     AcknowledgesUnwritten: stores::what_is_acknowledged_is_written;
+    ForgetsWhatIsDown: memory::what_is_down_is_remembered;
+    ObeysRefusedWord: memory::a_word_that_is_refused_is_not_obeyed;
     CommitsUnderOneLock: stores::no_store_waits_for_the_engine_of_another;
     TellsLossOnce: stores::a_loss_is_said_until_it_is_settled;
     TakesLastDuplicate: manifests::a_key_is_written_once;

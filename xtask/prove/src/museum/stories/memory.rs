@@ -7,6 +7,7 @@ use trueup_sim::AppSketch;
 use trueup_sim::behaviour::SICK_AFTER_MS;
 use trueup_sim::faults::CallFault;
 use trueup_types::desired::Prune;
+use trueup_types::order::Order;
 use trueup_types::target::TargetSpec;
 use trueup_types::verdict::State;
 use trueup_types::{TableGeneration, TargetName};
@@ -146,5 +147,32 @@ pub fn what_the_table_names_is_looked_for_everywhere() -> Told {
         sure(stage.routes_to("web-r2-0") && stage.routes_to("web-r2-1"), "who serves in the dark is unrouted")?;
         stage.house.darken(&elsewhere, false);
         stage.live("web", 3).await
+    })
+}
+
+pub fn what_is_down_is_remembered() -> Told {
+    in_a_house(async |stage| {
+        stage.begin(&web(1)).await?;
+        stage.put(&AppSketch::web("api"));
+        stage.live("api", 1).await?;
+        stage.order("api", Order::Suspend).await?;
+        // One that is suspended stays, so that this takes as long as it may; meanwhile everything is looked at again.
+        let down = stage.house.control().down("somebody").await;
+        sure(down.is_err() && stage.running("web").is_empty(), "it is not taken down")?;
+        let remembered = stage.house.store.record(&name("web")).is_some_and(|record| record.current.is_some());
+        sure(remembered, "what was good is forgotten")?;
+        // The world was not told that nothing is wanted any more.
+        stage.house.world.lock().violations.clear();
+        Ok(())
+    })
+}
+
+pub fn a_word_that_is_refused_is_not_obeyed() -> Told {
+    in_a_house(async |stage| {
+        stage.begin(&web(1)).await?;
+        stage.house.store.fill(true);
+        let down = stage.house.control().down("somebody").await;
+        sure(down.is_err(), "nobody will remember it, and it is taken for said")?;
+        stage.all_the_while("it serves", Duration::from_secs(60), |stage| stage.routes_to("web-r1-0")).await
     })
 }
