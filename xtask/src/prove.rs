@@ -27,9 +27,9 @@ pub fn run(words: &[String]) -> anyhow::Result<()> {
 /// Whether it takes an hour and more: the full number of the tiers that play whole histories.
 fn is_long(words: &[String]) -> bool {
     let is = |word: &&str| words.iter().any(|said| said == word || said.starts_with(&format!("{word}=")));
-    let short = ["--ci", "--replay", "--minutes", "--list", "--help", "-h"].iter().any(|word| is(word));
+    let short = ["--ci", "--replay", "--minutes", "--list", "--help", "-h"].iter().any(is);
     let all = !is(&"--only");
-    !short && (all || ["seeds", "crashes", "--only=seeds", "--only=crashes"].iter().any(|word| is(word)))
+    !short && (all || ["seeds", "crashes", "--only=seeds", "--only=crashes"].iter().any(is))
 }
 
 /// The command that does.

@@ -77,7 +77,7 @@ pub(crate) async fn run(places: &Places, asked: &Run) -> anyhow::Result<ExitCode
     if driver.handle().status().daemon.conditions.iter().any(|one| one.kind == "Down") {
         house.edge.take_down().await;
     } else if interactive() {
-        say("the apps and the edge go on; `trueup down` stops them, `trueup run` takes them up again");
+        say("the apps and the edge go on; `trueup run` takes them up again, and `trueup down` beside it stops them");
     }
     Ok(code)
 }
