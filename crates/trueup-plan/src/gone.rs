@@ -115,6 +115,8 @@ pub(crate) fn suspended(desired: &DesiredApp, observed: &Observed, mut record: A
         record.generation = record.generation.next();
         record.intent = Some(desired.intent);
     }
+    // Whether it may go without its manifest is asked when there is none any more.
+    record.prune = desired.prune;
     freeze(&mut record);
     let good = record.current_release().cloned();
     let census = Census::take(observed, good.as_deref(), None, desired.policy.min_healthy, now);

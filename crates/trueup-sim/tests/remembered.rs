@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use trueup_sim::{AppSketch, House};
 use trueup_types::AppName;
+use trueup_types::desired::Prune;
 use trueup_types::order::Order;
 
 const PATIENCE: Duration = Duration::from_secs(1_200);
@@ -84,4 +85,20 @@ async fn deletions_wait_for_a_word_over_a_restart_once_memory_was_lost() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(while_it_runs(house.control().approve_prune("somebody")).await.expect("one waits"), [name("web")]);
     house.until("it goes", PATIENCE, |house| house.running("web").is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_to_be_left_running_is_heard_while_an_app_is_suspended() {
+    let mut app = AppSketch::web("web");
+    let house = house_with(&app).await;
+    let control = house.control();
+    while_it_runs(control.order(&app.name, Order::Suspend, "somebody")).await.expect("it is suspended");
+    app.prune = Prune::Orphan;
+    house.source.put(app.build());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    while_it_runs(control.order(&app.name, Order::Resume, "somebody")).await.expect("it goes on");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    house.source.remove(&app.name);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(house.running("web").len(), 1, "{}", house.story());
 }
