@@ -193,6 +193,7 @@ mod tests {
             target: TargetName::local(),
             template: Template::default(),
             exposure: Exposure::default(),
+            stop_first: None,
             inputs: Inputs::default(),
             origin: Origin::default(),
         };

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use trueup_seams::Ingress;
+use trueup_types::exposure::Route;
 use trueup_types::observed::RouteSeen;
 use trueup_types::route::{AppRoutes, Backend, RouteEntry};
 use trueup_types::step::{InstanceStep, Step, StepAction, TargetStep};
@@ -98,6 +99,11 @@ impl Routing {
         }
         let none = || RouteSight::Seen(RouteSeen { share: AppRoutes::none(app), in_flight: BTreeMap::new() });
         (whole.unwrap_or_else(none), SeenBooks { books })
+    }
+
+    /// Who holds a way in at a target, other than `app`, as far as its table is seen.
+    pub(crate) async fn holder(&self, target: &TargetName, app: &AppName, route: &Route) -> Option<AppName> {
+        self.book(Some(target)).holder(app, &route.host, &route.path).await
     }
 
     /// The apps that any live table names, as far as it is seen.

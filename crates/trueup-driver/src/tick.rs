@@ -43,7 +43,10 @@ pub(crate) async fn run(engine: &Engine, app: &AppName, ask: &Ask) {
     };
     memory.dark.reset();
     take_answers(engine, app, &mut memory);
-    let permits = wanted::permits(engine, &snapshot, app, &wanted, &memory.record);
+    let mut permits = wanted::permits(engine, &snapshot, app, &wanted, &memory.record);
+    if let Some(hold) = wanted::holder_of_route(engine, &wanted, &memory.record).await {
+        permits.start_rollout = permits.start_rollout.and(Err(hold));
+    }
     let now = engine.now();
     let plan = trueup_plan::plan(&wanted, &observed, &permits, &memory.record, now);
     let violations = trueup_plan::audit(&memory.record, &wanted, &observed, &permits, &plan);

@@ -123,6 +123,20 @@ fn start_rollout(engine: &Engine, app: &AppName, record: &AppRecord, desired: &D
     Ok(())
 }
 
+/// Whether a way in of a first release is somebody else's still: one that goes, or is left as it is without a manifest.
+pub(crate) async fn holder_of_route(engine: &Engine, wanted: &Wanted, record: &AppRecord) -> Option<Hold> {
+    let Wanted::Present(desired) = wanted else { return None };
+    if record.current.is_some() || record.rollout != Rollout::Idle || planted(Bug::TakesHeldRoute) {
+        return None;
+    }
+    for route in &desired.exposure.routes {
+        if let Some(by) = engine.routes.holder(&desired.placement.target, &desired.name, route).await {
+            return Some(Hold::RouteHeld { route: route.to_string(), by });
+        }
+    }
+    None
+}
+
 /// Gives those that were rolling when the daemon went their places again, before any other is asked.
 pub(crate) fn take_places(engine: &Engine, memory: &BTreeMap<AppName, AppRecord>) {
     let rolls = |record: &AppRecord| {

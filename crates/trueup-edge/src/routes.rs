@@ -47,7 +47,8 @@ pub(crate) struct Backend {
 // === impl Routes ===
 
 impl Routes {
-    /// Compiles a table; of two entries with one host and path the first counts.
+    /// Compiles a table; of two entries with one host and path the first counts that leads to anybody, as while a route is
+    /// handed over.
     pub(crate) fn compile(table: RouteTable, epoch: u64, ledger: &mut Ledger) -> Self {
         let mut hosts: HashMap<Box<str>, Vec<Entry>> = HashMap::new();
         let mut addresses = HashSet::new();
@@ -55,8 +56,9 @@ impl Routes {
             let compiled = Entry::compile(entry, ledger);
             addresses.extend(compiled.backends.iter().chain(&compiled.standby).map(|backend| backend.address));
             let host = hosts.entry(entry.host.trim_end_matches('.').to_ascii_lowercase().into()).or_default();
-            // Longest prefix first; of equal ones the earlier stays in front.
-            let place = host.partition_point(|other| other.prefix.len() >= compiled.prefix.len());
+            // Longest prefix first; of equal ones those that lead to anybody, and of these the earlier.
+            let rank = |entry: &Entry| (entry.prefix.len(), entry.leads());
+            let place = host.partition_point(|other| rank(other) >= rank(&compiled));
             host.insert(place, compiled);
         }
         Self { epoch, table, hosts, addresses }
@@ -109,6 +111,11 @@ impl Entry {
         Self { prefix: entry.path.trim_end_matches('/').into(), backends, standby }
     }
 
+    /// Whether it leads to anybody.
+    fn leads(&self) -> bool {
+        !self.backends.is_empty() || !self.standby.is_empty()
+    }
+
     fn takes(&self, path: &str) -> bool {
         match path.as_bytes().strip_prefix(self.prefix.as_bytes()) {
             Some(rest) => self.prefix.is_empty() || rest.first().is_none_or(|next| *next == b'/'),
@@ -158,6 +165,13 @@ mod tests {
             weight: *weight,
         });
         RouteEntry { host: host.to_owned(), path: path.to_owned(), backends: backends.collect() }
+    }
+
+    #[test]
+    fn who_leads_to_nobody_hides_nobody() {
+        let routes = table(vec![entry("a.example", "/", &[]), entry("a.example", "/", &[("web-r1-0", 1)])]);
+        let found = routes.find("a.example", "/").expect("there is a way in");
+        assert_eq!(found.backends.len(), 1);
     }
 
     fn table(entries: Vec<RouteEntry>) -> Routes {

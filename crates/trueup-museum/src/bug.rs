@@ -207,6 +207,17 @@ exhibits! {
     /// That memory was lost is said once, and forgotten by the next restart.
     TellsLossOnce, "Sieve: the intermediate states of a recovery";
 
+    /// A manifest that said to leave its app alone takes that along when it goes, and its app with it.
+    ForgetsWrittenSuspend, "trueup itself, by somebody who read it";
+    /// A new app takes its way in from one that still has it.
+    TakesHeldRoute, "trueup itself, by somebody who read it";
+    /// The way back is judged by the routes that the manifest wants, and not by those of the release that is gone back to.
+    AsksWantedRoutes, "trueup itself, by somebody who read it";
+    /// One port's name is looked for in all releases, be it that one of them names it otherwise.
+    TakesOnePortForAll, "trueup itself, by somebody who read it";
+    /// Whether two may stand side by side is asked of the manifest, and not of the release that is gone back to.
+    ForgetsWhoseDisk, "trueup itself, by somebody who read it";
+
     // What a manifest says.
     /// Of a key that is written twice the last one counts, without a word.
     TakesLastDuplicate, "kubernetes#14791";

@@ -7,11 +7,12 @@ mod steps;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use trueup_types::desired::{Permits, Wanted};
+use trueup_types::desired::{DesiredApp, Permits, Wanted};
 use trueup_types::observed::{Health, Phase};
 use trueup_types::policy::Strategy;
-use trueup_types::record::{AppRecord, Outcome, ReleaseNote, Rollout};
+use trueup_types::record::{AppRecord, Outcome, ReleaseNote, Rollout, Stage};
 use trueup_types::route::AppRoutes;
 use trueup_types::step::{InstanceStep, StepAction, TargetStep};
 use trueup_types::{Instance, InstanceId, Observed, Plan, Release, RouteSight, TargetName, Task, Violation};
@@ -129,9 +130,30 @@ impl Scene<'_> {
                 let (replicas, policy) = (desired.replicas(), &desired.policy);
                 let surge = policy.max_surge.of_rounded_up(replicas);
                 let in_place = replicas == 1 && surge == 0 && policy.max_unavailable.of_rounded_down(1) >= 1;
-                replicas == 0 || in_place || policy.strategy == Strategy::Recreate || policy.stop_first.is_some()
+                replicas == 0 || in_place || policy.strategy == Strategy::Recreate || self.stands_alone(desired)
             }
         }
+    }
+
+    /// The release that the app heads for; a rollout that has made nothing yet heads nowhere.
+    fn headed_for(&self) -> Option<&Arc<Release>> {
+        let record = &self.plan.record;
+        match &record.rollout {
+            Rollout::Idle | Rollout::Reverting { .. } | Rollout::Underway { stage: Stage::Prepare, .. } => {
+                record.current_release()
+            }
+            Rollout::Underway { to, .. } | Rollout::Baking { to, .. } => record.release(*to),
+        }
+    }
+
+    /// Whether two of what the app heads for cannot stand side by side.
+    fn stands_alone(&self, desired: &DesiredApp) -> bool {
+        let wanted = desired.policy.stop_first.is_some();
+        let of = |release: &Arc<Release>| {
+            let own = release.stop_first.is_some() || !release.template.volumes.is_empty();
+            own || (wanted && release.template == *desired.template)
+        };
+        self.headed_for().map_or(wanted, of)
     }
 
     /// Whether nobody is to reach the app any more: what is wanted, what is watched, or what it goes back to has no routes.
@@ -173,7 +195,10 @@ impl Scene<'_> {
         };
         let (before, after) = (serves(&self.routed), serves(&backends(share)));
         let least = replicas.saturating_sub(policy.max_unavailable.of_rounded_down(replicas));
-        if after < before && after < least {
+        // What is to have no ways in any more gives up those that it had one by one.
+        let exposure = self.headed_for().map_or(&desired.exposure, |release| &release.exposure);
+        let to_have_none = exposure.routes.is_empty();
+        if after < before && after < least && !to_have_none {
             found.push(law(3, format!("routing goes from {before} passing to {after}, below {least}")));
         }
     }

@@ -8,6 +8,7 @@
 use trueup_museum::{Bug, planted};
 use trueup_types::analysis::{Analysis, Answer, Tally};
 use trueup_types::desired::DesiredApp;
+use trueup_types::exposure::Exposure;
 use trueup_types::number::Percent;
 use trueup_types::policy::{CanaryStep, Policy, Strategy};
 use trueup_types::record::{AppRecord, CanaryAt, DeployPhase, Evidence, Rollout};
@@ -18,6 +19,7 @@ use crate::census::{Census, Member, Role};
 use crate::judge::{self, Bake};
 use crate::notes;
 use crate::rollout::Scene;
+use crate::share;
 use crate::surge::Surge;
 
 /// What a canary's step says of this tick.
@@ -35,11 +37,13 @@ pub(crate) enum Canary {
 
 /// The step that a rollout stands at, if it is a canary's and is not through.
 pub(crate) fn step<'d>(record: &AppRecord, desired: &'d DesiredApp, at: &CanaryAt) -> Option<&'d CanaryStep> {
-    let shares = desired.policy.strategy == Strategy::Canary && Surge::of(desired).keeps_old;
-    let routed = !desired.exposure.routes.is_empty();
-    let first = record.current_release().is_none();
+    let shares = desired.policy.strategy == Strategy::Canary && Surge::of(desired, None).keeps_old;
+    // Traffic is shared where there are ways in to both: those of the last good release are in force until the last step.
+    let ways_in = |exposure: &Exposure| !exposure.routes.is_empty();
+    let good = record.current_release().is_some_and(|good| ways_in(&good.exposure) || planted(Bug::AsksWantedRoutes));
+    let routed = good && ways_in(&desired.exposure);
     let step = usize::try_from(at.step).ok().and_then(|step| desired.policy.steps.get(step));
-    step.filter(|_| shares && routed && !first && record.pin.is_none())
+    step.filter(|_| shares && routed && record.pin.is_none())
 }
 
 /// Moves a canary by at most one step; `crashed` is an exit by itself that was counted at this tick.
@@ -52,7 +56,7 @@ pub(crate) fn advance(
 ) -> Canary {
     let Some(step) = step(record, scene.desired, at) else { return Canary::Over };
     let census = Census::take(scene.observed, Some(release), good, scene.desired.policy.min_healthy, scene.now);
-    if at.shared.is_none() && shares_by(scene, &census, step.weight) {
+    if at.shared.is_none() && shares_by(scene, &census, good, step.weight) {
         at.shared = Some(Stopwatch::started(scene.now));
     }
     let mut watch = at.shared.unwrap_or_else(|| Stopwatch::started(scene.now));
@@ -139,12 +143,14 @@ pub(crate) fn is_shared(at: &CanaryAt, record: &AppRecord, scene: &Scene<'_>, ce
     let partly = |step: &&CanaryStep| step.weight != Percent::NONE && step.weight != Percent::ALL;
     let beside = census.members.iter().any(|member| member.role != Role::Fresh && member.vigour.passes());
     let step = step(record, scene.desired, at).filter(partly);
-    beside && !planted(Bug::TakesStepBack) && step.is_some_and(|step| shares_by(scene, census, step.weight))
+    beside
+        && !planted(Bug::TakesStepBack)
+        && step.is_some_and(|step| shares_by(scene, census, record.current_release().map(AsRef::as_ref), step.weight))
 }
 
-/// Whether the live table gives the fresh ones this share of the traffic, on every way in; or all of it, where no other
-/// passes that the rest could go to.
-fn shares_by(scene: &Scene<'_>, census: &Census<'_>, weight: Percent) -> bool {
+/// Whether the live table gives the fresh ones this share of the traffic, on every way in that leads to any of them; or all
+/// of it, where no other passes that the rest could go to.
+fn shares_by(scene: &Scene<'_>, census: &Census<'_>, good: Option<&Release>, weight: Percent) -> bool {
     let RouteSight::Seen(seen) = &scene.observed.routes else { return false };
     let alone = !census.members.iter().any(|member| member.role != Role::Fresh && member.vigour.passes());
     let weight = if alone { Percent::ALL } else { weight };
@@ -165,7 +171,17 @@ fn shares_by(scene: &Scene<'_>, census: &Census<'_>, weight: Percent) -> bool {
             None => all > 0 && ours * 100 == all * u64::from(weight.get()),
         }
     };
-    !seen.share.entries.is_empty() && seen.share.entries.iter().all(shares)
+    let reaches = |entry: &&RouteEntry| share_of(entry, census).0 > 0 || has_a_way(entry, census, good);
+    let mut ways = seen.share.entries.iter().filter(reaches).peekable();
+    ways.peek().is_some() && ways.all(shares)
+}
+
+/// Whether a way in of the last good release can lead to a fresh one: not where the new one has done away with it.
+fn has_a_way(entry: &RouteEntry, census: &Census<'_>, good: Option<&Release>) -> bool {
+    let Some(in_force) = good.map(|good| &good.exposure) else { return true };
+    let route = in_force.routes.iter().find(|route| route.key() == (entry.host.as_str(), entry.path.as_str()));
+    let leads = |route| census.of(Role::Fresh).any(|member| share::address(member, route, in_force).is_some());
+    route.is_none_or(leads)
 }
 
 /// What a way in sends to the fresh ones, and to all.

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use trueup_museum::{Bug, planted};
+use trueup_types::exposure::Exposure;
 use trueup_types::observed::{ExitWhy, Health, Instance, Phase};
 use trueup_types::template::RestartPolicy;
 use trueup_types::{InstanceId, Observed, Release, RouteSight, Timestamp};
@@ -78,6 +79,8 @@ pub(crate) struct Member<'a> {
     pub listed: bool,
     /// Requests in flight.
     pub in_flight: u32,
+    /// Who may reach what its own release is.
+    pub own: Option<&'a Exposure>,
 }
 
 impl Member<'_> {
@@ -106,8 +109,8 @@ impl<'a> Census<'a> {
     /// Takes the census for a heading; `good` is the last good release, if another is rolled out.
     pub(crate) fn take(
         observed: &'a Observed,
-        heading: Option<&Release>,
-        good: Option<&Release>,
+        heading: Option<&'a Release>,
+        good: Option<&'a Release>,
         min_healthy: Duration,
         now: Timestamp,
     ) -> Self {
@@ -130,7 +133,8 @@ impl<'a> Census<'a> {
                     Role::Stale => one.sighting.template.as_deref(),
                 };
                 let vigour = vigour(one, release, min_healthy, since, now);
-                Member { seen: one, role, vigour, routed: weight > 0, weight, listed, in_flight }
+                let own = release.map(|release| &release.exposure);
+                Member { seen: one, role, vigour, routed: weight > 0, weight, listed, in_flight, own }
             })
             .collect();
         Self { members }

@@ -26,7 +26,7 @@ pub fn command(
     match order {
         Order::Rollback { to, env } => rollback(&mut next, desired, (*to, *env), word)?,
         Order::Retry => retry(&mut next, desired)?,
-        Order::Resume => resume(&mut next)?,
+        Order::Resume => resume(&mut next, desired)?,
         Order::Suspend => {
             if next.suspended.is_some() {
                 return Err(Denial::AlreadySuspended);
@@ -111,8 +111,11 @@ fn retry(record: &mut AppRecord, desired: Option<&DesiredApp>) -> Result<(), Den
     Ok(())
 }
 
-fn resume(record: &mut AppRecord) -> Result<(), Denial> {
-    if record.suspended.take().is_none() && record.pin.take().is_none() {
+fn resume(record: &mut AppRecord, desired: Option<&DesiredApp>) -> Result<(), Denial> {
+    let said = record.suspended.take().is_some();
+    // What a manifest says it says for itself; what one said that is gone, somebody has to take back.
+    let written = desired.is_none() && std::mem::take(&mut record.suspend);
+    if !said && !written && record.pin.take().is_none() {
         return Err(Denial::NothingToResume);
     }
     Ok(())

@@ -34,7 +34,7 @@ pub(crate) fn leaving(
         .map(key)
         .collect();
     if heading.mode == Mode::Held {
-        leaving.extend(in_the_way(desired, census, serving, extra));
+        leaving.extend(in_the_way(heading.surge(desired), desired.replicas(), extra, census, serving));
     }
     let slots = census.of(Role::Fresh).filter(|member| member.vigour != Vigour::Going).count();
     let wanted = usize::try_from(desired.replicas() + extra).unwrap_or(usize::MAX);
@@ -49,7 +49,9 @@ pub(crate) fn leaving(
         let going = spare.iter().filter(|member| member.vigour == Vigour::Going).map(|member| key(member));
         leaving.extend(going);
         spare.retain(|member| member.vigour != Vigour::Going);
-        let surplus = slots.saturating_sub(wanted).min(spare.len() - still_needed(desired, census, serving, &spare));
+        let surplus = slots
+            .saturating_sub(wanted)
+            .min(spare.len() - still_needed(heading.surge(desired), desired.replicas(), census, serving, &spare));
         leaving.extend(spare.into_iter().take(surplus).map(key));
     }
     leaving.extend(in_place(desired, heading, census, serving, extra));
@@ -106,7 +108,7 @@ fn in_place(
     let role = if heading.mode == Mode::Rolling { Role::Kept } else { Role::Fresh };
     let passes = || census.members.iter().filter(|member| member.vigour.passes());
     let served = passes().any(|member| serving.contains(&key(member)));
-    let alone = matches!(heading.mode, Mode::Steady | Mode::Reverting) && Surge::of(desired).alone();
+    let alone = matches!(heading.mode, Mode::Steady | Mode::Reverting) && heading.surge(desired).alone();
     let nothing_to_lose = alone && extra > 0 && passes().next().is_none();
     if !(served || nothing_to_lose) || !crowded(desired, heading, census, extra) {
         return None;
@@ -119,7 +121,7 @@ fn in_place(
 
 /// Whether what is to come up finds no room.
 fn crowded(desired: &DesiredApp, heading: &Heading, census: &Census<'_>, extra: u32) -> bool {
-    let (surge, replicas) = (Surge::of(desired), desired.replicas());
+    let (surge, replicas) = (heading.surge(desired), desired.replicas());
     let room = match heading.mode {
         Mode::Rolling => surge.free(census, replicas),
         Mode::Steady | Mode::Reverting | Mode::Held if extra > 0 => surge.free_to_replace(census, replicas),
@@ -131,9 +133,15 @@ fn crowded(desired: &DesiredApp, heading: &Heading, census: &Census<'_>, extra: 
 
 /// How many of the spare ones stay until enough of those that serve surely pass: as many as pass, and where these are too
 /// few all of which nobody knows how they do.
-fn still_needed(desired: &DesiredApp, census: &Census<'_>, serving: &BTreeSet<Key>, spare: &[&Member<'_>]) -> usize {
+fn still_needed(
+    surge: Surge,
+    replicas: u32,
+    census: &Census<'_>,
+    serving: &BTreeSet<Key>,
+    spare: &[&Member<'_>],
+) -> usize {
     let sure = census.members.iter().filter(|member| member.vigour.passes() && serving.contains(&key(member))).count();
-    let least = usize::try_from(desired.replicas().saturating_sub(Surge::of(desired).unavailable));
+    let least = usize::try_from(replicas.saturating_sub(surge.unavailable));
     let short = least.unwrap_or(usize::MAX).saturating_sub(sure);
     let passing = spare.iter().filter(|member| member.vigour.passes()).count();
     let unknown = spare.iter().filter(|member| member.vigour == Vigour::Unknown).count();
@@ -160,7 +168,7 @@ fn needed_still(
     serving: &BTreeSet<Key>,
     extra: u32,
 ) -> BTreeSet<Key> {
-    let surge = Surge::of(desired);
+    let surge = heading.surge(desired);
     let old = || census.of(Role::Kept).filter(|member| serving.contains(&key(member))).count();
     let (least, there) = match heading.mode {
         Mode::Rolling | Mode::Baking if surge.keeps_old => (desired.replicas(), old()),
@@ -211,7 +219,7 @@ fn healthy_still(
     }
     let stays = |member: &&Member<'_>| serving.contains(&key(member)) || needed.contains(&key(member));
     let there = census.members.iter().filter(|member| member.vigour.passes()).filter(stays).count();
-    let least = desired.replicas().saturating_sub(Surge::of(desired).unavailable);
+    let least = desired.replicas().saturating_sub(heading.surge(desired).unavailable);
     let short = usize::try_from(least).unwrap_or(usize::MAX).saturating_sub(there);
     let others = census.members.iter().filter(|member| member.role != Role::Fresh);
     // A daemon that has just begun knows the health of none: what may be healthy stays until that of the rest is known.
@@ -227,11 +235,9 @@ fn healthy_still(
 
 /// Those of a held rollout that keep the good release from its number, or from a replacement of what fails of it; the
 /// newest stay longest, for a person to look at, and what may pass until it is known how those do that serve.
-fn in_the_way(desired: &DesiredApp, census: &Census<'_>, serving: &BTreeSet<Key>, extra: u32) -> Vec<Key> {
-    let replicas = desired.replicas();
+fn in_the_way(surge: Surge, replicas: u32, extra: u32, census: &Census<'_>, serving: &BTreeSet<Key>) -> Vec<Key> {
     let there = census.count(Role::Fresh, |vigour| vigour.runs() || vigour == Vigour::Completed);
-    let coming = Surge::of(desired).free_to_replace(census, replicas)
-        + census.count(Role::Stale, |vigour| vigour == Vigour::Going);
+    let coming = surge.free_to_replace(census, replicas) + census.count(Role::Stale, |vigour| vigour == Vigour::Going);
     let short = (replicas + extra).saturating_sub(there).saturating_sub(coming);
     let short = usize::try_from(short).unwrap_or(usize::MAX);
     let unsure = census.members.iter().any(|one| one.vigour == Vigour::Unknown && serving.contains(&key(one)));

@@ -20,7 +20,7 @@ const DRAIN_WHEN_FORGOTTEN: std::time::Duration = std::time::Duration::from_secs
 pub(crate) fn plan(prune: Prune, observed: &Observed, permits: &Permits, record: &AppRecord, now: Timestamp) -> Plan {
     let mut record = record.clone();
     let census = Census::take(observed, None, None, std::time::Duration::ZERO, now);
-    if record.suspended.is_some() {
+    if record.suspended.is_some() || was_suspended(&record, observed) {
         return still(record, &census, State::Suspended, "suspended; its manifest is gone, and it is left as it is");
     }
     if prune == Prune::Orphan && !planted(Bug::DeletesOrphans) {
@@ -64,6 +64,13 @@ pub(crate) fn plan(prune: Prune, observed: &Observed, permits: &Permits, record:
     plan.steps = steps;
     plan.wake = wake;
     plan
+}
+
+/// Whether its manifest said to leave it alone when it was last there, and anything is left to be left alone.
+fn was_suspended(record: &AppRecord, observed: &Observed) -> bool {
+    let routed = matches!(&observed.routes, RouteSight::Seen(seen) if !seen.share.entries.is_empty());
+    let there = !observed.instances.is_empty() || !observed.tasks.is_empty() || routed;
+    record.suspend && there && !planted(Bug::ForgetsWrittenSuspend)
 }
 
 fn depart(
@@ -117,6 +124,7 @@ pub(crate) fn suspended(desired: &DesiredApp, observed: &Observed, mut record: A
     }
     // Whether it may go without its manifest is asked when there is none any more.
     record.prune = desired.prune;
+    record.suspend = desired.policy.suspend;
     freeze(&mut record);
     let good = record.current_release().cloned();
     let census = Census::take(observed, good.as_deref(), None, desired.policy.min_healthy, now);

@@ -144,7 +144,7 @@ pub(crate) fn bakes(
         Phase::Created | Phase::Starting | Phase::Running { .. } | Phase::Asleep | Phase::Vanishing { .. } => None,
     });
     let Some(evidence) = crash.or(failing) else { return Bake::Good };
-    match control(scene, good, &evidence, promoted) {
+    match control(scene, (release, good), &evidence, promoted) {
         Control::Passes => Bake::Bad(evidence),
         Control::Fails => Bake::BothFail,
         Control::Silent => Bake::Unsure,
@@ -185,7 +185,12 @@ pub(crate) fn next_judged(scene: &Scene<'_>, release: &Release, promoted: Option
 ///
 /// What both suffer ends for one of them first: that the old ones pass again says something only once the new one was
 /// asked since, and failed. It is not waited for longer than the gate waits for health.
-fn control(scene: &Scene<'_>, good: Option<&Release>, evidence: &Evidence, promoted: Option<Timestamp>) -> Control {
+fn control(
+    scene: &Scene<'_>,
+    (release, good): (&Release, Option<&Release>),
+    evidence: &Evidence,
+    promoted: Option<Timestamp>,
+) -> Control {
     let old = good.map(|release| of_release(scene, release)).unwrap_or_default();
     let running: Vec<_> = old.iter().filter(|one| matches!(one.sighting.phase, Phase::Running { .. })).collect();
     if planted(Bug::BlamesWhatBothSuffer) {
@@ -193,7 +198,7 @@ fn control(scene: &Scene<'_>, good: Option<&Release>, evidence: &Evidence, promo
     }
     // One that failed too long is stopped and started again, where it is kept beside the new one. What it says then is not
     // waited for longer than the gate waits for health.
-    let kept = Surge::of(scene.desired).keeps_old;
+    let kept = Surge::of(scene.desired, Some(release)).keeps_old;
     let seen_for = |at: Timestamp| scene.now.since(at.max(scene.observed.sighted_since));
     let lately = |at: Timestamp| kept && seen_for(at) < scene.desired.policy.healthy_deadline;
     if running.is_empty() {

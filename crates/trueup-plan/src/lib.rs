@@ -2,7 +2,7 @@
 //!
 //! [`plan`] is a pipeline of pure steps, a file each: `rollout` (which release are we heading for), with `passage` and
 //! `judge` (is the new one bad, and what follows), `hooks` (what runs once for a release) and `canary` (how much of the traffic it gets) → `census` (every instance in exactly one bucket) → `routes` (who
-//! serves) → `drain` (who leaves, since when) → `steps` (what closes the gap, within `surge`) → `verdict` (how it stands,
+//! serves), with `share` (what the ingress is told) → `drain` (who leaves, since when) → `steps` (what closes the gap, within `surge`) → `verdict` (how it stands,
 //! when to look again). [`absorb`] takes in what came of the steps, [`command`] a person's word; [`adopt`] makes a record
 //! from labels when memory is lost, and [`learn`] takes in what a canary's [`analyses`] were answered. [`audit`] checks the laws by other means, and [`explain`] says it all in words.
 //!
@@ -26,6 +26,7 @@ mod pin;
 mod places;
 mod rollout;
 mod routes;
+mod share;
 mod steps;
 mod surge;
 mod verdict;
@@ -97,7 +98,7 @@ fn present(desired: &DesiredApp, observed: &Observed, permits: &Permits, before:
     leaving.extend(hung);
     // One that is replaced in place serves nobody any more.
     serving.retain(|key| !leaving.contains(key));
-    let share = routes::share(desired, &heading, &census, &serving, &leaving, &observed.routes);
+    let share = share::share(desired, &heading, &census, &serving, &leaving, &observed.routes);
     drain::mark(&mut record, &observed.routes, &census, &leaving, now);
     let gap = Gap { scene: &scene, heading: &heading, census: &census, leaving: &leaving, share, extra };
     let (mut steps, step_wake) = gap.close(&mut record);

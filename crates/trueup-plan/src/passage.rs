@@ -72,7 +72,11 @@ pub(crate) fn underway(
         Canary::Unsure(weight) => (Some(weight), true),
         Canary::Over => (None, false),
     };
-    if complete && weight.is_none() && fresh_alone_is_routed(scene, &census) && way_is_clear(scene, &census) {
+    if complete
+        && weight.is_none()
+        && fresh_alone_is_routed(scene, &release, &census)
+        && way_is_clear(scene, &release, &census)
+    {
         return promote(record, scene, release, began);
     }
     let stage = stage.max(stage_of(&census, complete));
@@ -168,9 +172,11 @@ fn note_stage(record: &mut AppRecord, to: Revision, stage: Stage, now: Timestamp
     }
 }
 
-/// Whether the live table sends everything to the new release; true of an app without routes.
-fn fresh_alone_is_routed(scene: &Scene<'_>, census: &Census<'_>) -> bool {
-    if scene.desired.exposure.routes.is_empty() || scene.desired.replicas() == 0 {
+/// Whether the live table sends everything to the release that the app heads for; true of one without routes, whatever the
+/// manifest says.
+fn fresh_alone_is_routed(scene: &Scene<'_>, release: &Release, census: &Census<'_>) -> bool {
+    let exposure = if planted(Bug::AsksWantedRoutes) { &scene.desired.exposure } else { &release.exposure };
+    if exposure.routes.is_empty() || scene.desired.replicas() == 0 {
         return true;
     }
     let RouteSight::Seen(_) = &scene.observed.routes else { return false };
@@ -179,8 +185,8 @@ fn fresh_alone_is_routed(scene: &Scene<'_>, census: &Census<'_>) -> bool {
 }
 
 /// Strategies that give way one by one are through only when the old ones have gone; blueGreen keeps them.
-fn way_is_clear(scene: &Scene<'_>, census: &Census<'_>) -> bool {
-    crate::steps::keeps_old_through_bake(scene.desired) || census.count(Role::Kept, Vigour::runs) == 0
+fn way_is_clear(scene: &Scene<'_>, release: &Release, census: &Census<'_>) -> bool {
+    Surge::of(scene.desired, Some(release)).keeps_old || census.count(Role::Kept, Vigour::runs) == 0
 }
 
 fn is_superseded(record: &AppRecord, scene: &Scene<'_>, release: &Release) -> bool {
@@ -308,7 +314,7 @@ pub(crate) fn baking(
 fn is_kept_out(scene: &Scene<'_>, release: &Release, good: Option<&Release>) -> bool {
     let old = good.map(|good| judge::of_release(scene, good)).unwrap_or_default();
     let there = old.iter().filter(|one| matches!(one.sighting.phase, Phase::Running { .. })).count();
-    let surge = Surge::of(scene.desired);
+    let surge = Surge::of(scene.desired, Some(release));
     let all = u32::try_from(there).is_ok_and(|there| there >= scene.desired.replicas());
     let in_the_way = there > 0 && (surge.recreates || (surge.stop_first && all));
     let gone = |one: &Instance| match &one.sighting.phase {
@@ -337,7 +343,7 @@ pub(crate) fn reverting(
     let census = Census::take(scene.observed, Some(&good), None, policy.min_healthy, scene.now);
     let back = census.count(Role::Fresh, |vigour| vigour.passes() || vigour == Vigour::Completed);
     let held = planted(Bug::RevertWaitsForPermits) && held_back(scene).is_some();
-    let enough = back >= scene.desired.replicas() && fresh_alone_is_routed(scene, &census) && !held;
+    let enough = back >= scene.desired.replicas() && fresh_alone_is_routed(scene, &good, &census) && !held;
     let left = census.of(Role::Stale).any(|member| member.id().revision == from);
     let failed = spent.reached(policy.progress_deadline);
     // What undoes it runs once nothing of it is left that could mind.

@@ -31,14 +31,14 @@ pub(crate) fn misplaced(desired: &DesiredApp, census: &Census<'_>) -> BTreeSet<K
 /// too many elsewhere; and as long as it has not begun to serve, it stays. Then the other goes, before the next one moves.
 ///
 /// Not where two never stand side by side: what holds them apart, a disk, does not move with them.
-pub(crate) fn one_moves(desired: &DesiredApp, census: &Census<'_>, serving: &BTreeSet<Key>) -> bool {
+pub(crate) fn one_moves(desired: &DesiredApp, surge: Surge, census: &Census<'_>, serving: &BTreeSet<Key>) -> bool {
     let proven = |place: &Place| {
         let there = census.of(Role::Fresh).filter(|member| member.seen.sighting.place == *place);
         there.filter(|member| matches!(member.vigour, Vigour::Steady | Vigour::Completed)).count()
     };
     let count = |wanted: u32| usize::try_from(wanted).unwrap_or(usize::MAX);
     let lacks = desired.placement.spread.iter().any(|(place, wanted)| proven(place) < count(*wanted));
-    if !lacks || Surge::of(desired).alone() {
+    if !lacks || surge.alone() {
         return false;
     }
     let misplaced = misplaced(desired, census);

@@ -16,6 +16,7 @@ use trueup_types::verdict::Stall;
 use trueup_types::{InstanceId, Observed, Release, Revision, Task, Template, Timestamp};
 
 use crate::hooks::Pending;
+use crate::surge::Surge;
 use crate::{limits, notes, passage, pin};
 
 /// Where the app heads, and what keeps it from going there.
@@ -39,6 +40,13 @@ pub(crate) struct Heading {
     pub weight: Option<Percent>,
     /// The hook that it waits for.
     pub hook: Option<Pending>,
+}
+
+impl Heading {
+    /// The room on the way there.
+    pub(crate) fn surge(&self, desired: &DesiredApp) -> Surge {
+        Surge::of(desired, self.release.as_deref())
+    }
 }
 
 /// In which manner the app is brought to its heading.
@@ -89,6 +97,7 @@ fn notice_intent(record: &mut AppRecord, desired: &DesiredApp) {
         record.intent = Some(desired.intent);
         record.prune = desired.prune;
     }
+    record.suspend = false;
     if record.needs != desired.policy.depends_on {
         record.needs.clone_from(&desired.policy.depends_on);
     }
@@ -285,6 +294,7 @@ fn next_release(record: &AppRecord, scene: &Scene<'_>) -> Arc<Release> {
             target: desired.placement.target.clone(),
             template: Template::clone(&desired.template),
             exposure: desired.exposure.clone(),
+            stop_first: desired.policy.stop_first.clone(),
             inputs: desired.inputs_with(record.restarts),
             origin: desired.origin.clone(),
         }),

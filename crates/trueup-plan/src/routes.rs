@@ -1,23 +1,21 @@
 //! Chooses who serves, and so who receives traffic.
 //!
-//! Given the census, returns the set that serves and the app's share of the route table: fresh and steady first, others
-//! that serve already to make up the number; when none passes, whoever is routed stays. An app without routes is served
-//! by the same choice, with nothing to tell an ingress. Knows nothing of drains or surges; `drain` reads our answer,
+//! Given the census, returns the set that serves: fresh and steady first, others that serve already to make up the number;
+//! when none passes, whoever is routed stays. An app without routes is served by the same choice, with nothing to tell an
+//! ingress; `share` says what one is told. Knows nothing of drains or surges; `drain` reads our answer,
 //! never the reverse.
 
 use std::collections::BTreeSet;
 
 use trueup_museum::{Bug, planted};
 use trueup_types::desired::DesiredApp;
-use trueup_types::exposure::Exposure;
 use trueup_types::number::Percent;
-use trueup_types::route::{AppRoutes, Backend, RouteEntry};
-use trueup_types::{InstanceId, RouteSight, TargetName};
+use trueup_types::{InstanceId, TargetName};
 
 use crate::census::{Census, Member, Role, Vigour};
 use crate::rollout::{Heading, Mode};
 use crate::surge::Surge;
-use crate::{canary, places};
+use crate::{canary, places, share};
 
 /// Names an instance over all targets.
 pub(crate) type Key = (TargetName, InstanceId);
@@ -30,11 +28,11 @@ pub(crate) fn key(member: &Member<'_>) -> Key {
 /// Who serves.
 pub(crate) fn serving(desired: &DesiredApp, heading: &Heading, census: &Census<'_>) -> BTreeSet<Key> {
     let wanted = usize::try_from(desired.replicas()).unwrap_or(usize::MAX);
-    let surge = Surge::of(desired);
+    let surge = heading.surge(desired);
     // Elsewhere than in a rollout a replacement starts first, but where two never run side by side.
     let room = if surge.alone() { surge.room(census, desired.replicas()) } else { 0 };
     let room = usize::try_from(room).unwrap_or(usize::MAX);
-    let routed_app = !exposure(desired, heading, census).routes.is_empty();
+    let routed_app = !share::exposure(desired, heading, census).routes.is_empty();
     let (misplaced, by_count) = (places::misplaced(desired, census), desired.policy.by_count.is_some());
     let relieved = heading.mode == Mode::Baking && surge.keeps_old && is_full(census, surge, desired.replicas());
     let choice = Choice { census, wanted, room, routed_app, misplaced, by_count, relieved };
@@ -42,7 +40,7 @@ pub(crate) fn serving(desired: &DesiredApp, heading: &Heading, census: &Census<'
         Mode::Empty | Mode::Fallen => choice.remaining(),
         Mode::Reverting if planted(Bug::RevertKillsFirst) => census.of(Role::Fresh).collect(),
         Mode::Steady | Mode::Reverting | Mode::Held | Mode::Baking => choice.prefer(Role::Fresh, Eagerness::Passing),
-        Mode::Rolling => choice.while_rolling(desired, heading.weight),
+        Mode::Rolling => choice.while_rolling(desired, surge, heading.weight),
     };
     chosen.into_iter().map(key).collect()
 }
@@ -191,9 +189,8 @@ impl<'c, 'a> Choice<'c, 'a> {
         old.truncate(usize::try_from(theirs).unwrap_or(usize::MAX));
     }
 
-    fn while_rolling(&self, desired: &DesiredApp, weight: Option<Percent>) -> Vec<&'c Member<'a>> {
+    fn while_rolling(&self, desired: &DesiredApp, surge: Surge, weight: Option<Percent>) -> Vec<&'c Member<'a>> {
         let steady: Vec<_> = self.census.of(Role::Fresh).filter(|member| self.proven(member)).collect();
-        let surge = Surge::of(desired);
         let superseded = |member: &Member<'_>| member.role == Role::Stale && self.serves(member);
         let old_serves = self
             .census
@@ -286,115 +283,11 @@ fn fill<'c, 'a: 'c>(
 }
 
 /// Whether one surely serves well: it passes, or has done its work.
-fn certain(member: &Member<'_>) -> bool {
+pub(crate) fn certain(member: &Member<'_>) -> bool {
     member.vigour.passes() || member.vigour == Vigour::Completed
 }
 
-/// Whose routes are in force: a release keeps its own until its successor takes over.
-fn exposure<'d>(desired: &'d DesiredApp, heading: &'d Heading, census: &Census<'_>) -> &'d Exposure {
-    let fresh = census.count(Role::Fresh, |vigour| vigour == Vigour::Steady);
-    match (heading.mode, &heading.good, &heading.release) {
-        (Mode::Rolling, Some(good), _) if fresh < desired.replicas() || heading.weight.is_some() => &good.exposure,
-        // What failed is not asked where what serves well all the same is to be reached.
-        (Mode::Fallen, ..) | (_, _, None) => &desired.exposure,
-        (_, _, Some(release)) => &release.exposure,
-    }
-}
-
-/// Who is asked when none of those that serve answers: the proven ones that are kept through a bake.
-///
-/// A release that was promoted and dies takes its requests with it until it is noticed; with these none is lost.
-fn standby<'c, 'a>(
-    desired: &DesiredApp,
-    heading: &Heading,
-    census: &'c Census<'a>,
-    serving: &BTreeSet<Key>,
-    leaving: &BTreeSet<Key>,
-) -> impl Iterator<Item = &'c Member<'a>> {
-    let kept = heading.mode == Mode::Baking && Surge::of(desired).keeps_old && !serving.is_empty();
-    let fit = |member: &Member<'_>| member.vigour.passes() || (member.listed && member.vigour == Vigour::Unknown);
-    let idle = |member: &Member<'_>| !serving.contains(&key(member)) && !leaving.contains(&key(member));
-    census.of(Role::Kept).filter(move |member| kept && fit(member) && idle(member))
-}
-
-fn count<'m, 'a: 'm>(members: impl Iterator<Item = &'m Member<'a>>) -> u32 {
+/// How many there are.
+pub(crate) fn count<'m, 'a: 'm>(members: impl Iterator<Item = &'m Member<'a>>) -> u32 {
     u32::try_from(members.count()).unwrap_or(u32::MAX)
-}
-
-/// Whether old and new ones serve beside each other, none remembers by which weights, and it is not known how the old
-/// ones do: then each keeps what it has.
-fn is_in_doubt(heading: &Heading, census: &Census<'_>, serving: &BTreeSet<Key>) -> bool {
-    let of = |role| census.of(role).filter(|member| serving.contains(&key(member)));
-    heading.mode == Mode::Rolling
-        && heading.weight.is_none()
-        && of(Role::Fresh).next().is_some()
-        && of(Role::Kept).any(|member| !certain(member))
-        && [Role::Fresh, Role::Kept, Role::Stale].into_iter().flat_map(of).all(|member| member.routed)
-}
-
-/// The app's share of the route table.
-pub(crate) fn share(
-    desired: &DesiredApp,
-    heading: &Heading,
-    census: &Census<'_>,
-    serving: &BTreeSet<Key>,
-    leaving: &BTreeSet<Key>,
-    routes: &RouteSight,
-) -> AppRoutes {
-    let serves = |member: &&Member<'_>| serving.contains(&key(member));
-    let fresh = count(census.of(Role::Fresh).filter(serves));
-    let others = count(census.members.iter().filter(serves)) - fresh;
-    let weighs = desired.policy.by_count.is_none();
-    let shared = heading.weight.filter(|_| fresh > 0 && others > 0 && weighs);
-    let (ours, theirs) = shared.map_or((1, 1), |weight| canary::weights(weight, fresh, others));
-    let in_doubt = Surge::of(desired).keeps_old && is_in_doubt(heading, census, serving);
-    let weight = |member: &Member<'_>| match member.role {
-        Role::Fresh | Role::Kept | Role::Stale if in_doubt => member.weight,
-        Role::Fresh => ours,
-        Role::Kept | Role::Stale => theirs,
-    };
-    let members = census.members.iter().filter(serves).map(|member| (member, weight(member)));
-    let standby = standby(desired, heading, census, serving, leaving).map(|member| (member, 0));
-    let members: Vec<_> = members.chain(standby).collect();
-    let entries = exposure(desired, heading, census).routes.iter().map(|route| RouteEntry {
-        host: route.host.clone(),
-        path: route.path.clone(),
-        backends: members
-            .iter()
-            .filter_map(|(member, weight)| {
-                let address = member.seen.sighting.addresses.get(&route.port)?;
-                Some(Backend { instance: member.id().clone(), address: Some(*address), weight: *weight })
-            })
-            .collect(),
-    });
-    let entries: Vec<_> = entries.collect();
-    let kept = as_it_is(census, serving, &entries, routes).filter(|_| !entries.is_empty());
-    AppRoutes { app: desired.name.clone(), entries: kept.unwrap_or(entries) }
-}
-
-/// The ways in that there are, to those that serve on: where the routes in force lead to none that serves well and these
-/// do, as when the next release answers at a port that this one does not have.
-fn as_it_is(
-    census: &Census<'_>,
-    serving: &BTreeSet<Key>,
-    entries: &[RouteEntry],
-    routes: &RouteSight,
-) -> Option<Vec<RouteEntry>> {
-    let RouteSight::Seen(seen) = routes else { return None };
-    let find = |id: &InstanceId| census.members.iter().find(|one| one.id() == id && serving.contains(&key(one)));
-    let well = |entries: &[RouteEntry]| {
-        let routed = entries.iter().flat_map(|entry| &entry.backends).filter(|one| one.weight > 0);
-        routed.filter_map(|one| find(&one.instance)).any(certain)
-    };
-    // One that was started again since is where it is now.
-    let now = |backend: &Backend| {
-        let addresses = &find(&backend.instance)?.seen.sighting.addresses;
-        let stays = backend.address.is_none_or(|address| addresses.values().any(|one| *one == address));
-        let address = if stays { backend.address } else { addresses.values().next().copied() };
-        Some(Backend { address, ..backend.clone() })
-    };
-    let kept =
-        |entry: &RouteEntry| RouteEntry { backends: entry.backends.iter().filter_map(now).collect(), ..entry.clone() };
-    let kept: Vec<_> = seen.share.entries.iter().map(kept).collect();
-    (!well(entries) && well(&kept)).then_some(kept)
 }

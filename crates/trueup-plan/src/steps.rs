@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use trueup_museum::{Bug, planted};
-use trueup_types::desired::{DesiredApp, Hold};
+use trueup_types::desired::Hold;
 use trueup_types::observed::{ExitWhy, Health};
 use trueup_types::record::AppRecord;
 use trueup_types::route::AppRoutes;
@@ -19,13 +19,7 @@ use trueup_types::{Backend, InstanceId, Ordinal, Place, Release, RouteSight, Tim
 use crate::census::{Census, Member, Role, Vigour};
 use crate::rollout::{Heading, Mode, Scene};
 use crate::routes::{Key, key};
-use crate::surge::Surge;
 use crate::{drain, limits, places};
-
-/// Whether the old ones stay, unrouted, until the bake is over.
-pub(crate) fn keeps_old_through_bake(desired: &DesiredApp) -> bool {
-    Surge::of(desired).keeps_old
-}
 
 /// The steps of one tick, and when waiting ends.
 pub(crate) struct Gap<'s, 'a> {
@@ -45,7 +39,10 @@ pub(crate) fn extra(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, s
     let wanted = usize::try_from(scene.desired.replicas()).unwrap_or(usize::MAX);
     let well = census.of(Role::Fresh).filter(|member| member.vigour.passes() && serving.contains(&key(member))).count();
     let restoring = matches!(heading.mode, Mode::Steady | Mode::Reverting | Mode::Held);
-    if heading.mode == Mode::Steady && well >= wanted && places::one_moves(scene.desired, census, serving) {
+    if heading.mode == Mode::Steady
+        && well >= wanted
+        && places::one_moves(scene.desired, heading.surge(scene.desired), census, serving)
+    {
         return (1, Wake::OnChange);
     }
     if !restoring || well >= wanted {
@@ -96,7 +93,7 @@ impl Gap<'_, '_> {
             return (Vec::new(), 0);
         }
         let (mut steps, mut waiting) = (Vec::new(), 0);
-        let free = Surge::of(self.scene.desired).free_to_replace(self.census, self.scene.desired.replicas());
+        let free = self.heading.surge(self.scene.desired).free_to_replace(self.census, self.scene.desired.replicas());
         let free = usize::try_from(free).unwrap_or(usize::MAX);
         let ahead = drain::ahead(self.scene.desired, self.heading, self.census);
         for member in self.census.members.iter().filter(|member| member.vigour == Vigour::Down) {
@@ -170,7 +167,7 @@ impl Gap<'_, '_> {
         let wanted = self.scene.desired.replicas();
         let have = self.census.count(Role::Fresh, |vigour| vigour != Vigour::Going);
         let missing = (wanted + self.extra).saturating_sub(have);
-        let surge = Surge::of(self.scene.desired);
+        let surge = self.heading.surge(self.scene.desired);
         let going = self
             .census
             .members

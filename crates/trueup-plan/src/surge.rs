@@ -1,9 +1,11 @@
 //! How many may run at once, and how many may be missing.
 //!
 //! Reads the policy once and answers in instances. Where two cannot stand side by side the surge is nothing and one may
-//! be missing, whatever the manifest says.
+//! be missing, whatever the manifest says; whether they can is the release's that the app heads for, which may be an
+//! earlier one than the manifest's.
 
 use trueup_museum::{Bug, planted};
+use trueup_types::Release;
 use trueup_types::desired::DesiredApp;
 use trueup_types::policy::Strategy;
 
@@ -25,10 +27,10 @@ pub(crate) struct Surge {
 }
 
 impl Surge {
-    /// The room of an app's policy.
-    pub(crate) fn of(desired: &DesiredApp) -> Self {
+    /// The room of an app's policy, on its way to a release.
+    pub(crate) fn of(desired: &DesiredApp, release: Option<&Release>) -> Self {
         let (policy, replicas) = (&desired.policy, desired.replicas());
-        let stop_first = policy.stop_first.is_some();
+        let stop_first = stops_first(desired, release);
         let recreates = policy.strategy == Strategy::Recreate;
         let surge = if stop_first || recreates { 0 } else { policy.max_surge.of_rounded_up(replicas) };
         // Someone always serves, but where the only one cannot have its successor beside it.
@@ -69,6 +71,16 @@ impl Surge {
     pub(crate) fn free_to_replace(&self, census: &Census<'_>, replicas: u32) -> u32 {
         let over = if self.alone() { 0 } else { 1 };
         (replicas + self.surge.max(over)).saturating_sub(running(census))
+    }
+}
+
+/// Whether two of what the app heads for cannot stand side by side.
+fn stops_first(desired: &DesiredApp, release: Option<&Release>) -> bool {
+    let wanted = desired.policy.stop_first.is_some();
+    match release.filter(|_| !planted(Bug::ForgetsWhoseDisk)) {
+        None => wanted,
+        // One that was written before that was kept is as the manifest's, where it is the manifest's.
+        Some(release) => release.stands_alone() || (wanted && release.template == *desired.template),
     }
 }
 

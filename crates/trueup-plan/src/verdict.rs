@@ -14,7 +14,7 @@ use trueup_types::{Revision, Timestamp, Verdict, Wake, WakeReason};
 use crate::census::{Census, Role, Vigour};
 use crate::rollout::{Heading, Mode, Scene, answers};
 use crate::routes::{Key, key};
-use crate::{canary, judge, notes};
+use crate::{canary, judge, notes, share};
 
 /// How the app stands.
 pub(crate) fn of(
@@ -28,7 +28,7 @@ pub(crate) fn of(
     let desired = scene.desired.replicas();
     let counts = counts(desired, census, serving);
     let done = census.count(Role::Fresh, |vigour| vigour == Vigour::Completed);
-    let well = serving_well(scene, census, serving);
+    let well = serving_well(scene, heading, census, serving);
     let state = state(record, scene, heading, &Standing { counts, done, well, acting });
     let degraded = degraded(scene, heading, census, &state);
     let mut message = message(record, scene, heading, &state, &counts, degraded.as_deref());
@@ -72,9 +72,9 @@ fn counts(desired: u32, census: &Census<'_>, serving: &BTreeSet<Key>) -> Counts 
     }
 }
 
-/// How many serve well at this moment: passing, and in the live table where the app has routes.
-fn serving_well(scene: &Scene<'_>, census: &Census<'_>, serving: &BTreeSet<Key>) -> u32 {
-    let routed_app = !scene.desired.exposure.routes.is_empty();
+/// How many serve well at this moment: passing, and in the live table where what the app heads for has routes.
+fn serving_well(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, serving: &BTreeSet<Key>) -> u32 {
+    let routed_app = !share::exposure(scene.desired, heading, census).routes.is_empty();
     let well = census.members.iter().filter(|member| {
         let there = if routed_app { member.routed } else { serving.contains(&key(member)) };
         there && (member.vigour.passes() || member.vigour == Vigour::Completed)

@@ -112,6 +112,7 @@ impl AppSketch {
             target: self.target.clone(),
             template: self.template.clone(),
             exposure: self.exposure.clone(),
+            stop_first: self.policy.stop_first.clone(),
             inputs: desired.inputs.clone(),
             origin: desired.origin.clone(),
         }

@@ -17,8 +17,9 @@ use std::time::Duration;
 use trueup_types::desired::DesiredApp;
 use trueup_types::policy::Strategy;
 use trueup_types::route::{AppRoutes, RouteTable};
-use trueup_types::{AppName, InstanceId, TargetName, Timestamp};
+use trueup_types::{AppName, InstanceId, Place, Release, TargetName, Timestamp};
 
+use crate::shapes;
 use crate::world::{SimInstance, State};
 
 /// How old a belief may be: a routine look of 30 s, and one more probe.
@@ -58,8 +59,8 @@ impl Wants {
     }
 
     /// How many may run, by the mildest version; `None` when nobody said.
-    fn most(&self, app: &AppName) -> Option<u32> {
-        self.versions(app).map(|version| version.map_or(u32::MAX, most)).max()
+    fn most(&self, app: &AppName, beside: bool) -> Option<u32> {
+        self.versions(app).map(|version| version.map_or(u32::MAX, |desired| most(desired, beside))).max()
     }
 
     fn routed(&self, app: &AppName) -> bool {
@@ -91,9 +92,15 @@ fn least(desired: &DesiredApp) -> u32 {
     replicas.saturating_sub(missing)
 }
 
-fn most(desired: &DesiredApp) -> u32 {
+/// How many may run; `beside` says that it may be on its way to a release of which two can stand side by side.
+fn most(desired: &DesiredApp, beside: bool) -> u32 {
     let replicas = desired.replicas();
-    let surge = if alone(desired) { 0 } else { desired.policy.max_surge.of_rounded_up(replicas).max(1) };
+    let recreates = desired.policy.strategy == Strategy::Recreate;
+    let surge = if recreates || (alone(desired) && !beside) {
+        0
+    } else {
+        desired.policy.max_surge.of_rounded_up(replicas).max(1)
+    };
     replicas + surge
 }
 
@@ -150,6 +157,11 @@ fn believed(state: &State, id: &InstanceId, address: Option<SocketAddr>, now: Ti
     any(state, id, address, |one| one.believed(now, lag)) || state.is_missed_by_nobody(id, now)
 }
 
+/// How many have to pass and be routed; none where it may be on its way to a release of which no two can stand side by side.
+fn least_of(state: &State, app: &AppName) -> Option<u32> {
+    if state.shapes.may_stop_first(app) { Some(0) } else { state.wants.least(app) }
+}
+
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
@@ -162,17 +174,19 @@ pub(crate) fn before_route(state: &mut State, next: &RouteTable, now: Timestamp)
             continue;
         };
         // Nobody is to reach it any more, as was asked for.
-        if new.is_none() && state.wants.unrouted(app) {
+        let to_have_none = state.wants.unrouted(app) || state.shapes.may_be_unrouted(app);
+        if new.is_none() && to_have_none {
             continue;
         }
         let noticed = |one: &SimInstance| one.noticed(now, state.ignorance.slept());
         let served = live(old).iter().filter(|(id, at)| any(state, id, **at, noticed)).count();
         let serves = live(new).iter().filter(|(id, at)| believed(state, id, **at, now)).count();
-        let least = state.wants.least(app);
+        let least = least_of(state, app);
         if served > 0 && serves == 0 && least != Some(0) {
             broken.push(format!("law 4: {} unroutes the last passing instance of {app}", next.generation));
         }
-        if serves < served && number(serves) < least.unwrap_or(0) {
+        // What is to have no ways in any more gives up those that it had one by one.
+        if serves < served && number(serves) < least.unwrap_or(0) && !to_have_none {
             let least = least.unwrap_or(0);
             broken.push(format!("law 3: {} leaves {serves} of {served} of {app}, at least {least}", next.generation));
         }
@@ -224,7 +238,7 @@ pub(crate) fn before_stop(state: &mut State, target: &TargetName, id: &InstanceI
         let ours = others.filter(|(place, other, _)| other.app == id.app && (*place, *other) != (target, id));
         let serves = ours.filter(|(_, other, one)| other.task.is_none() && one.believed(now, lag)).count();
         let serves = serves + state.missed_by_nobody(&id.app, now);
-        let least = state.wants.least(&id.app).unwrap_or(0);
+        let least = least_of(state, &id.app).unwrap_or(0);
         if number(serves) < least {
             broken.push(format!("law 3: stopping {id} leaves {serves}, at least {least}"));
         }
@@ -233,14 +247,21 @@ pub(crate) fn before_stop(state: &mut State, target: &TargetName, id: &InstanceI
 }
 
 /// Checks an instance that is about to be created or started.
-pub(crate) fn before_begin(state: &mut State, id: &InstanceId, now: Timestamp) {
+pub(crate) fn before_begin(
+    state: &mut State,
+    (target, place, id): (&TargetName, &Place, &InstanceId),
+    release: &Release,
+    now: Timestamp,
+) {
+    shapes::before_begin(state, (target, place, id), release, now);
     if state.exempt.contains(&id.app) || id.task.is_some() {
         return;
     }
     // One that was made and never started is none that runs.
     let runs = state.of_app(&id.app).filter(|(_, one)| !one.exited(now) && one.lives > 0).count();
     let runs = number(runs.saturating_sub(state.unknown(&id.app, now)));
-    let most = state.wants.most(&id.app).unwrap_or(u32::MAX);
+    let beside = state.shapes.may_stand_beside(&id.app);
+    let most = state.wants.most(&id.app, beside).unwrap_or(u32::MAX);
     if runs.saturating_add(1) > most {
         let broken = format!("law 3: {id} is one more than {runs}, at most {most}");
         state.broken(now, [broken]);

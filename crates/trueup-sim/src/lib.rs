@@ -23,6 +23,7 @@ pub mod laws;
 mod pace;
 mod pulse;
 pub mod runtime;
+pub mod shapes;
 pub mod source;
 pub mod store;
 pub mod tether;

@@ -200,8 +200,15 @@ impl SimRuntime {
         let runs = there.is_some_and(|one| matches!(one.phase(now), Phase::Running { .. }));
         let meant = |incarnation: &Incarnation| there.is_some_and(|one| one.incarnation() == *incarnation);
         match step {
-            InstanceStep::Create { id, .. } if there.is_none() => laws::before_begin(&mut state, id, now),
-            InstanceStep::Start { id, ended } if meant(ended) && !runs => laws::before_begin(&mut state, id, now),
+            InstanceStep::Create { id, place, release } if there.is_none() => {
+                laws::before_begin(&mut state, (&self.target, place, id), release, now);
+            }
+            InstanceStep::Start { id, ended } if meant(ended) && !runs => {
+                let Some((place, release)) = there.map(|one| (one.place.clone(), Arc::clone(&one.release))) else {
+                    return;
+                };
+                laws::before_begin(&mut state, (&self.target, &place, id), &release, now);
+            }
             InstanceStep::Stop { id, incarnation, .. } if meant(incarnation) && runs => {
                 laws::before_stop(&mut state, &self.target, id, now);
             }

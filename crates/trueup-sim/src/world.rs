@@ -23,6 +23,7 @@ use crate::clock::SimClock;
 use crate::faults::Faults;
 use crate::ignorance::Ignorance;
 use crate::laws::Wants;
+use crate::shapes::Shapes;
 
 /// A world that the traits' implementations share.
 #[derive(Clone)]
@@ -72,6 +73,8 @@ pub struct State {
     pub wants: Wants,
     /// What nobody can know.
     pub ignorance: Ignorance,
+    /// What the releases are like that were begun.
+    pub shapes: Shapes,
     /// Since when what runs has been out of the live table.
     pub unrouted: BTreeMap<InstanceId, Timestamp>,
     pub(crate) sinks: BTreeMap<TargetName, Vec<NudgeSink>>,
@@ -237,6 +240,7 @@ impl World {
             hooks_begun: BTreeSet::new(),
             wants: Wants::default(),
             ignorance: Ignorance::default(),
+            shapes: Shapes::default(),
             unrouted: BTreeMap::new(),
             sinks: BTreeMap::new(),
         };

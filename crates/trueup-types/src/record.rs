@@ -48,6 +48,9 @@ pub struct AppRecord {
     pub refused: Option<RefusedCreate>,
     /// What becomes of it when its manifest goes, as the manifest last said.
     pub prune: Prune,
+    /// Whether it is to be left alone, as the manifest last said: one that goes does not take that along.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
     /// The apps that it depends on, as the manifest last said: it goes before they do.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub needs: BTreeSet<AppName>,

@@ -27,6 +27,10 @@ pub struct Release {
     pub template: Template,
     /// The routes that were wanted with it; not part of the digest.
     pub exposure: Exposure,
+    /// Why two of its instances cannot stand side by side where they live, if they cannot; follows from template and
+    /// target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_first: Option<String>,
     /// What was resolved for it.
     pub inputs: Inputs,
     /// Where it came from.
@@ -39,6 +43,12 @@ impl Release {
     #[must_use]
     pub fn digest_of(template: TemplateDigest, inputs: &Inputs) -> ReleaseDigest {
         ReleaseDigest::of(&(template, inputs))
+    }
+
+    /// Whether two of its instances cannot stand side by side, be it that it was written before that was kept.
+    #[must_use]
+    pub fn stands_alone(&self) -> bool {
+        self.stop_first.is_some() || !self.template.volumes.is_empty()
     }
 
     /// The hooks of one kind, each with the name of the instance that runs it.

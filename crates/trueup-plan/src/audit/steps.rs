@@ -2,6 +2,7 @@
 //! while others can answer.
 
 use trueup_types::desired::{DesiredApp, Wanted};
+use trueup_types::exposure::Exposure;
 use trueup_types::policy::Strategy;
 use trueup_types::record::Rollout;
 use trueup_types::{Instance, Revision, RouteEntry, RouteSight, Violation};
@@ -53,13 +54,15 @@ impl Scene<'_> {
         seen.share.entries.iter().find(|one| one.host == entry.host && one.path == entry.path)
     }
 
-    /// Whether what is rolled out is to go by steps: there is somebody to share with, and room for both.
+    /// Whether what is rolled out is to go by steps: there are ways in to share, and room for both.
     fn takes_steps(&self, desired: &DesiredApp) -> bool {
         let (policy, record) = (&desired.policy, &self.plan.record);
         let both =
             policy.stop_first.is_none() && policy.max_surge.of_rounded_up(desired.replicas()) >= desired.replicas();
-        let routed = !desired.exposure.routes.is_empty();
-        policy.strategy == Strategy::Canary && both && routed && self.before.current.is_some() && record.pin.is_none()
+        let ways_in = |exposure: &Exposure| !exposure.routes.is_empty();
+        let good = self.before.current_release().is_some_and(|good| ways_in(&good.exposure));
+        let routed = good && ways_in(&desired.exposure);
+        policy.strategy == Strategy::Canary && both && routed && record.pin.is_none()
     }
 
     fn share_of(&self, to: Revision, percent: u64, found: &mut Vec<Violation>) {

@@ -274,6 +274,7 @@ impl Sketch {
             target: target.clone(),
             template,
             exposure: plain.exposure(),
+            stop_first: None,
             inputs: Inputs::default(),
             origin: Origin::default(),
         })

@@ -27,6 +27,7 @@ pub fn release(app: &AppName, revision: u64, bytes: usize) -> Release {
         target: TargetName::local(),
         template,
         exposure: Exposure::default(),
+        stop_first: None,
         inputs: Inputs::default(),
         origin: Origin::default(),
     }

@@ -3,8 +3,8 @@
 use trueup_museum::Bug;
 
 use super::stories::{
-    Story, driving, edge, health, hooks, leaving, manifests, memory, orders, parts, reverts, rollouts, seeing, sources,
-    stores,
+    Story, driving, edge, health, hooks, leaving, manifests, memory, orders, parts, reverts, rollouts, seeing, shapes,
+    sources, stores,
 };
 
 /// Declares which story catches which bug.
@@ -44,6 +44,9 @@ hang! {
     DrainsForever: leaving::a_drain_has_an_end;
     StopsRouted: leaving::what_is_routed_runs;
     CountsOldDrain: leaving::a_drain_begins_anew_with_one_that_was_routed_again;
+    AsksWantedRoutes: shapes::one_that_had_no_ways_in_goes_back_to_that;
+    TakesOnePortForAll: shapes::a_port_may_change_its_name;
+    ForgetsWhoseDisk: shapes::a_disk_has_one_owner_on_the_way_back;
     TellsWhatWaited: leaving::what_waited_for_long_is_looked_at_again;
     TellsWhatWasNotTaken: leaving::what_was_not_taken_is_told_by_nobody_else;
     StopsWhatCameBack: leaving::what_goes_is_in_no_table_that_others_bring;
@@ -57,6 +60,8 @@ hang! {
     TakesStepBack: rollouts::a_share_that_was_given_is_kept;
     SharesBelowCapacity: rollouts::a_share_leaves_enough_to_serve;
     IgnoresDependencies: rollouts::what_it_depends_on_comes_first;
+    TakesHeldRoute: leaving::a_way_in_is_handed_over_when_it_is_free;
+    ForgetsWrittenSuspend: orders::what_is_suspended_outlives_its_manifest;
     IgnoresSuspend: orders::what_is_suspended_is_left_alone;
     RunsHookAgain: hooks::a_hook_that_was_cut_off_is_not_run_again;
     TakesGoneHookForDone: hooks::a_hook_that_is_gone_is_not_done;

@@ -99,6 +99,10 @@ impl There {
 }
 
 impl Judge<'_> {
+    fn replicas(&self) -> u32 {
+        self.cast.replicas(self.wish)
+    }
+
     fn app(&self) -> Result<(), String> {
         let app = &self.cast.sketch.name;
         let record = self.record.ok_or("it is not remembered")?;
@@ -135,7 +139,7 @@ impl Judge<'_> {
         if record.rollout != Rollout::Idle {
             return Err("a rollout is under way".to_owned());
         }
-        if self.wish.replicas == 0 {
+        if self.replicas() == 0 {
             return self.exactly(None, 0);
         }
         let current = record.current_release().ok_or("it is ready and nothing is good")?;
@@ -151,7 +155,7 @@ impl Judge<'_> {
             if current.template.env != env {
                 return Err(format!("{} serves in another environment than was asked for", current.revision));
             }
-            return self.exactly(Some(current), self.wish.replicas);
+            return self.exactly(Some(current), self.replicas());
         }
         let desired = self.cast.manifest(self.wish);
         let wanted = desired.release_digest(record.restarts);
@@ -161,25 +165,28 @@ impl Judge<'_> {
             (true, _) | (false, true) => {}
             (false, false) => return Err(format!("{} serves, which is not what is wanted", current.revision)),
         }
+        if is_wanted && current.exposure != desired.exposure {
+            return Err(format!("{} does not have the ways in that are wanted", current.revision));
+        }
         let promise = self.cast.promise(self.wish.version);
         if promise == Promise::Rejected && is_wanted && !self.act.tainted.contains(&current.app) {
             return Err(format!("{} is live though it is bad", current.revision));
         }
-        self.exactly(Some(current), self.wish.replicas)
+        self.exactly(Some(current), self.replicas())
     }
 
     /// An app that waits keeps what it has.
     fn keeps(&self, record: &AppRecord) -> Result<(), String> {
         let Some(current) = record.current_release() else { return self.remains() };
-        self.exactly(Some(current), self.wish.replicas)
+        self.exactly(Some(current), self.replicas())
     }
 
     /// Where nothing was ever good, what serves well all the same goes on: no more of it than are wanted.
     fn remains(&self) -> Result<(), String> {
         let there = self.there();
         self.all_pass(&there)?;
-        if there.running.len() > self.wish.replicas as usize {
-            return Err(format!("{} run, {} are wanted", there.running.len(), self.wish.replicas));
+        if there.running.len() > self.replicas() as usize {
+            return Err(format!("{} run, {} are wanted", there.running.len(), self.replicas()));
         }
         there.routes_to_nobody_else()
     }
@@ -206,8 +213,8 @@ impl Judge<'_> {
         let is_good =
             |(id, digest): &&(InstanceId, ReleaseDigest)| *digest == current.digest && id.revision == current.revision;
         let good = there.running.iter().filter(is_good).count();
-        if good != self.wish.replicas as usize {
-            return Err(format!("{good} of the good release run, {} are wanted", self.wish.replicas));
+        if good != self.replicas() as usize {
+            return Err(format!("{good} of the good release run, {} are wanted", self.replicas()));
         }
         Ok(())
     }
@@ -228,7 +235,7 @@ impl Judge<'_> {
             return Err(format!("{:?} are down and left over", there.down));
         }
         let running: BTreeSet<_> = there.running.iter().map(|(id, _)| id.clone()).collect();
-        let routes = self.wish.route.is_some() && replicas > 0;
+        let routes = release.is_some_and(|release| !release.exposure.routes.is_empty()) && replicas > 0;
         let wanted = if routes { running } else { BTreeSet::new() };
         if there.routed != wanted {
             return Err(format!("{:?} are routed to, {wanted:?} should be", there.routed));

@@ -13,7 +13,8 @@ use trueup_sim::behaviour::{
 use trueup_sim::{AppSketch, Pace};
 use trueup_types::desired::{DesiredApp, Prune};
 use trueup_types::policy::{RevertMode, Strategy};
-use trueup_types::{AppName, Percent, Quantity, Release, TargetName};
+use trueup_types::template::Volume;
+use trueup_types::{AppName, Label, Percent, PortName, Quantity, Release, TargetName};
 
 use super::dice::{one_in, pick, stream};
 
@@ -42,8 +43,21 @@ pub struct Cast {
     pub sketch: AppSketch,
     /// How its versions behave.
     pub natures: Vec<Nature>,
+    /// What they are like beside that.
+    pub shapes: Vec<Shape>,
     /// Its first manifest.
     pub first: Wish,
+}
+
+/// What a version is like, where it is not as the others are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Its port has another name.
+    pub renamed: bool,
+    /// It has no ways in.
+    pub unrouted: bool,
+    /// It has a disk, and so never stands beside another.
+    pub disk: bool,
 }
 
 /// What edits change in a manifest.
@@ -134,6 +148,7 @@ impl Cast {
             pick(&mut dice, &[Strategy::Rolling, Strategy::Rolling, Strategy::Recreate])
         };
         let natures = (0..VERSIONS).map(|number| Nature::drawn(&mut dice, number, &sketch)).collect();
+        let shapes = shapes(seed, name);
         let first = Wish {
             version: 0,
             replicas: pick(&mut dice, &[1, 1, 2, 2, 3]),
@@ -143,12 +158,13 @@ impl Cast {
             suspend: false,
             alone: false,
         };
-        Self { sketch, natures, first }
+        Self { sketch, natures, shapes, first }
     }
 
     /// The manifest of a wish.
     pub fn manifest(&self, wish: &Wish) -> Arc<DesiredApp> {
-        let mut sketch = self.sketch.clone().env("VERSION", &format!("v{}", wish.version)).replicas(wish.replicas);
+        let replicas = self.replicas(wish);
+        let mut sketch = self.sketch.clone().env("VERSION", &format!("v{}", wish.version)).replicas(replicas);
         for (key, value) in self.nature(wish.version).environment(&self.sketch) {
             sketch = sketch.env(key, &value);
         }
@@ -165,7 +181,18 @@ impl Cast {
             Some(0) => {}
             Some(number) => sketch.exposure.routes.iter_mut().for_each(|route| route.path = format!("/{number}")),
         }
+        self.shape(wish.version).give(&mut sketch);
         sketch.build()
+    }
+
+    /// How many are wanted: one at the most of what has a disk in any of its versions.
+    pub fn replicas(&self, wish: &Wish) -> u32 {
+        if self.shapes.iter().any(|shape| shape.disk) { wish.replicas.min(1) } else { wish.replicas }
+    }
+
+    /// What a version is like; those beyond the drawn ones are as most are.
+    fn shape(&self, version: usize) -> Shape {
+        self.shapes.get(version).copied().unwrap_or_default()
     }
 
     /// How a version behaves; those beyond the drawn ones are good.
@@ -189,6 +216,14 @@ impl Cast {
         let version = release.template.env.get("VERSION").and_then(|text| text.strip_prefix('v'))?;
         version.parse().ok().map(|version| self.promise(version))
     }
+}
+
+/// What the versions of an app are like: in most cases all are as one.
+fn shapes(seed: u64, name: &str) -> Vec<Shape> {
+    let mut dice = stream(seed, &format!("shapes {name}"));
+    let varies = |dice: &mut Rng| one_in(dice, 6);
+    let of = Shape { renamed: varies(&mut dice), unrouted: varies(&mut dice), disk: varies(&mut dice) };
+    (0..VERSIONS).map(|_| Shape::drawn(&mut dice, of)).collect()
 }
 
 /// Whether the world of a seed has an app of this name.
@@ -233,6 +268,29 @@ fn probes(sketch: &mut AppSketch, dice: &mut Rng) {
         probe.failures = pick(dice, &[2, 3]);
         probe.successes = pick(dice, &[1, 1, 2]);
         probe.grace = Duration::from_secs(pick(dice, &[0, 10]));
+    }
+}
+
+impl Shape {
+    fn drawn(dice: &mut Rng, of: Shape) -> Self {
+        let has = |has: bool, dice: &mut Rng| has && one_in(dice, 2);
+        Self { renamed: has(of.renamed, dice), unrouted: has(of.unrouted, dice), disk: has(of.disk, dice) }
+    }
+
+    fn give(self, sketch: &mut AppSketch) {
+        if self.renamed {
+            let name = PortName::new("front").expect("a literal name");
+            sketch.template.ports.iter_mut().for_each(|port| port.name = name.clone());
+            sketch.exposure.routes.iter_mut().for_each(|route| route.port = name.clone());
+        }
+        if self.unrouted {
+            sketch.exposure.routes.clear();
+        }
+        if self.disk {
+            let name = Label::new("data").expect("a literal name");
+            sketch.template.volumes = vec![Volume { name, path: "/data".to_owned(), size_bytes: None }];
+            sketch.policy.stop_first = Some("the volume `data` has one owner".to_owned());
+        }
     }
 }
 

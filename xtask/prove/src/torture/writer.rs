@@ -82,6 +82,7 @@ fn release(name: &str, revision: u64) -> Release {
         target: TargetName::local(),
         template,
         exposure: Exposure::default(),
+        stop_first: None,
         inputs: Inputs::default(),
         origin: Origin::default(),
     }

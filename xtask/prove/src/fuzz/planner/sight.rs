@@ -97,7 +97,7 @@ impl Life {
         let digest = Release::digest_of(TemplateDigest::of(&template), &inputs);
         let (app, exposure) = (self.sketch.name.clone(), self.sketch.exposure.clone());
         let (target, origin) = (self.sketch.target.clone(), Origin::default());
-        Arc::new(Release { app, revision, digest, target, template, exposure, inputs, origin })
+        Arc::new(Release { app, revision, digest, target, template, exposure, stop_first: None, inputs, origin })
     }
 
     fn before(&self, bytes: &mut Bytes<'_>) -> Timestamp {

@@ -8,12 +8,30 @@ use trueup_driver::survey::Epoch;
 use trueup_sim::behaviour::CANNOT_START;
 use trueup_sim::faults::CallFault;
 use trueup_sim::{AppSketch, SimIngress};
+use trueup_types::order::Order;
 use trueup_types::policy::Strategy;
 use trueup_types::route::{AppRoutes, Backend, RouteEntry};
 use trueup_types::{OwnerId, RouteSight, StepOutcome, TableGeneration};
 
 use super::Told;
 use super::stage::{PATIENCE, Stage, in_a_house, instance, name, sure, version, web};
+
+pub fn a_way_in_is_handed_over_when_it_is_free() -> Told {
+    in_a_house(async |stage| {
+        let app = web(1);
+        stage.begin(&app).await?;
+        stage.order("web", Order::Suspend).await?;
+        stage.remove(&[name("web")]);
+        let mut heir = AppSketch::web("api");
+        heir.exposure.clone_from(&app.exposure);
+        stage.put(&heir);
+        let alone = |stage: &Stage| stage.running("api").is_empty() && stage.routes_to("web-r1-0");
+        stage.wait(2).await?;
+        stage.all_the_while("the one that has it keeps it", Duration::from_secs(120), alone).await?;
+        stage.order("web", Order::Resume).await?;
+        stage.live("api", 1).await
+    })
+}
 
 /// Rolls to a second version while a request is in flight to one of the first that does not end.
 async fn roll_while_busy(stage: &mut Stage) -> Told {

@@ -14,6 +14,7 @@ pub mod parts;
 pub mod reverts;
 pub mod rollouts;
 pub mod seeing;
+pub mod shapes;
 pub mod sources;
 mod stage;
 pub mod stores;

@@ -68,6 +68,20 @@ pub fn what_is_suspended_is_left_alone() -> Told {
     })
 }
 
+pub fn what_is_suspended_outlives_its_manifest() -> Told {
+    in_a_house(async |stage| {
+        let mut app = web(2);
+        stage.begin(&app).await?;
+        app.policy.suspend = true;
+        stage.put(&app);
+        stage.wait(60).await?;
+        stage.remove(&[name("web")]);
+        stage.all_the_while("both run on", Duration::from_secs(120), |stage| stage.running("web").len() == 2).await?;
+        stage.order("web", Order::Resume).await?;
+        stage.until("both go", PATIENCE, |stage| stage.running("web").is_empty()).await
+    })
+}
+
 pub fn an_orphan_is_left_running() -> Told {
     in_a_house(async |stage| {
         let mut app = web(2);

@@ -30,6 +30,7 @@ fn record(generation: u64) -> AppRecord {
         target: desired.placement.target.clone(),
         template: (*desired.template).clone(),
         exposure: desired.exposure.clone(),
+        stop_first: None,
         inputs: desired.inputs.clone(),
         origin: desired.origin.clone(),
     };

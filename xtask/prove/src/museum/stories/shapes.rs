@@ -1,0 +1,64 @@
+//! A commit that changes what an app is like, and not only its version: its ways in, the name of its port, its disk.
+
+use trueup_sim::AppSketch;
+use trueup_sim::behaviour::NEVER_HEALTHY;
+use trueup_types::policy::Strategy;
+use trueup_types::template::Volume;
+use trueup_types::{Label, PortName, Quantity};
+
+use super::Told;
+use super::stage::{PATIENCE, in_a_house, sure, version, web};
+
+/// Whose only way in is to a port of another name.
+fn renamed(app: &AppSketch, port: &str) -> AppSketch {
+    let mut app = app.clone();
+    let name = PortName::new(port).expect("a literal name");
+    app.template.ports.iter_mut().for_each(|port| port.name = name.clone());
+    app.exposure.routes.iter_mut().for_each(|route| route.port = name.clone());
+    app
+}
+
+/// One that has a disk, and so never stands beside another.
+fn with_disk(app: &AppSketch) -> AppSketch {
+    let mut app = app.clone();
+    let name = Label::new("data").expect("a literal name");
+    app.template.volumes = vec![Volume { name, path: "/data".to_owned(), size_bytes: None }];
+    app.policy.stop_first = Some("the volume `data` has one owner".to_owned());
+    app
+}
+
+pub fn one_that_had_no_ways_in_goes_back_to_that() -> Told {
+    in_a_house(async |stage| {
+        stage.begin(&AppSketch::worker("web")).await?;
+        stage.put(&version(&web(1), "v2").env(NEVER_HEALTHY, "1"));
+        stage.reverted("web").await?;
+        sure(stage.versions("web") == ["v1".to_owned()].into(), "what runs is not the good release")?;
+        stage.still().await
+    })
+}
+
+pub fn a_port_may_change_its_name() -> Told {
+    in_a_house(async |stage| {
+        let mut app = web(2).strategy(Strategy::Rolling);
+        app.policy.max_surge = Quantity::Count(1);
+        stage.begin(&app).await?;
+        stage.put(&renamed(&version(&app, "v2"), "front"));
+        stage.live("web", 2).await
+    })
+}
+
+pub fn a_disk_has_one_owner_on_the_way_back() -> Told {
+    in_a_house(async |stage| {
+        let app = AppSketch::worker("web");
+        stage.begin(&with_disk(&app)).await?;
+        stage.put(&version(&app, "v2").env(NEVER_HEALTHY, "1"));
+        stage.reverted("web").await?;
+        let hung = stage.life("web-r1-0");
+        stage.sicken(&stage.running("web"), true);
+        stage
+            .until("it is replaced", PATIENCE, |stage| {
+                stage.running("web").len() == 1 && stage.life("web-r1-0") != hung
+            })
+            .await
+    })
+}
