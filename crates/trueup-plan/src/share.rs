@@ -112,7 +112,12 @@ pub(crate) fn share(
             })
             .collect(),
     });
-    let entries: Vec<_> = entries.collect();
+    let mut entries: Vec<_> = entries.collect();
+    // Where none of those that serve has a way in any more, as was asked for, there is none.
+    let to_have_none = heading.release.as_ref().is_some_and(|release| release.exposure.routes.is_empty());
+    if to_have_none && entries.iter().all(|entry| entry.backends.is_empty()) {
+        entries.clear();
+    }
     let kept = as_it_is(census, serving, &entries, routes).filter(|_| !entries.is_empty());
     AppRoutes { app: desired.name.clone(), entries: kept.unwrap_or(entries) }
 }
