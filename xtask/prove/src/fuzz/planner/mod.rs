@@ -16,7 +16,7 @@ use trueup_sim::AppSketch;
 use trueup_types::desired::{Cause, DesiredApp, Doubt, Hold, Permits, Prune, Readiness, Wanted};
 use trueup_types::order::{EnvOf, Order};
 use trueup_types::policy::{RevertMode, Strategy};
-use trueup_types::record::{AppRecord, REJECTED_MAX};
+use trueup_types::record::{AppRecord, REJECTED_MAX, Rollout};
 use trueup_types::route::AppRoutes;
 use trueup_types::step::{InstanceStep, Refusal, Step, StepAction, StepOutcome, StepResult, TargetStep};
 use trueup_types::{
@@ -226,7 +226,8 @@ impl Life {
         let (Wanted::Present(desired), RouteSight::Seen(seen)) = (&self.wanted, &observed.routes) else { return false };
         let (policy, replicas) = (&desired.policy, desired.replicas());
         // Old and new one by one, in the same place: for a moment there is nobody.
-        let alone = policy.stop_first.is_some() || policy.strategy == Strategy::Recreate;
+        let alone =
+            policy.stop_first.is_some() || policy.strategy == Strategy::Recreate || heads_alone(&decided.record);
         let in_place = replicas == 1 && policy.max_surge.of_rounded_up(1) == 0;
         let next = decided.steps.iter().find_map(|step| match &step.action {
             StepAction::Route { share } => Some(share),
@@ -244,6 +245,15 @@ impl Life {
         let (before, after) = (backends(&seen.share), backends(next));
         before.into_iter().any(running) && after.is_empty()
     }
+}
+
+/// Whether two of what an app heads for, or goes back to, cannot stand side by side.
+fn heads_alone(record: &AppRecord) -> bool {
+    let to = match &record.rollout {
+        Rollout::Underway { to, .. } | Rollout::Baking { to, .. } => record.release(*to),
+        Rollout::Idle | Rollout::Reverting { .. } => record.current_release(),
+    };
+    to.is_some_and(|release| release.stands_alone())
 }
 
 /// Who is sent anything.
