@@ -217,6 +217,8 @@ exhibits! {
     TakesOnePortForAll, "trueup itself, by somebody who read it";
     /// Whether two may stand side by side is asked of the manifest, and not of the release that is gone back to.
     ForgetsWhoseDisk, "trueup itself, by somebody who read it";
+    /// A good instance is started again on a disk that one of a rollout that was given up still owns.
+    StartsSecondOwner, "trueup itself, found by seed 53901";
 
     // What a manifest says.
     /// Of a key that is written twice the last one counts, without a word.

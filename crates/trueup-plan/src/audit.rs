@@ -3,6 +3,7 @@
 //! Reads the sightings and the steps directly, and shares no code with the pipeline. A violation is a bug: the driver
 //! acts on nothing of the plan.
 
+mod owners;
 mod steps;
 
 use std::borrow::Cow;
@@ -30,6 +31,7 @@ pub fn audit(
     let scene = Scene { before, wanted, observed, permits, plan, routed: routed(observed) };
     let mut found = Vec::new();
     scene.capacity(&mut found);
+    scene.owners(&mut found);
     scene.routing(&mut found);
     scene.departures(&mut found);
     scene.ownership(&mut found);

@@ -96,6 +96,7 @@ impl Gap<'_, '_> {
         let free = self.heading.surge(self.scene.desired).free_to_replace(self.census, self.scene.desired.replicas());
         let free = usize::try_from(free).unwrap_or(usize::MAX);
         let ahead = drain::ahead(self.scene.desired, self.heading, self.census);
+        let mut begun = BTreeSet::new();
         for member in self.census.members.iter().filter(|member| member.vigour == Vigour::Down) {
             if steps.len() >= free {
                 break;
@@ -105,6 +106,9 @@ impl Gap<'_, '_> {
                 continue;
             }
             if member.role == Role::Kept && steps.len() >= free.saturating_sub(ahead) {
+                continue;
+            }
+            if self.is_taken(member, &begun) {
                 continue;
             }
             let exits = record.exits.get(member.id()).map_or(0, |exits| exits.count);
@@ -124,8 +128,25 @@ impl Gap<'_, '_> {
             }
             let step = InstanceStep::Start { id: member.id().clone(), ended: member.seen.sighting.incarnation.clone() };
             steps.push(on(member, step, Why::Restart));
+            begun.insert(key(member));
         }
         (steps, waiting)
+    }
+
+    /// Whether what one of a release would own of which no two stand side by side has as many owners there as are wanted,
+    /// be they of another release: the app may be on its way to one whose instances can.
+    fn is_taken(&self, member: &Member<'_>, begun: &BTreeSet<Key>) -> bool {
+        let owns = |one: &Member<'_>| one.seen.sighting.template.as_ref().is_some_and(|release| release.stands_alone());
+        if !owns(member) || planted(Bug::StartsSecondOwner) {
+            return false;
+        }
+        let (target, place) = (&member.seen.target, &member.seen.sighting.place);
+        let there = |one: &Member<'_>| (&one.seen.target, &one.seen.sighting.place) == (target, place);
+        let runs = |one: &Member<'_>| one.vigour.runs() || one.vigour == Vigour::Going || begun.contains(&key(one));
+        let others = self.census.members.iter().filter(|one| there(one) && key(one) != key(member));
+        let owners = others.filter(|one| runs(one) && owns(one)).count();
+        let wanted = self.scene.desired.placement.spread.get(place);
+        u32::try_from(owners).is_ok_and(|owners| owners >= wanted.copied().unwrap_or(1).max(1))
     }
 
     fn never_again(&self, member: &Member<'_>, why: &ExitWhy) -> bool {

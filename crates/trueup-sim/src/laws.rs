@@ -230,7 +230,9 @@ pub(crate) fn before_stop(state: &mut State, target: &TargetName, id: &InstanceI
     if busy && out.is_some_and(|since| now.since(since) < drain) {
         broken.push(format!("law 5: {id} is stopped within its drain"));
     }
-    if !state.wants.routed(&id.app) {
+    // While some of it have ways in, it is the table that says who serves.
+    let has_ways_in = state.of_app(&id.app).any(|(_, one)| !one.release.exposure.routes.is_empty());
+    if !state.wants.routed(&id.app) && !has_ways_in {
         let lag = state.ignorance.lag(now);
         // Of twins on two targets only this one goes.
         let others =

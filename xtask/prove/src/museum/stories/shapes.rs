@@ -2,6 +2,7 @@
 
 use trueup_sim::AppSketch;
 use trueup_sim::behaviour::NEVER_HEALTHY;
+use trueup_types::desired::Doubt;
 use trueup_types::policy::Strategy;
 use trueup_types::template::Volume;
 use trueup_types::{Label, PortName, Quantity};
@@ -60,5 +61,21 @@ pub fn a_disk_has_one_owner_on_the_way_back() -> Told {
                 stage.running("web").len() == 1 && stage.life("web-r1-0") != hung
             })
             .await
+    })
+}
+
+pub fn a_disk_has_one_owner_though_a_rollout_is_given_up() -> Told {
+    in_a_house(async |stage| {
+        let app = web(1).strategy(Strategy::Rolling);
+        let disk = with_disk(&app);
+        stage.begin(&disk).await?;
+        // Nothing may go while the manifests are in doubt: what crashes stays beside what takes its place.
+        stage.house.source.doubt(Some(Doubt::SourceUnavailable("the directory cannot be read".to_owned())));
+        stage.put(&version(&disk, "v2").env(NEVER_HEALTHY, "1"));
+        stage.crash("web-r1-0").await?;
+        stage.until("the second release runs", PATIENCE, |stage| stage.life("web-r2-0").is_some()).await?;
+        stage.put(&version(&app, "v3"));
+        stage.house.source.doubt(None);
+        stage.live("web", 3).await
     })
 }
