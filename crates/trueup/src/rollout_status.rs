@@ -9,7 +9,7 @@ use trueup_types::verdict::State;
 use crate::cli::{Places, RolloutStatus};
 use crate::status_reader;
 use crate::terminal::{out, say};
-use crate::wait::{AWAITING, GLANCE, REVERTED, awaits, verdict};
+use crate::wait::{AWAITING, GLANCE, REVERTED, code, message};
 
 /// The phase of a release of which something is restored.
 const LIVE: &str = "Live";
@@ -45,13 +45,9 @@ pub(crate) async fn run(places: &Places, asked: &RolloutStatus) -> anyhow::Resul
     }
 }
 
-fn code(app: &AppState) -> Option<u8> {
-    verdict(&app.verdict.state, app.verdict.reverted, awaits(app))
-}
-
 /// How far a rollout is, as kubectl would say it of a deployment, and what keeps it.
 fn sentence(name: &AppName, app: &AppState) -> String {
-    let message = &app.verdict.message;
+    let message = message(app);
     match code(app) {
         Some(0) => return format!("app \"{name}\" successfully rolled out"),
         Some(REVERTED) => return format!("app \"{name}\" was reverted: {message}"),

@@ -17,6 +17,8 @@ use crate::terminal::{Progress, out, say};
 pub(crate) const REVERTED: u8 = 3;
 /// The app waits for a person.
 pub(crate) const AWAITING: u8 = 4;
+/// The word of an app whose newest manifest does not parse: the last good one serves, and it is not what was asked for.
+pub(crate) const INVALID: &str = "ManifestInvalid";
 /// From one look at the file to the next.
 pub(crate) const GLANCE: Duration = Duration::from_millis(100);
 
@@ -33,7 +35,7 @@ pub(crate) async fn run(places: &Places, asked: &Wait) -> anyhow::Result<ExitCod
         if let Ok(status) = status_reader::read(places)
             && let Some(app) = status.app(name.as_str())
         {
-            last = format!("{}: {}", app.status.word, app.status.verdict.message);
+            last = format!("{}: {}", app.status.word, message(&app.status));
             progress.show(&format!("app/{name} {last}"));
             if let Some(code) = ended(app, asked) {
                 progress.done();
@@ -63,7 +65,21 @@ fn ended(app: &AppStatus, asked: &Wait) -> Option<u8> {
             None => awaits(state).then_some(AWAITING),
         };
     }
-    verdict(&state.verdict.state, state.verdict.reverted, awaits(state))
+    code(state)
+}
+
+/// What an app has come to: nothing while it is on its way.
+pub(crate) fn code(app: &AppState) -> Option<u8> {
+    if app.word == INVALID {
+        return Some(1);
+    }
+    verdict(&app.verdict.state, app.verdict.reverted, awaits(app))
+}
+
+/// Why it stands as it does.
+pub(crate) fn message(app: &AppState) -> &str {
+    let said = app.conditions.iter().find(|one| one.kind == INVALID && app.word == INVALID);
+    said.map_or(&app.verdict.message, |one| &one.message)
 }
 
 /// Whether a canary goes on at a person's word.

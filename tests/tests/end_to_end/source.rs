@@ -66,6 +66,17 @@ fn a_broken_manifest_leaves_the_others_reconciling() {
     assert!(line.contains("ManifestInvalid"), "`get apps` shows it: {line}");
     let (_, description, _) = bench.ask(&["describe", "app", "app-07"]);
     assert!(description.contains("comand"), "`describe` names the key at fault: {description}");
+    for words in [&["wait", "app/app-07"][..], &["rollout", "status", "app-07"]] {
+        let (code, said, _) = bench.ask(words);
+        assert_eq!(code, 1, "what was asked for does not serve: {said}");
+        assert!(said.contains("comand"), "{said}");
+    }
+    daemon.terminate();
+    let config = bench.config_dir();
+    let (code, said, _) =
+        bench.ask(&["run", &config.to_string_lossy(), "--once", "--listen", &bench.listen.to_string()]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("app-07.yaml") && said.contains("comand"), "{said}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use trueup_driver::{Driver, Settled};
 
 use crate::terminal::{Progress, out};
-use crate::wait::{REVERTED, verdict};
+use crate::wait::{INVALID, REVERTED, verdict};
 
 /// From one look to the next.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -40,7 +40,11 @@ pub(crate) async fn converge(driver: &Arc<Driver>, bars: &MultiProgress, leave: 
         let why = if code(one) == 0 { String::new() } else { format!(": {}", one.message) };
         out(&format!("app/{} {}{why}", one.app, one.word));
     }
-    ExitCode::from(worst(&settled))
+    let faults = driver.handle().status().daemon.faults;
+    for one in &faults {
+        one.errors.iter().for_each(|error| out(&format!("{}:{error}", one.file)));
+    }
+    ExitCode::from(if faults.is_empty() { worst(&settled) } else { 1 })
 }
 
 /// An error outweighs a revert, which outweighs waiting for a person.
@@ -56,5 +60,8 @@ fn worst(settled: &[Settled]) -> u8 {
 }
 
 fn code(one: &Settled) -> u8 {
+    if one.word == INVALID {
+        return 1;
+    }
     verdict(&one.state, one.reverted, one.awaits).unwrap_or(1)
 }
