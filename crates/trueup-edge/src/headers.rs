@@ -2,6 +2,8 @@
 //!
 //! Pure: given heads, changes heads. `proxy` calls it before and after a backend.
 
+use std::net::IpAddr;
+
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
     TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -86,7 +88,8 @@ pub(crate) fn outbound<B>(request: &mut Request<B>, host: &HeaderValue, client: 
         join_cookies(headers);
     }
     headers.insert(FORWARDED_HOST, host.clone());
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    let scheme = scheme(headers, client);
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
     let forwarded = match headers.get(FORWARDED_FOR) {
         None => client.clone(),
         Some(_) => {
@@ -96,6 +99,18 @@ pub(crate) fn outbound<B>(request: &mut Request<B>, host: &HeaderValue, client: 
         }
     };
     headers.insert(FORWARDED_FOR, forwarded);
+}
+
+/// How the visitor came: in the clear, as we listen, unless a proxy on this host that ends TLS before us says otherwise.
+/// Nobody from elsewhere is believed: what is in the clear must not pass for what is not.
+fn scheme(headers: &HeaderMap, client: &HeaderValue) -> &'static str {
+    let mut said = headers.get_all(FORWARDED_PROTO).iter();
+    let encrypted = match (said.next(), said.next()) {
+        (Some(only), None) => only.as_bytes().eq_ignore_ascii_case(b"https"),
+        _ => false,
+    };
+    let peer = || client.to_str().ok().and_then(|text| text.parse::<IpAddr>().ok());
+    if encrypted && peer().is_some_and(|peer| peer.is_loopback()) { "https" } else { "http" }
 }
 
 /// Rewrites the head of a response for its client.
@@ -224,6 +239,26 @@ mod tests {
         outbound(&mut head, &HeaderValue::from_static("a.test"), &HeaderValue::from_static("10.0.0.1"));
         let chain: Vec<_> = head.headers().get_all("x-forwarded-for").iter().collect();
         assert_eq!(chain, ["1.1.1.1, 2.2.2.2, 10.0.0.1"]);
+    }
+
+    #[test]
+    fn a_proxy_on_this_host_says_how_the_visitor_came_and_nobody_else_does() {
+        let told = |client: &'static str, said: &[(&'static str, &'static str)]| {
+            let mut head = request("/", said);
+            outbound(&mut head, &HeaderValue::from_static("a.test"), &HeaderValue::from_static(client));
+            head.headers().get_all("x-forwarded-proto").iter().cloned().collect::<Vec<_>>()
+        };
+        let https = ("x-forwarded-proto", "https");
+        for (client, said, wanted) in [
+            ("127.0.0.1", &[https][..], "https"),
+            ("::1", &[https], "https"),
+            ("127.0.0.1", &[], "http"),
+            ("127.0.0.1", &[https, https], "http"),
+            ("127.0.0.1", &[("x-forwarded-proto", "gopher")], "http"),
+            ("10.0.0.1", &[https], "http"),
+        ] {
+            assert_eq!(told(client, said), [wanted], "{client} says {said:?}");
+        }
     }
 
     #[test]

@@ -90,7 +90,7 @@ async fn heads_are_rewritten_both_ways() {
         "host: A.test:8080",
         "x-forwarded-for: 10.9.8.7, 127.0.0.1",
         "x-forwarded-host: A.test:8080",
-        "x-forwarded-proto: http",
+        "x-forwarded-proto: https",
     ];
     assert_eq!(lines, wanted);
     assert_eq!(got.header("x-public"), "1");
