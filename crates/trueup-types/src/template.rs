@@ -24,7 +24,7 @@ pub struct Template {
     /// How to build the image, instead of `image`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<Build>,
-    /// Files to ship to a systemd or process target.
+    /// Files to ship to a host; no kind of target of this build takes them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceTree>,
     /// The program and its first arguments.

@@ -306,7 +306,7 @@ pub(crate) struct Wait {
     /// What to wait for
     #[arg(long = "for", default_value = "ready", value_parser = ["ready"])]
     pub condition: String,
-    /// At this revision, or a later one
+    /// What becomes of this release, be it not there yet; without it, where the app gets
     #[arg(long, value_parser = revision)]
     pub revision: Option<Revision>,
     #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION")]

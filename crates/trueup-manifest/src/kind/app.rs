@@ -49,7 +49,7 @@ pub(crate) static SPEC: &[Field] = &[
         "The container image; a tag is resolved to a digest when rolled out.",
     ),
     Field::new("build", Shape::Object(BUILD), "How to build the image, instead of `image`."),
-    Field::new("source", Shape::Object(SOURCE), "Files to ship to a systemd or process target."),
+    Field::new("source", Shape::Object(SOURCE), "Files to ship to a host; no kind of target of this build takes them."),
     Field::new("command", COMMAND, "The program and its first arguments; required for processes."),
     Field::new("args", WORDS, "Further arguments."),
     Field::new("workdir", Shape::Text(rule::PATH), "The working directory."),
