@@ -219,6 +219,8 @@ exhibits! {
     ForgetsWhoseDisk, "trueup itself, by somebody who read it";
     /// A good instance is started again on a disk that one of a rollout that was given up still owns.
     StartsSecondOwner, "trueup itself, found by seed 53901";
+    /// The way back of an app without ways in hangs, and as all of it counts as serving it is left to hang, and the bake with it.
+    KeepsHungWorker, "trueup itself, found by seed 345820";
 
     // What a manifest says.
     /// Of a key that is written twice the last one counts, without a word.

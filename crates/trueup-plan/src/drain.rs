@@ -14,6 +14,7 @@ use trueup_types::{RouteSight, Timestamp, Wake, WakeReason};
 use crate::census::{Census, Member, Role, Vigour};
 use crate::rollout::{Heading, Mode, Scene};
 use crate::routes::{Key, key};
+use crate::share;
 use crate::surge::Surge;
 
 /// Who leaves, in name order.
@@ -59,7 +60,8 @@ pub(crate) fn leaving(
 }
 
 /// The one of the last good release that has failed too long, while nothing of the new one under watch passes: it is
-/// stopped, and started again as what is needed still. It would be replaced without a rollout, and is the way back.
+/// stopped, and started again as what is needed still. It would be replaced without a rollout, and is the way back. Where
+/// there are no ways in, that it counts as one that serves is no reason to let it hang.
 pub(crate) fn hung(
     scene: &Scene<'_>,
     heading: &Heading,
@@ -69,7 +71,10 @@ pub(crate) fn hung(
     if heading.mode != Mode::Baking || census.of(Role::Fresh).any(|member| member.vigour.passes()) {
         return (None, Wake::OnChange);
     }
-    let failing = census.of(Role::Kept).filter(|member| !serving.contains(&key(member)));
+    let ways_in = !share::exposure(scene.desired, heading, census).routes.is_empty();
+    let asked = ways_in || planted(Bug::KeepsHungWorker);
+    let idle = |member: &&Member<'_>| !asked || !serving.contains(&key(member));
+    let failing = census.of(Role::Kept).filter(idle);
     let due = failing.filter_map(|member| match &member.seen.health {
         Health::Failed { since, .. } if member.vigour == Vigour::Failing => {
             let since = (*since).max(scene.observed.sighted_since);

@@ -1,7 +1,9 @@
 //! A commit that changes what an app is like, and not only its version: its ways in, the name of its port, its disk.
 
+use std::time::Duration;
+
 use trueup_sim::AppSketch;
-use trueup_sim::behaviour::NEVER_HEALTHY;
+use trueup_sim::behaviour::{NEVER_HEALTHY, SICK_AFTER_MS};
 use trueup_types::desired::Doubt;
 use trueup_types::policy::Strategy;
 use trueup_types::template::Volume;
@@ -77,5 +79,17 @@ pub fn a_disk_has_one_owner_though_a_rollout_is_given_up() -> Told {
         stage.put(&version(&app, "v3"));
         stage.house.source.doubt(None);
         stage.live("web", 3).await
+    })
+}
+
+pub fn a_way_back_without_ways_in_is_woken() -> Told {
+    in_a_house(async |stage| {
+        let mut app = AppSketch::worker("web").strategy(Strategy::BlueGreen);
+        app.policy.bake = Duration::from_secs(300);
+        stage.begin(&app).await?;
+        stage.sicken(&stage.running("web"), true);
+        stage.put(&version(&app, "v2").env(SICK_AFTER_MS, "20000"));
+        stage.reverted("web").await?;
+        sure(stage.versions("web") == ["v1".to_owned()].into(), "what runs is not the good release")
     })
 }
