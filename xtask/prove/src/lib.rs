@@ -55,6 +55,9 @@ struct Cli {
     /// Stop after so many minutes, whatever is left
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
+    /// Begin at this seed: what a run that was mended has behind it is not all of it, and the row says so
+    #[arg(long, value_name = "SEED")]
+    from: Option<u64>,
     /// Run one case again, and tell all of it; needs one `--only`
     #[arg(long, value_name = "CASE")]
     replay: Option<String>,
@@ -92,7 +95,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
         return Ok(if (tier.replay)(case)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let scale = if cli.ci { Scale::Ci } else { Scale::Long };
-    let effort = Effort::new(scale, cli.minutes.map(|minutes| Duration::from_secs(60 * minutes)));
+    let mut effort = Effort::new(scale, cli.minutes.map(|minutes| Duration::from_secs(60 * minutes)));
+    effort.from = cli.from;
     let mut report = Report::default();
     for tier in chosen() {
         eprintln!("{}: {}", tier.name, tier.what);

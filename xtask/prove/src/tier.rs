@@ -56,13 +56,15 @@ pub enum Scale {
 pub struct Effort {
     /// How much is asked for.
     pub scale: Scale,
+    /// Where the seeds begin, if not at their first.
+    pub from: Option<u64>,
     end: Option<Instant>,
 }
 
 impl Effort {
     /// An effort that ends by itself, or after so long.
     pub fn new(scale: Scale, limit: Option<Duration>) -> Self {
-        Self { scale, end: limit.map(|limit| Instant::now() + limit) }
+        Self { scale, from: None, end: limit.map(|limit| Instant::now() + limit) }
     }
 
     /// The first in CI, the second when there is time.
@@ -77,7 +79,7 @@ impl Effort {
     pub fn part(&self, of: u32) -> Self {
         let now = Instant::now();
         let end = self.end.map(|end| now + end.saturating_duration_since(now) / of.max(1));
-        Self { scale: self.scale, end }
+        Self { scale: self.scale, from: self.from, end }
     }
 
     /// Whether a limit of time was given.

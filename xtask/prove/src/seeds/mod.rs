@@ -62,6 +62,9 @@ fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
 /// The seeds of a scale; those of CI begin with the ones that were run `twice`, which count among them.
 fn many_seeds(effort: &Effort, twice: &Row) -> Row {
     let (first, count) = (effort.of(TWICE, SEEDS.0), effort.of(SEEDS.0 - TWICE, SEEDS.1));
+    let end = first + count;
+    let first = effort.from.unwrap_or(first).clamp(first, end);
+    let count = end - first;
     let (effects, troubles, furthest) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(first));
     let mut row = workers::each(effort, "seeds", count, |number| {
         let seed = first + number;
