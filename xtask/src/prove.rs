@@ -10,7 +10,7 @@ use crate::shell::{self, cargo};
 
 #[derive(Args)]
 pub struct Options {
-    /// What the proof is told: `--only TIER`, `--minutes N`, `--ci`, `--replay CASE`, `--list`; `-- --help` tells more
+    /// What the proof is told: `--only TIER`, `--minutes N`, `--ci`, `--from SEED`, `--replay CASE`, `--list`; `-- --help` tells more
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<String>,
 }
