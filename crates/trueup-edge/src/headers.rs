@@ -2,8 +2,6 @@
 //!
 //! Pure: given heads, changes heads. `proxy` calls it before and after a backend.
 
-use std::net::IpAddr;
-
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
     TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -12,13 +10,11 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Uri, Version};
 
 use crate::answer::Fault;
+use crate::forwarded;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 const HOP_BY_HOP_COUNT: usize = 11;
 /// Headers that concern one connection and are never passed on (RFC 9110, section 7.6.1, and the older proxies' own);
@@ -87,30 +83,7 @@ pub(crate) fn outbound<B>(request: &mut Request<B>, host: &HeaderValue, client: 
     if http2 {
         join_cookies(headers);
     }
-    headers.insert(FORWARDED_HOST, host.clone());
-    let scheme = scheme(headers, client);
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
-    let forwarded = match headers.get(FORWARDED_FOR) {
-        None => client.clone(),
-        Some(_) => {
-            let chain = headers.get_all(FORWARDED_FOR).iter().chain([client]).map(HeaderValue::as_bytes);
-            let chain = chain.collect::<Vec<_>>().join(&b", "[..]);
-            HeaderValue::from_bytes(&chain).expect("header values joined by a comma are a header value")
-        }
-    };
-    headers.insert(FORWARDED_FOR, forwarded);
-}
-
-/// How the visitor came: in the clear, as we listen, unless a proxy on this host that ends TLS before us says otherwise.
-/// Nobody from elsewhere is believed: what is in the clear must not pass for what is not.
-fn scheme(headers: &HeaderMap, client: &HeaderValue) -> &'static str {
-    let mut said = headers.get_all(FORWARDED_PROTO).iter();
-    let encrypted = match (said.next(), said.next()) {
-        (Some(only), None) => only.as_bytes().eq_ignore_ascii_case(b"https"),
-        _ => false,
-    };
-    let peer = || client.to_str().ok().and_then(|text| text.parse::<IpAddr>().ok());
-    if encrypted && peer().is_some_and(|peer| peer.is_loopback()) { "https" } else { "http" }
+    forwarded::tell(headers, host, client);
 }
 
 /// Rewrites the head of a response for its client.
@@ -231,34 +204,6 @@ mod tests {
         left.sort_unstable();
         let wanted = ["accept", "content-length", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
         assert_eq!(left, wanted);
-    }
-
-    #[test]
-    fn a_client_is_appended_to_the_chain_it_claims() {
-        let mut head = request("/", &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2")]);
-        outbound(&mut head, &HeaderValue::from_static("a.test"), &HeaderValue::from_static("10.0.0.1"));
-        let chain: Vec<_> = head.headers().get_all("x-forwarded-for").iter().collect();
-        assert_eq!(chain, ["1.1.1.1, 2.2.2.2, 10.0.0.1"]);
-    }
-
-    #[test]
-    fn a_proxy_on_this_host_says_how_the_visitor_came_and_nobody_else_does() {
-        let told = |client: &'static str, said: &[(&'static str, &'static str)]| {
-            let mut head = request("/", said);
-            outbound(&mut head, &HeaderValue::from_static("a.test"), &HeaderValue::from_static(client));
-            head.headers().get_all("x-forwarded-proto").iter().cloned().collect::<Vec<_>>()
-        };
-        let https = ("x-forwarded-proto", "https");
-        for (client, said, wanted) in [
-            ("127.0.0.1", &[https][..], "https"),
-            ("::1", &[https], "https"),
-            ("127.0.0.1", &[], "http"),
-            ("127.0.0.1", &[https, https], "http"),
-            ("127.0.0.1", &[("x-forwarded-proto", "gopher")], "http"),
-            ("10.0.0.1", &[https], "http"),
-        ] {
-            assert_eq!(told(client, said), [wanted], "{client} says {said:?}");
-        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod control;
 mod edge;
 mod error;
 mod flight;
+mod forwarded;
 mod headers;
 mod keep;
 pub mod limits;

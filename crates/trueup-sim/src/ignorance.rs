@@ -67,11 +67,6 @@ impl Ignorance {
         self.unknown.retain(|_, until| until.is_none_or(|until| now < until));
         self.unknown.iter_mut().filter(|((target, _), _)| target == at).for_each(|(_, until)| *until = None);
     }
-
-    /// What was called for long ago lands, and a listing may lag behind it.
-    pub(crate) fn landed(&mut self, at: &TargetName, id: &InstanceId, now: Timestamp) {
-        self.unknown.insert((at.clone(), id.clone()), Some(now.after(LISTING_LAG_MAX)));
-    }
 }
 
 impl State {
@@ -80,6 +75,12 @@ impl State {
         let all =
             self.instances.iter().flat_map(|(target, all)| all.keys().map(move |id| (target.clone(), id.clone())));
         self.ignorance.unknown = all.map(|one| (one, None)).collect();
+    }
+
+    /// What was called for long ago lands: a listing may lag behind it, and in the dark nobody can see it.
+    pub(crate) fn landed(&mut self, at: &TargetName, id: &InstanceId, now: Timestamp) {
+        let until = (!self.dark.contains(at)).then(|| now.after(LISTING_LAG_MAX));
+        self.ignorance.unknown.insert((at.clone(), id.clone()), until);
     }
 
     /// Holds a target in the dark, or lights it.

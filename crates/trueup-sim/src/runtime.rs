@@ -125,7 +125,7 @@ impl SimRuntime {
                     tokio::time::sleep(wait).await;
                     if late.effect(&step, Judge::No) == StepOutcome::Done {
                         let now = late.world.now();
-                        late.world.lock().ignorance.landed(&late.target, step.id(), now);
+                        late.world.lock().landed(&late.target, step.id(), now);
                     }
                 });
                 unknown("timed out")
