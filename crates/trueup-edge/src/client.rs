@@ -89,6 +89,24 @@ impl EdgeClient {
         Ok(EdgeStatus { edges: live_edges(&self.dir).await? })
     }
 
+    /// The newest edge that accepts connections, be others silent: one that drains may hang for as long as it lives.
+    ///
+    /// # Errors
+    /// [`EdgeError::Unreachable`] when none is known to accept and one does not answer, which may be the one that does;
+    /// [`EdgeError::Path`] when the directory cannot be read.
+    pub async fn accepting(&self) -> Result<Option<EdgeReport>, EdgeError> {
+        let mut silent = None;
+        for (_, path) in sockets::list(&self.dir)? {
+            match sockets::ask(&path, &Ask::Status).await {
+                Ok(Answer::Report(report)) if report.accepting => return Ok(Some(report)),
+                Ok(Answer::Report(_)) | Err(Silence::Gone) => {}
+                Ok(other) => silent = Some(unexpected(&other)),
+                Err(Silence::Unsure(why)) => silent = Some(EdgeError::Unreachable(why)),
+            }
+        }
+        silent.map_or(Ok(None), Err)
+    }
+
     /// Makes the accepting edge listen on these addresses and no others; open connections are kept.
     ///
     /// # Errors

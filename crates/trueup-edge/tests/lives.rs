@@ -282,6 +282,28 @@ async fn what_a_dead_edge_left_behind_is_removed() {
     edge.leave().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_is_silent_hides_none_that_accepts() {
+    let dir = place();
+    let edge = TestEdge::start(dir.path()).await;
+    let silent = tokio::net::UnixListener::bind(dir.path().join("edge-9.sock")).expect("it binds");
+    let hangs_up = tokio::spawn(async move { while silent.accept().await.is_ok() {} });
+    assert!(matches!(edge.client.status().await, Err(EdgeError::Unreachable(_))), "not all of them answer");
+    let accepting = edge.client.accepting().await.expect("one of them answers").expect("it accepts");
+    assert!(accepting.accepting);
+    let other = place();
+    let silent = tokio::net::UnixListener::bind(other.path().join("edge-9.sock")).expect("it binds");
+    let hangs_up_too = tokio::spawn(async move { while silent.accept().await.is_ok() {} });
+    let client = EdgeClient::new(other.path().to_owned(), support::config(other.path(), edge.address).owner);
+    assert!(matches!(client.accepting().await, Err(EdgeError::Unreachable(_))), "it may be the silent one");
+    for task in [hangs_up, hangs_up_too] {
+        task.abort();
+        assert!(task.await.is_err_and(|why| why.is_cancelled()));
+    }
+    assert_eq!(client.accepting().await.expect("nobody is left"), None);
+    edge.leave().await;
+}
+
 #[tokio::test]
 async fn a_socket_path_that_is_too_long_is_named() {
     let dir = place();

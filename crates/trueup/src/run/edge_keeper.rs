@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio_util::sync::CancellationToken;
-use trueup_edge::{EdgeClient, EdgeReport};
+use trueup_edge::EdgeClient;
 use trueup_seams::Ingress;
 use trueup_types::OwnerId;
 
@@ -115,7 +115,7 @@ impl EdgeKeeper {
 
     async fn see_to_it(&self) -> anyhow::Result<()> {
         self.reap();
-        match self.accepting().await {
+        match self.client.accepting().await? {
             None => self.spawn().await,
             Some(edge) if edge.build != self.build => self.spawn().await,
             Some(edge) if !same(&edge.listen, &self.listen) => {
@@ -124,10 +124,6 @@ impl EdgeKeeper {
             }
             Some(_) => Ok(()),
         }
-    }
-
-    async fn accepting(&self) -> Option<EdgeReport> {
-        self.client.status().await.ok()?.accepting().cloned()
     }
 
     fn reap(&self) {
@@ -149,7 +145,8 @@ impl EdgeKeeper {
         let mut child = command.spawn().context("the edge cannot be started")?;
         let deadline = tokio::time::Instant::now() + START_PATIENCE;
         loop {
-            if self.accepting().await.is_some_and(|edge| edge.build == self.build) {
+            let accepting = self.client.accepting().await;
+            if matches!(&accepting, Ok(Some(edge)) if edge.build == self.build) {
                 self.children.lock().expect("no holder panics").push(child);
                 return Ok(());
             }
@@ -157,8 +154,12 @@ impl EdgeKeeper {
                 bail!("the edge cannot listen on {}: {}", spelled(&self.listen), quoted(&log));
             }
             if tokio::time::Instant::now() >= deadline {
-                // It is in nobody's way, and would be when it came up late.
-                let _ = child.kill();
+                match accepting {
+                    // It is in nobody's way, and would be when it came up late.
+                    Ok(_) => drop(child.kill()),
+                    // It may be the one that accepts, and too busy to say so: the next look goes by what it says then.
+                    Err(_) => self.children.lock().expect("no holder panics").push(child),
+                }
                 bail!("the edge did not come up within {} s: {}", START_PATIENCE.as_secs(), quoted(&log));
             }
             tokio::time::sleep(START_GLANCE).await;
