@@ -55,7 +55,7 @@ impl EdgeKeeper {
             fault: Arc::default(),
             children: Mutex::new(Vec::new()),
         });
-        let there = keeper.client.status().await.is_ok_and(|status| status.accepting().is_some());
+        let there = keeper.client.accepting().await.is_ok_and(|edge| edge.is_some());
         match keeper.see_to_it().await {
             Ok(()) => {}
             // Requests are still served, by the edge of before.
@@ -115,14 +115,15 @@ impl EdgeKeeper {
 
     async fn see_to_it(&self) -> anyhow::Result<()> {
         self.reap();
-        match self.client.accepting().await? {
-            None => self.spawn().await,
-            Some(edge) if edge.build != self.build => self.spawn().await,
-            Some(edge) if !same(&edge.listen, &self.listen) => {
+        match self.client.accepting().await {
+            // One that is silent may be the one that accepts: then the next takes its listeners over, or finds them taken.
+            Ok(None) | Err(_) => self.spawn().await,
+            Ok(Some(edge)) if edge.build != self.build => self.spawn().await,
+            Ok(Some(edge)) if !same(&edge.listen, &self.listen) => {
                 let told = self.client.listen(&self.listen).await;
                 told.with_context(|| format!("the edge keeps {}", spelled(&edge.listen)))
             }
-            Some(_) => Ok(()),
+            Ok(Some(_)) => Ok(()),
         }
     }
 
