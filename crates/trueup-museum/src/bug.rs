@@ -221,6 +221,8 @@ exhibits! {
     StartsSecondOwner, "trueup itself, found by seed 53901";
     /// The way back of an app without ways in hangs, and as all of it counts as serving it is left to hang, and the bake with it.
     KeepsHungWorker, "trueup itself, found by seed 345820";
+    /// Of an app without ways in a good one that hangs is started again and again, in the room that a new one needs.
+    RestartsHungBeforeNew, "trueup itself, found by seed 742077";
 
     // What a manifest says.
     /// Of a key that is written twice the last one counts, without a word.

@@ -92,7 +92,9 @@ pub(crate) fn hung(
 /// How many of a rollout's new ones come before a good one that is down: those that are missing, while one of a superseded
 /// release passes and serves. A good one that is slow to come up would else keep them out for as long as they may take.
 pub(crate) fn ahead(desired: &DesiredApp, heading: &Heading, census: &Census<'_>) -> usize {
-    let superseded = || census.of(Role::Stale).any(|member| member.routed && member.vigour.passes());
+    let ways_in = !share::exposure(desired, heading, census).routes.is_empty();
+    let asked = ways_in || planted(Bug::RestartsHungBeforeNew);
+    let superseded = || census.of(Role::Stale).any(|member| (member.routed || !asked) && member.vigour.passes());
     if heading.mode != Mode::Rolling || !superseded() {
         return 0;
     }

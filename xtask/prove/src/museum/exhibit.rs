@@ -47,6 +47,7 @@ hang! {
     AsksWantedRoutes: shapes::one_that_had_no_ways_in_goes_back_to_that;
     TakesOnePortForAll: shapes::a_port_may_change_its_name;
     ForgetsWhoseDisk: shapes::a_disk_has_one_owner_on_the_way_back;
+    RestartsHungBeforeNew: shapes::new_ones_come_before_what_hangs;
     KeepsHungWorker: shapes::a_way_back_without_ways_in_is_woken;
     StartsSecondOwner: shapes::a_disk_has_one_owner_though_a_rollout_is_given_up;
     TellsWhatWaited: leaving::what_waited_for_long_is_looked_at_again;

@@ -93,3 +93,20 @@ pub fn a_way_back_without_ways_in_is_woken() -> Told {
         sure(stage.versions("web") == ["v1".to_owned()].into(), "what runs is not the good release")
     })
 }
+
+pub fn new_ones_come_before_what_hangs() -> Told {
+    in_a_house(async |stage| {
+        let app = AppSketch::worker("web").replicas(2).strategy(Strategy::BlueGreen);
+        stage.put(&app.clone().env(NEVER_HEALTHY, "1"));
+        stage.start().await;
+        stage.until("the first release runs", PATIENCE, |stage| stage.running("web").len() == 2).await?;
+        // Who has lost its memory takes what is oldest for good.
+        stage.kill().await;
+        stage.house.store.lose();
+        stage.put(&version(&app, "v2"));
+        stage.start().await;
+        stage.until("the second one runs", PATIENCE, |stage| stage.running("web").len() == 4).await?;
+        stage.put(&version(&app, "v3"));
+        stage.live("web", 3).await
+    })
+}
