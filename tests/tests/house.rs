@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("trueup-host", &["trueup-types", "trueup-seams"]),
     ("trueup-process", &["trueup-types", "trueup-seams", "trueup-host"]),
     ("trueup-docker", &["trueup-types", "trueup-seams", "trueup-host"]),
-    ("trueup-edge", &["trueup-types", "trueup-seams"]),
+    ("trueup-edge", &["trueup-types", "trueup-seams", "trueup-host"]),
     ("trueup-store", &["trueup-types", "trueup-seams"]),
     ("trueup-secrets", &["trueup-types", "trueup-seams", "trueup-host"]),
     ("trueup-source", &["trueup-types", "trueup-seams", "trueup-manifest", "trueup-host"]),

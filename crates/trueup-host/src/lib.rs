@@ -1,14 +1,15 @@
 //! Where things are done: on this host, and later over SSH.
 //!
 //! A runtime asks a [`Host`] to run a command or to move a small file and knows nothing of how. [`LocalHost`] does it
-//! here. SSH is not a runtime: it is another place for the same ones. A [`tree::Tree`] is a folder that is shipped. Knows
-//! nothing of apps and plans.
+//! here. SSH is not a runtime: it is another place for the same ones. A [`tree::Tree`] is a folder that is shipped, a
+//! [`World`] one boot of a host. Knows nothing of apps and plans.
 
 mod causes;
 pub mod files;
 pub mod ignore;
 mod local;
 pub mod tree;
+mod world;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use causes::spelled;
 pub use local::LocalHost;
 pub use tree::Tree;
+pub use world::World;
 
 /// A future that a trait object returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

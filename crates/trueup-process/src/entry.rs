@@ -5,15 +5,16 @@
 
 use std::sync::Arc;
 
+use rustix::process::getpid;
 use tokio::task::AbortHandle;
 use trueup_types::Timestamp;
 use trueup_types::observed::ExitWhy;
 
-use crate::identity::Grasp;
-use crate::moment::World;
+use crate::identity::{Grasp, Identity};
 use crate::paths::{InstancePaths, LifePaths};
 use crate::shim;
 use crate::spec::{Asked, Claim, Ended, How, Life, Lived, Spec, VERSION};
+use trueup_host::World;
 use trueup_host::files;
 
 /// One instance.
@@ -24,6 +25,8 @@ pub(crate) struct Entry {
     pub number: u32,
     pub life: Option<Arc<Life>>,
     pub state: State,
+    /// Whether we have begun that life ourselves: what another daemon begun and nobody has claimed is called off.
+    pub begun: bool,
     /// Its folder is on its way: a listing of a moment ago proves nothing.
     pub making: bool,
     /// Ends the task that waits for its exit.
@@ -50,20 +53,23 @@ pub(crate) enum State {
 }
 
 impl Entry {
+    /// One without a life.
+    pub(crate) fn new(spec: Arc<Spec>) -> Self {
+        Self { spec, number: 0, life: None, state: State::Created, begun: false, making: false, watch: None }
+    }
+
     /// Reads a folder that an earlier daemon made. A life that was never begun is called off.
     pub(crate) fn adopt(paths: &InstancePaths, world: &World, now: Timestamp) -> std::io::Result<Self> {
         let spec: Spec = files::read(&paths.spec())?
             .ok_or_else(|| std::io::Error::other(format!("{} is missing", paths.spec().display())))?;
         check_version(spec.version, &paths.spec())?;
         let number = paths.lives()?.last().copied().unwrap_or(0);
-        let mut entry =
-            Self { spec: Arc::new(spec), number, life: None, state: State::Created, making: false, watch: None };
+        let mut entry = Self::new(Arc::new(spec));
+        entry.number = number;
         if number > 0 {
             let life = paths.life(number);
-            entry.life = files::read(&life.life())?.map(Arc::new);
-            if shim::claim(&life)? {
-                shim::end(&life, None, How::CalledOff)?;
-            }
+            entry.life = files::read_unsynced(&life.life())?.map(Arc::new);
+            call_off(&life);
             entry.state = look(&life, world, now)?;
         }
         Ok(entry)
@@ -77,7 +83,11 @@ impl Entry {
             State::Running { main, .. } => !main.as_ref().is_some_and(|main| main.alive()),
         };
         if again {
-            self.state = look(&paths.life(self.number), world, now)?;
+            let life = paths.life(self.number);
+            if !self.begun {
+                call_off(&life);
+            }
+            self.state = look(&life, world, now)?;
         }
         Ok(())
     }
@@ -99,6 +109,16 @@ impl Drop for Entry {
     }
 }
 
+/// Sees to it that a life that nobody has claimed is lived by nobody. On a full disk that has to wait.
+pub(crate) fn call_off(paths: &LifePaths) {
+    let claimed = shim::claim(paths);
+    // Where this cannot be written, our claim says as much.
+    let written = claimed.and_then(|ours| if ours { shim::end(paths, None, How::CalledOff) } else { Ok(()) });
+    if let Err(error) = written {
+        tracing::warn!(%error, folder = %paths.0.display(), "a life could not be called off");
+    }
+}
+
 pub(crate) fn check_version(version: u32, path: &std::path::Path) -> std::io::Result<()> {
     if version <= VERSION {
         return Ok(());
@@ -108,16 +128,13 @@ pub(crate) fn check_version(version: u32, path: &std::path::Path) -> std::io::Re
 }
 
 fn look(paths: &LifePaths, world: &World, now: Timestamp) -> std::io::Result<State> {
-    if let Some(ended) = files::read::<Ended>(&paths.exit())? {
+    if let Some(ended) = files::read_unsynced::<Ended>(&paths.exit())? {
         return Ok(exited(ended, world, now));
     }
-    let asked: Option<Asked> = files::read(&paths.stop())?;
+    let asked: Option<Asked> = files::read_unsynced(&paths.stop())?;
     let gone = |why| Ok(State::Exited { code: None, at: now, why });
-    let Some(lived) = files::read::<Lived>(&paths.shim())? else {
-        return match abandoned(paths, world)? {
-            None => Ok(State::Starting),
-            Some(why) => gone(why),
-        };
+    let Some(lived) = files::read_unsynced::<Lived>(&paths.shim())? else {
+        return claimed(paths, world, now);
     };
     if lived.world != *world {
         return gone(if asked.is_some() { ExitWhy::Asked } else { ExitWhy::HostLost });
@@ -126,7 +143,7 @@ fn look(paths: &LifePaths, world: &World, now: Timestamp) -> std::io::Result<Sta
     if main.is_none() {
         // The shim writes, then leaves: seen to be gone, it has written if it ever will.
         let shim_stays = lived.shim.grasp().is_some_and(|shim| shim.alive());
-        if let Some(ended) = files::read::<Ended>(&paths.exit())? {
+        if let Some(ended) = files::read_unsynced::<Ended>(&paths.exit())? {
             return Ok(exited(ended, world, now));
         }
         if !shim_stays {
@@ -138,21 +155,28 @@ fn look(paths: &LifePaths, world: &World, now: Timestamp) -> std::io::Result<Sta
     Ok(State::Running { lived: Arc::new(lived), main, since, stopping })
 }
 
-/// Why a life that was claimed will never be lived, if so.
-fn abandoned(paths: &LifePaths, world: &World) -> std::io::Result<Option<ExitWhy>> {
-    let text = match std::fs::read(paths.claim()) {
-        Ok(text) => text,
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(why) => return Err(why),
-    };
-    // Empty while it is being written.
-    let Ok(claim) = serde_json::from_slice::<Claim>(&text) else { return Ok(None) };
-    if claim.world != *world {
-        return Ok(Some(ExitWhy::HostLost));
+/// How far a life has come of which nobody has said yet who lives it.
+fn claimed(paths: &LifePaths, world: &World, now: Timestamp) -> std::io::Result<State> {
+    if !paths.claim().exists() {
+        return Ok(State::Starting);
     }
-    let there = claim.by.grasp().is_some_and(|by| by.alive());
-    let lived_since = paths.shim().exists() || paths.exit().exists();
-    Ok((!there && !lived_since).then_some(ExitWhy::ByItself))
+    // It appears whole: where it does not read, a loss of power came after it.
+    let claim = files::read_unsynced::<Claim>(&paths.claim())?;
+    let Some(claim) = claim.filter(|claim| claim.world == *world) else {
+        return Ok(State::Exited { code: None, at: now, why: ExitWhy::HostLost });
+    };
+    // A daemon claims what it calls off.
+    let called_off = Identity::of(getpid()).is_ok_and(|us| us == claim.by);
+    if !called_off && claim.by.grasp().is_some_and(|by| by.alive()) {
+        return Ok(State::Starting);
+    }
+    match files::read_unsynced::<Ended>(&paths.exit())? {
+        Some(ended) => Ok(exited(ended, world, now)),
+        // It left between our two looks.
+        None if files::read_unsynced::<Lived>(&paths.shim())?.is_some() => look(paths, world, now),
+        // The program begins only when it is written down who lives it: it never began, and may.
+        None => Ok(State::Created),
+    }
 }
 
 fn exited(ended: Ended, world: &World, now: Timestamp) -> State {

@@ -4,12 +4,13 @@
 //! signals go only through the pidfd.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
-/// Who a process is, within one [`crate::moment::World`].
+/// Who a process is, within one [`trueup_host::World`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Identity {
@@ -44,10 +45,15 @@ pub(crate) struct Grasp {
 impl Grasp {
     /// Whether it still runs; one that has ended and was not waited for does not.
     pub(crate) fn alive(&self) -> bool {
+        !self.ends_within(Duration::ZERO)
+    }
+
+    /// Waits, but not for longer than this, for its end; whether it has ended.
+    pub(crate) fn ends_within(&self, wait: Duration) -> bool {
         let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let wait = Timespec::try_from(wait).unwrap_or_default();
         // Zero: nothing to report, so it runs. A failed poll proves nothing.
-        poll(&mut fds, Some(&now)).map_or(true, |ready| ready == 0)
+        poll(&mut fds, Some(&wait)).is_ok_and(|ready| ready > 0)
     }
 
     /// Signals the process alone.

@@ -1,4 +1,4 @@
-//! Moments that a shim and a daemon can compare: the boot clock, and which boot it counts from.
+//! Moments that a shim and a daemon can compare: those of the boot clock.
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -20,22 +20,5 @@ impl BootMillis {
     pub(crate) fn steady(self, now: Timestamp) -> Timestamp {
         let ago = Self::now().0.saturating_sub(self.0);
         Timestamp::from_millis(now.as_millis().saturating_sub(ago))
-    }
-}
-
-/// Which boot of which world of process ids: another one, and no process of before is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct World {
-    boot_id: String,
-    pid_namespace: u64,
-}
-
-impl World {
-    pub(crate) fn here() -> std::io::Result<Self> {
-        use std::os::unix::fs::MetadataExt as _;
-        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        let pid_namespace = std::fs::metadata("/proc/self/ns/pid")?.ino();
-        Ok(Self { boot_id, pid_namespace })
     }
 }

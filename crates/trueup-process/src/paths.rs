@@ -84,6 +84,11 @@ impl LifePaths {
         self.0.join("claim")
     }
 
+    /// Where a claim is written before it is made; each process has its own.
+    pub(crate) fn claim_aside(&self) -> PathBuf {
+        self.0.join(format!("claim.{}", std::process::id()))
+    }
+
     pub(crate) fn shim(&self) -> PathBuf {
         self.0.join("shim.json")
     }
@@ -110,6 +115,11 @@ impl LifePaths {
 
     pub(crate) fn log_before(&self) -> PathBuf {
         self.0.join("log.1")
+    }
+
+    /// Where the copy of a log is made before it gets its name.
+    pub(crate) fn log_aside(&self) -> PathBuf {
+        self.0.join("log.1.aside")
     }
 
     pub(crate) fn log_index(&self) -> PathBuf {

@@ -21,7 +21,8 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Begins looking somewhere else than another daemon on this host would.
+    /// Begins looking somewhere else than another daemon on this host would, or this one did before the host was booted:
+    /// a table of then may still send requests to the ports of then.
     pub(crate) fn starting_at(seed: u64) -> Self {
         Self { held: BTreeSet::new(), next: u16::try_from(seed % u64::from(COUNT)).unwrap_or(0) }
     }

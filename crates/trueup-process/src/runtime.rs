@@ -20,11 +20,11 @@ use trueup_types::{InstanceId, OwnerId, Place, Timestamp};
 use crate::cgroup::Cgroups;
 use crate::entry::{Entry, State};
 use crate::lift::sighting;
-use crate::moment::World;
 use crate::paths::{Home, InstancePaths, LifePaths};
 use crate::ports::Ports;
 use crate::spec::Asked;
 use crate::{bell, deputy, logs, user};
+use trueup_host::World;
 use trueup_host::files;
 
 /// What the runtime is told.
@@ -65,8 +65,8 @@ pub(crate) struct Inner {
     entries: Mutex<BTreeMap<InstanceId, Entry>>,
     ports: Mutex<Ports>,
     sink: OnceLock<NudgeSink>,
-    /// Shims that we started and must wait for when they end.
-    pub(crate) shims: Mutex<Vec<Child>>,
+    /// Shims that we started and must wait for when they end, with the number of their life.
+    pub(crate) shims: Mutex<Vec<(InstanceId, u32, Child)>>,
 }
 
 impl ProcessRuntime {
@@ -79,9 +79,8 @@ impl ProcessRuntime {
         std::fs::create_dir_all(home.path())?;
         let limit = getrlimit(Resource::Nofile);
         let found = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));
-        let seed = config
-            .state_dir
-            .to_string_lossy()
+        let world = World::here()?;
+        let seed = format!("{} {world:?}", config.state_dir.display())
             .bytes()
             .fold(5_381_u64, |sum, byte| sum.wrapping_mul(33) ^ u64::from(byte));
         let inner = Arc::new(Inner {
@@ -92,7 +91,7 @@ impl ProcessRuntime {
             open_files: config.open_files.unwrap_or(found),
             secrets: config.secrets,
             now: config.now,
-            world: World::here()?,
+            world,
             cgroups: Cgroups::detect(),
             host: LocalHost,
             handle: Handle::current(),
@@ -198,7 +197,7 @@ impl Inner {
         }
         self.follow(entry, entry.up());
         if let State::Running { stopping: Some(_), .. } = &entry.state
-            && let Ok(Some(asked)) = files::read(&paths.life(entry.number).stop())
+            && let Ok(Some(asked)) = files::read_unsynced(&paths.life(entry.number).stop())
         {
             self.deputise(entry, asked);
         }
@@ -241,10 +240,15 @@ impl Inner {
         }
     }
 
-    fn reap_shims(&self) {
+    fn reap_shims(self: &Arc<Self>) {
         let mut shims = self.shims.lock().expect("no holder panics");
         // One that cannot be asked is not ours to wait for any more.
-        shims.retain_mut(|shim| shim.try_wait().is_ok_and(|ended| ended.is_none()));
+        let ended: Vec<_> =
+            shims.extract_if(.., |(_, _, shim)| !shim.try_wait().is_ok_and(|ended| ended.is_none())).collect();
+        drop(shims);
+        for (id, number, _) in ended {
+            self.give_up(&id, number);
+        }
     }
 
     fn user_of(&self, id: &InstanceId) -> Option<String> {

@@ -1,25 +1,30 @@
 //! The process that stays beside a program: starts it, waits for it, and writes down how it ended.
 //!
 //! It is handed a life's folder and speaks to nobody: `life.json` says what to start, `stop.json` appears when the
-//! program shall go and a [`Bell`] is rung, `exit.json` is its last word. It leads a session of its own, so that no terminal and no death of the
-//! daemon reaches the program; it is the reaper of all that the program leaves behind, and stays until nothing is left.
+//! program shall go and a [`Bell`] is rung, `exit.json` is its last word. It leads a session of its own, so that no
+//! terminal and no death of the daemon reaches the program; it is the reaper of all that the program leaves behind, and
+//! stays until nothing is left. A program that ended by itself is told of at once, one that was asked to go when all of it
+//! has gone: whoever takes its place finds its ports, its locks and its disk free.
 //!
-//! Two threads: one waits for children, one for `stop.json`. Nothing polls.
+//! Three threads: one waits for children, one for `stop.json`, one for the end of what has been left behind. All that may
+//! fail comes before the program begins; from there on nothing makes the shim leave it. Nothing polls.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{ChildStdin, Command, ExitCode, Stdio};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, wait};
 
 use crate::bell::Bell;
 use crate::identity::Identity;
-use crate::moment::{BootMillis, World};
+use crate::moment::BootMillis;
 use crate::paths::LifePaths;
 use crate::spec::{Asked, Claim, Ended, How, Life, Lived, VERSION};
+use trueup_host::World;
 use trueup_host::files::{self, Durability};
 
 /// What the shim writes to its standard output once the program is started.
@@ -52,17 +57,23 @@ pub fn main(folder: &Path) -> ExitCode {
     }
 }
 
-/// Decides whose life this is: whoever makes the claim first. Gives back whether it was us.
+/// Decides whose life this is: whoever makes the claim first. Gives back whether it was us. It appears whole.
 pub(crate) fn claim(paths: &LifePaths) -> std::io::Result<bool> {
-    let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(paths.claim());
-    let mut file = match opened {
-        Ok(file) => file,
-        Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => return Ok(false),
-        Err(why) => return Err(why),
-    };
+    // Asked first, as a full disk takes no file.
+    if paths.claim().exists() {
+        return Ok(false);
+    }
+    let aside = paths.claim_aside();
     let claim = Claim { world: World::here()?, by: Identity::of(getpid())? };
-    file.write_all(&serde_json::to_vec(&claim)?)?;
-    Ok(true)
+    let made = files::write(&aside, &claim, Durability::ThisBoot);
+    let made = made.and_then(|()| std::fs::hard_link(&aside, paths.claim()));
+    // One that stays goes with the life's folder.
+    let _ = std::fs::remove_file(&aside);
+    match made {
+        Ok(()) => Ok(true),
+        Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(why) => Err(why),
+    }
 }
 
 /// Writes down how it ended.
@@ -76,6 +87,11 @@ fn live(paths: &LifePaths) -> std::io::Result<()> {
     let life: Life = files::read(&paths.life())?.ok_or_else(|| std::io::Error::other("there is no life.json"))?;
     // It hangs before anybody can know of this life, and so before anybody can ring.
     let bell = Bell::hang(&paths.bell());
+    let begun = aside("stop", {
+        let paths = LifePaths(paths.0.clone());
+        move || await_stop(&paths, bell)
+    })?;
+    let ended = aside("linger", move || kill_after(Duration::from_millis(life.linger_ms)))?;
     let (main, gate) = start(paths)?;
     let lived = Lived {
         version: VERSION,
@@ -87,12 +103,13 @@ fn live(paths: &LifePaths) -> std::io::Result<()> {
     files::write(&paths.shim(), &lived, Durability::ThisBoot)?;
     // The program begins only once it is written down: it is never there without anybody knowing.
     if let Some(mut gate) = gate {
-        gate.write_all(OPEN)?;
+        // Who waits at the gate may have been killed: then that is how it ended.
+        let _ = gate.write_all(OPEN);
     }
+    let _ = begun.send(());
     say_started();
-    let watched = LifePaths(paths.0.clone());
-    std::thread::Builder::new().name("stop".to_owned()).spawn(move || await_stop(&watched, bell))?;
-    reap(paths, main, Duration::from_millis(life.linger_ms))
+    reap(paths, main, &ended);
+    Ok(())
 }
 
 /// Starts the program, in a group of its own, by way of a process that limits itself and then becomes it.
@@ -114,31 +131,53 @@ fn say_started() {
     }
 }
 
-/// Waits for every child until none is left.
-fn reap(paths: &LifePaths, main: Pid, linger: Duration) -> std::io::Result<()> {
+/// Waits for every child until none is left, and writes down how the program ended.
+fn reap(paths: &LifePaths, main: Pid, ended: &Sender<()>) {
+    let mut owed = None;
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == main => {
                 let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
-                let asked = paths.stop().exists();
-                let refusal = std::fs::read_to_string(paths.refusal()).ok().filter(|text| !text.is_empty());
-                let how = match refusal {
-                    Some(detail) => How::CannotStart { detail },
-                    None if asked => How::Asked,
-                    None => How::ByItself,
-                };
-                end(paths, code, how)?;
-                if !asked {
-                    signal_descendants(Signal::TERM);
-                    let late = std::thread::Builder::new().name("linger".to_owned());
-                    late.spawn(move || kill_after(linger))?;
+                let how = how(paths);
+                if how == How::Asked {
+                    owed = Some((code, how));
+                    continue;
                 }
+                // Where it cannot be written, the daemon finds that nobody is there.
+                let _ = end(paths, code, how);
+                signal_descendants(Signal::TERM);
+                let _ = ended.send(());
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::CHILD) => return Ok(()),
-            Err(why) => return Err(why.into()),
+            // None is left.
+            Err(_) => break,
         }
     }
+    if let Some((code, how)) = owed {
+        let _ = end(paths, code, how);
+    }
+}
+
+/// Of whose doing the end of the program was.
+fn how(paths: &LifePaths) -> How {
+    let refusal = std::fs::read_to_string(paths.refusal()).ok().filter(|text| !text.is_empty());
+    match refusal {
+        Some(detail) => How::CannotStart { detail },
+        None if paths.stop().exists() => How::Asked,
+        None => How::ByItself,
+    }
+}
+
+/// A thread that waits for a word before it does its work.
+fn aside(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Sender<()>> {
+    let (word, heard) = channel();
+    let wait = move || {
+        if heard.recv().is_ok() {
+            work();
+        }
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(wait)?;
+    Ok(word)
 }
 
 /// Waits for `stop.json`, then sees to it that all goes.
@@ -152,7 +191,7 @@ fn await_stop(paths: &LifePaths, mut bell: std::io::Result<Bell>) {
             std::thread::sleep(LOOK_EVERY);
         }
     }
-    let asked: Option<Asked> = files::read(&paths.stop()).ok().flatten();
+    let asked: Option<Asked> = files::read_unsynced(&paths.stop()).ok().flatten();
     let signal = asked.as_ref().and_then(|asked| crate::signal::named(&asked.signal)).unwrap_or(Signal::TERM);
     signal_descendants(signal);
     kill_after(Duration::from_millis(asked.map_or(0, |asked| asked.timeout_ms)));

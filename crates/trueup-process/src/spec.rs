@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use trueup_types::{Incarnation, InstanceId, OwnerId, Place, PortName, Release, Timestamp};
 
 use crate::identity::Identity;
-use crate::moment::{BootMillis, World};
+use crate::moment::BootMillis;
+use trueup_host::World;
 
 /// The version of all files here. A newer one than ours is an error, never a guess.
 pub(crate) const VERSION: u32 = 1;
@@ -77,7 +78,7 @@ pub(crate) struct Asked {
     pub timeout_ms: u64,
 }
 
-/// Who made the claim: `claim`. Empty for a moment, while it is being written.
+/// Who made the claim: `claim`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Claim {

@@ -7,18 +7,22 @@ use trueup_types::step::{InstanceStep, Refusal, StepOutcome};
 use trueup_types::template::Stop;
 use trueup_types::{Incarnation, InstanceId, Place, Release};
 
-use crate::entry::{Entry, State};
+use crate::entry::{Entry, State, call_off};
 use crate::lift::incarnation;
 use crate::lower::{self, Surroundings};
 use crate::moment::BootMillis;
-use crate::paths::{InstancePaths, LifePaths};
+use crate::paths::InstancePaths;
 use crate::runtime::Inner;
-use crate::spec::{Asked, How, Life, Spec, User, VERSION};
-use crate::{shim, start};
+use crate::spec::{Asked, Life, Lived, Spec, User, VERSION};
+use crate::start;
 use trueup_host::files::{self, Durability};
 
 /// When a start that the system refused for a while (no memory, a full disk) is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How long a step waits for a shim that has nobody left to wait for: it leaves within a millisecond.
+const LEAVES_WITHIN: Duration = Duration::from_millis(100);
+/// When it is asked again whether what a program left behind has gone.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 impl Inner {
     pub(crate) fn apply(self: &Arc<Self>, step: &InstanceStep, user: Option<User>) -> StepOutcome {
@@ -84,7 +88,8 @@ impl Inner {
         start::make_folder(&aside, &spec, user.as_ref())?;
         let spec = Arc::new(spec);
         // Known before it is there, so that no survey takes it for one that an earlier daemon left.
-        let entry = Entry { spec, number: 0, life: None, state: State::Created, making: true, watch: None };
+        let mut entry = Entry::new(spec);
+        entry.making = true;
         self.entries().insert(id.clone(), entry);
         let made = std::fs::rename(&aside, &self.home.instance(id).0);
         let made = made.and_then(|()| self.live(id, user));
@@ -107,10 +112,23 @@ impl Inner {
             (entry.spec.owner == self.owner, entry.up(), incarnation(entry.spec.created, entry.number) == *ended)
         });
         match asked {
-            Some((true, false, true)) => self.live(id, user),
+            Some((true, false, true)) => match self.left_behind(id) {
+                None => self.live(id, user),
+                Some(waits) => Ok(waits),
+            },
             Some((true, _, _)) => Ok(StepOutcome::AlreadyTrue),
             Some((false, _, _)) | None => Ok(StepOutcome::Refused { why: Refusal::Foreign }),
         }
+    }
+
+    /// What the last life of an instance that has ended has started itself, and that is still there: its shim stays for as
+    /// long. It was told to go and will be killed.
+    fn left_behind(&self, id: &InstanceId) -> Option<StepOutcome> {
+        let (paths, number) = self.newest_life(id)?;
+        let lived = files::read_unsynced::<Lived>(&paths.life(number).shim()).ok().flatten()?;
+        let shim = lived.shim.grasp().filter(|_| lived.world == self.world)?;
+        let why = || format!("what {id} has started itself is still there; it was told to go");
+        (!shim.ends_within(LEAVES_WITHIN)).then(|| StepOutcome::Retry { after: LOOK_AGAIN_AFTER, why: why() })
     }
 
     /// Begins the next life.
@@ -129,13 +147,12 @@ impl Inner {
                 watch.abort();
             }
             (entry.number, entry.life, entry.state) = (number, Some(Arc::clone(&life)), State::Starting);
+            entry.begun = true;
         }
-        let begun = start::begin(&self.program, &paths.life(number), &life);
-        match begun {
-            Ok(shim) => self.shims.lock().expect("no holder panics").push(shim),
+        match start::begin(&self.program, &paths.life(number), &life) {
+            Ok(shim) => self.shims.lock().expect("no holder panics").push((id.clone(), number, shim)),
             Err(why) => {
-                self.call_off(&paths.life(number), why.to_string());
-                self.current(id)?;
+                self.give_up(id, number);
                 return Err(why);
             }
         }
@@ -144,13 +161,20 @@ impl Inner {
         Ok(StepOutcome::Done)
     }
 
-    /// A life whose shim could not be started will never be lived.
-    fn call_off(&self, paths: &LifePaths, why: String) {
-        // Where nothing can be written the claim is missing too, and the next daemon calls it off.
-        let written = shim::claim(paths).and_then(|_| shim::end(paths, None, How::CalledOff));
-        if let Err(error) = written {
-            tracing::warn!(%error, %why, folder = %paths.0.display(), "a life could not be called off");
+    /// A life whose shim is gone, or was never there, is not on its way any more, whatever could be written of it.
+    pub(crate) fn give_up(self: &Arc<Self>, id: &InstanceId, number: u32) {
+        let paths = self.home.instance(id);
+        let now = self.time();
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(id).filter(|entry| entry.number == number && entry.up()) else { return };
+        if let Err(error) = entry.refresh(&paths, &self.world, now) {
+            tracing::warn!(%error, %id, "the end of a start could not be read");
         }
+        if matches!(entry.state, State::Starting) {
+            call_off(&paths.life(number));
+            entry.state = State::Created;
+        }
+        self.follow(entry, true);
     }
 
     fn lower(&self, spec: &Spec, number: u32, paths: &InstancePaths, user: Option<User>) -> Result<Life, StepOutcome> {
@@ -211,7 +235,7 @@ impl Inner {
         if !self.current(id)? {
             return Ok(StepOutcome::AlreadyTrue);
         }
-        let mut entries = self.entries();
+        let entries = self.entries();
         let Some(entry) = entries.get(id) else { return Ok(StepOutcome::AlreadyTrue) };
         if entry.spec.owner != self.owner {
             return Ok(StepOutcome::Refused { why: Refusal::Foreign });
@@ -222,6 +246,12 @@ impl Inner {
         if entry.up() {
             return Ok(StepOutcome::Refused { why: Refusal::StillRunning });
         }
+        drop(entries);
+        if let Some(waits) = self.left_behind(id) {
+            return Ok(waits);
+        }
+        let mut entries = self.entries();
+        let Some(entry) = entries.get(id) else { return Ok(StepOutcome::AlreadyTrue) };
         let aside = self.home.aside(id, &format!("gone-{}", entry.spec.created.as_millis()));
         std::fs::rename(&self.home.instance(id).0, &aside)?;
         entries.remove(id);

@@ -2,149 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
-use trueup_process::{ProcessConfig, ProcessRuntime};
-use trueup_seams::{Inspect as _, LogQuery, Nudges as _, Runtime as _};
-use trueup_sim::AppSketch;
+use trueup_seams::{Inspect as _, Nudges as _, Runtime as _};
 use trueup_sim::contract::runtime::{RuntimeFixture, check};
-use trueup_types::observed::{ExitWhy, Phase, Sighting};
+use trueup_types::observed::{ExitWhy, Phase};
 use trueup_types::step::{InstanceStep, Refusal, StepOutcome, TargetStep};
-use trueup_types::template::{FileSpec, Port, Protocol, Stop};
-use trueup_types::{AppName, InstanceId, OwnerId, Place, Release, Revision, Template, Timestamp};
+use trueup_types::template::FileSpec;
+use trueup_types::{AppName, InstanceId, Place, Release, Revision};
 
-fn open(folder: &Folder) -> ProcessRuntime {
-    let config = ProcessConfig {
-        state_dir: folder.path().to_owned(),
-        owner: OwnerId::new("test").expect("a name"),
-        program: PathBuf::from(env!("CARGO_BIN_EXE_trueup-test-shim")),
-        base_env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
-        open_files: None,
-        secrets: Arc::new(trueup_seams::NoSecrets),
-        now: Arc::new(now),
-    };
-    ProcessRuntime::open(config).expect("the folder can be made")
-}
-
-/// A state directory that takes what still runs with it.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
-    }
-
-    fn path(&self) -> &std::path::Path {
-        self.0.path()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        for instance in std::fs::read_dir(self.path().join("instances")).into_iter().flatten().flatten() {
-            for life in std::fs::read_dir(instance.path()).into_iter().flatten().flatten() {
-                let text = std::fs::read_to_string(life.path().join("shim.json")).unwrap_or_default();
-                let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-                let pid = value["main"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
-                if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw)
-                    && !life.path().join("exit.json").exists()
-                {
-                    let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-                }
-            }
-        }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the clock of these tests")]
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is set");
-    Timestamp::from_millis(u64::try_from(since.as_millis()).expect("a sane clock"))
-}
-
-fn release(app: &AppName, revision: Revision, script: &str) -> Arc<Release> {
-    let mut sketch = AppSketch::web(app.as_str());
-    sketch.template = Template {
-        command: ["sh", "-c", script].map(str::to_owned).to_vec(),
-        ports: vec![Port { name: "http".parse().expect("a name"), port: None, protocol: Protocol::Http }],
-        ..Template::default()
-    };
-    Arc::new(sketch.release(revision))
-}
-
-/// One instance on a runtime.
-struct One {
-    runtime: ProcessRuntime,
-    id: InstanceId,
-}
-
-impl One {
-    async fn started(folder: &Folder, script: &str) -> Self {
-        let one = Self { runtime: open(folder), id: "web-r1-0".parse().expect("a name") };
-        let release = release(&one.id.app, one.id.revision, script);
-        let created = one.create(release).await;
-        assert_eq!(created, StepOutcome::Done);
-        one
-    }
-
-    async fn create(&self, release: Arc<Release>) -> StepOutcome {
-        self.apply(InstanceStep::Create { id: self.id.clone(), place: Place::here(), release }).await
-    }
-
-    async fn apply(&self, step: InstanceStep) -> StepOutcome {
-        self.runtime.apply(&TargetStep::Instance(step)).await
-    }
-
-    async fn seen(&self) -> Option<Sighting> {
-        let survey = self.runtime.survey().await;
-        let sight = survey.into_values().next().expect("one place").expect("it is in sight");
-        sight.instances.into_iter().find(|one| one.id == self.id)
-    }
-
-    async fn until(&self, what: &str, holds: impl Fn(&Sighting) -> bool) -> Sighting {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            let seen = self.seen().await;
-            if let Some(one) = seen.as_ref().filter(|one| holds(one)) {
-                return one.clone();
-            }
-            assert!(Instant::now() < deadline, "{what}: {seen:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    async fn exited(&self) -> (Option<i32>, ExitWhy) {
-        let seen = self.until("it exits", |one| matches!(one.phase, Phase::Exited { .. })).await;
-        let Phase::Exited { code, why, .. } = seen.phase else { unreachable!("waited for") };
-        (code, why)
-    }
-
-    async fn stop(&self, timeout: Duration) {
-        let seen = self.seen().await.expect("it is there");
-        let stop = Stop { timeout, ..Stop::default() };
-        let step = InstanceStep::Stop { id: self.id.clone(), incarnation: seen.incarnation, stop };
-        assert_eq!(self.apply(step).await, StepOutcome::Done);
-    }
-
-    async fn log(&self) -> Vec<String> {
-        let query = LogQuery { instance: self.id.clone(), since: None, lines_max: 100, previous: false, after: None };
-        let lines = self.runtime.logs(&query).await.expect("there is a log");
-        lines.into_iter().map(|line| line.text).collect()
-    }
-
-    async fn said(&self, what: &str) -> Vec<String> {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            let log = self.log().await;
-            if log.iter().any(|line| line.contains(what)) {
-                return log;
-            }
-            assert!(Instant::now() < deadline, "`{what}` was not said: {log:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
+use crate::stage::{Folder, One, open, release};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn local_processes_keep_the_contract() {
@@ -204,31 +72,13 @@ async fn an_exit_is_noticed_within_a_moment() {
         let _ = sender.send(nudge);
     }));
     one.until("it runs", |one| matches!(one.phase, Phase::Running { .. })).await;
-    let pid = one.said_pid(&folder);
+    let pid = one.pid(&folder, "main");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
     let nudge = tokio::time::timeout(Duration::from_secs(5), nudges.recv()).await.expect("a nudge comes");
     assert_eq!(nudge, Some(trueup_seams::Nudge::App(one.id.app.clone())));
     // The nudge comes after the shim's word, so that the look that it causes sees the exit.
     let seen = one.seen().await.expect("it is there");
     assert!(matches!(seen.phase, Phase::Exited { code: Some(137), why: ExitWhy::ByItself, .. }), "{seen:?}");
-}
-
-impl One {
-    fn said_pid(&self, folder: &Folder) -> rustix::process::Pid {
-        let path = folder.path().join("instances").join(self.id.to_string()).join("life-1/shim.json");
-        let text = std::fs::read_to_string(path).expect("the shim has written it");
-        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
-        let pid = value["main"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
-        rustix::process::Pid::from_raw(pid.expect("a number")).expect("a process id")
-    }
-
-    fn shim_pid(&self, folder: &Folder) -> rustix::process::Pid {
-        let path = folder.path().join("instances").join(self.id.to_string()).join("life-1/shim.json");
-        let text = std::fs::read_to_string(path).expect("the shim has written it");
-        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
-        let pid = value["shim"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
-        rustix::process::Pid::from_raw(pid.expect("a number")).expect("a process id")
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -254,7 +104,7 @@ async fn a_dead_shim_leaves_the_app_running_and_the_daemon_stops_it() {
     let folder = Folder::new();
     let one = One::started(&folder, "trap '' TERM; while :; do sleep 0.05; done").await;
     one.until("it runs", |one| matches!(one.phase, Phase::Running { .. })).await;
-    rustix::process::kill_process(one.shim_pid(&folder), rustix::process::Signal::KILL).expect("it runs");
+    rustix::process::kill_process(one.pid(&folder, "shim"), rustix::process::Signal::KILL).expect("it runs");
     let One { runtime, id } = one;
     drop(runtime);
     let one = One { runtime: open(&folder), id };
