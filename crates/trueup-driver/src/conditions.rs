@@ -175,7 +175,6 @@ pub fn reason(state: &State) -> &'static str {
             Stall::RevertFailed => "RevertFailed",
             Stall::Held => "Held",
             Stall::Bug(_) => "Bug",
-            Stall::Refused(_) => "Refused",
         },
         State::Suspended => "Suspended",
         State::Removing => "Removing",

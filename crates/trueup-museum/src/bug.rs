@@ -223,6 +223,8 @@ exhibits! {
     KeepsHungWorker, "trueup itself, found by seed 345820";
     /// Of an app without ways in a good one that hangs is started again and again, in the room that a new one needs.
     RestartsHungBeforeNew, "trueup itself, found by seed 742077";
+    /// A target refuses another instance of a release that was good, and is asked for it again four times a second.
+    RetriesRefusedHot, "trueup itself, by somebody who read it";
 
     // What a manifest says.
     /// Of a key that is written twice the last one counts, without a word.

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use trueup_museum::{Bug, planted};
-use trueup_types::Timestamp;
-use trueup_types::record::{AppRecord, HookEnd, RefusedCreate};
+use trueup_types::record::{AppRecord, HookEnd, RefusedCreate, Rollout};
 use trueup_types::step::{InstanceStep, Refusal, StepAction, StepOutcome, StepResult, TargetStep};
+use trueup_types::{Revision, Timestamp};
 
 use crate::limits;
 
@@ -76,7 +76,8 @@ fn refuse(record: &mut AppRecord, result: &StepResult, why: &Refusal, now: Times
             let end = HookEnd { at: now, failure: Some(why.to_string()) };
             record.hooks.entry(step.id().clone()).or_default().ended = Some(end);
         }
-        Some(revision) if blames_release => {
+        // A release that is on trial is judged by it; of one that was good it is tried again, ever less often.
+        Some(revision) if blames_release && is_on_trial(record, revision) => {
             let instance = step.id().clone();
             record.refused = Some(RefusedCreate { revision, instance, why: why.to_string() });
         }
@@ -87,6 +88,10 @@ fn refuse(record: &mut AppRecord, result: &StepResult, why: &Refusal, now: Times
             record.backoff.why = Some(format!("{} {}: {why}", step.verb(), step.id()));
         }
     }
+}
+
+fn is_on_trial(record: &AppRecord, revision: Revision) -> bool {
+    matches!(&record.rollout, Rollout::Underway { to, .. } if *to == revision) || planted(Bug::RetriesRefusedHot)
 }
 
 #[cfg(test)]

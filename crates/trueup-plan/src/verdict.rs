@@ -36,10 +36,7 @@ pub(crate) fn of(
     if state == State::Baking && newer {
         message.push_str("; a newer release waits for the end of the bake, or for `promote`");
     }
-    if state == State::Progressing && heading.mode == Mode::Rolling && heading.hook.is_none() {
-        let why = trouble(record, census).or_else(|| record.backoff.why.clone());
-        message.extend(why.map(|why| format!("; {why}")));
-    }
+    message.extend(hindrance(record, heading, census, &state).map(|why| format!("; {why}")));
     Verdict {
         state,
         generation: record.generation,
@@ -138,6 +135,17 @@ fn degraded(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, state: &S
     }
 }
 
+/// What is in the way of what is being done, where that is not told already.
+fn hindrance(record: &AppRecord, heading: &Heading, census: &Census<'_>, state: &State) -> Option<String> {
+    let step = || record.backoff.why.clone();
+    match state {
+        State::Progressing if heading.hook.is_some() => None,
+        State::Progressing if heading.mode == Mode::Rolling => trouble(record, census).or_else(step),
+        State::Progressing | State::Reverting | State::Stalled(Stall::RevertFailed) => step(),
+        _ => None,
+    }
+}
+
 /// What keeps a new release from meeting its gate, as far as can be seen: one of its instances that failed.
 fn trouble(record: &AppRecord, census: &Census<'_>) -> Option<String> {
     let failing = census.of(Role::Fresh).find_map(|member| match &member.seen.health {
@@ -221,8 +229,6 @@ fn message(
             format!("{cause}; reverting is off, {release} serves and the rest waits for you")
         }
         State::Stalled(Stall::Bug(why)) => format!("{why}; nothing is done"),
-        State::Stalled(Stall::Refused(why)) if heading.release.is_none() => format!("{why}; nothing of it runs yet"),
-        State::Stalled(Stall::Refused(why)) => format!("{why}; {release} stays"),
         State::Suspended => format!("suspended; {release} is left as it is"),
         State::Removing => "its manifest is gone; it is taken down".to_owned(),
         State::Gone => "nothing of it is left".to_owned(),

@@ -90,8 +90,6 @@ pub enum Stall {
     Held,
     /// The plan broke a law, and nothing was done.
     Bug(String),
-    /// A step was refused.
-    Refused(String),
 }
 
 /// How many of what.

@@ -11,6 +11,7 @@ mod hooks;
 mod modelled;
 mod orders;
 mod permits;
+mod refused;
 mod restored;
 mod rollbacks;
 mod seeded;

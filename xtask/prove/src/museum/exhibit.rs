@@ -89,6 +89,7 @@ hang! {
     ForgetsNeeds: memory::what_an_orphan_needed_may_go;
     TrustsOlderMemory: memory::what_the_table_names_is_looked_for_everywhere;
     RestartsTableNumbers: memory::tables_go_on_from_the_live_number;
+    RetriesRefusedHot: parts::what_is_refused_is_asked_for_less_and_less;
     IgnoresRolloutCap: rollouts::no_more_rollouts_than_may_be_at_once;
     LeaksRolloutPlace: rollouts::a_place_is_given_back;
     ForgetsRolloutPlaces: rollouts::a_place_is_kept_over_a_restart;

@@ -64,7 +64,7 @@ fn standing(state: &State) -> &'static str {
         State::Stalled(Stall::NothingToRevertTo) => "fallen",
         State::Stalled(Stall::RevertFailed) => "stuck",
         State::Stalled(Stall::Held) => "held",
-        State::Stalled(Stall::Bug(_) | Stall::Refused(_)) => "stalled",
+        State::Stalled(Stall::Bug(_)) => "stalled",
         State::Suspended => "suspended",
         State::Removing => "removing",
         State::Gone => "gone",

@@ -7,11 +7,13 @@ use trueup_driver::clock::{Clock, SteadyClock};
 use trueup_driver::events::{About, EVENTS_MAX, Events};
 use trueup_driver::survey::{Epoch, Target};
 use trueup_seams::{BoxFuture, DaemonRecord, ObserveError, Runtime, Sight, Survey};
+use trueup_sim::AppSketch;
 use trueup_types::desired::Doubt;
+use trueup_types::record::AppRecord;
 use trueup_types::status::EventKind;
-use trueup_types::step::{StepOutcome, TargetStep};
+use trueup_types::step::{InstanceStep, Refusal, Step, StepAction, StepOutcome, StepResult, TargetStep, Why};
 use trueup_types::target::TargetSpec;
-use trueup_types::{Place, Timestamp};
+use trueup_types::{InstanceId, Ordinal, Place, Revision, TargetName, Timestamp};
 
 use super::Told;
 use super::stage::sure;
@@ -32,6 +34,24 @@ pub fn events_are_bounded() -> Told {
     }
     let kept = events.all().len();
     sure(kept <= EVENTS_MAX, &format!("{kept} events are kept, at most {EVENTS_MAX} should be"))
+}
+
+pub fn what_is_refused_is_asked_for_less_and_less() -> Told {
+    let release = AppSketch::web("web").release(Revision(1));
+    let id = InstanceId::new(&release.app, release.revision, Ordinal(1));
+    let create = InstanceStep::Create { id, place: Place::here(), release: Arc::new(release) };
+    let action = StepAction::Target { target: TargetName::local(), step: TargetStep::Instance(create) };
+    let why = Refusal::Invalid("the organisation has no machine left".to_owned());
+    let step = Step { action, why: Why::ScaleUp };
+    let refused = [StepResult { step, outcome: StepOutcome::Refused { why } }];
+    let mut record = AppRecord { current: Some(Revision(1)), ..AppRecord::default() };
+    let mut waits = Vec::new();
+    for now in [0, 1_000_000, 2_000_000].map(Timestamp::from_millis) {
+        record = trueup_plan::absorb(record, &refused, now);
+        waits.push(record.backoff.until.map_or(0, |until| until.since(now).as_millis()));
+    }
+    sure(waits[0] > 0 && waits.is_sorted_by(|a, b| a < b), &format!("it is asked for again after {waits:?} ms"))?;
+    sure(record.backoff.why.is_some_and(|why| why.contains("no machine left")), "nobody is told why")
 }
 
 /// A target of two places, one of which does not answer.
