@@ -137,13 +137,11 @@ fn degraded(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, state: &S
 
 /// What is in the way of what is being done, where that is not told already.
 fn hindrance(record: &AppRecord, heading: &Heading, census: &Census<'_>, state: &State) -> Option<String> {
-    let step = || record.backoff.why.clone();
-    match state {
-        State::Progressing if heading.hook.is_some() => None,
-        State::Progressing if heading.mode == Mode::Rolling => trouble(record, census).or_else(step),
-        State::Progressing | State::Reverting | State::Stalled(Stall::RevertFailed) => step(),
-        _ => None,
-    }
+    let progressing = *state == State::Progressing && heading.hook.is_none();
+    let rolling = progressing && heading.mode == Mode::Rolling;
+    let going_back = matches!(state, State::Reverting | State::Stalled(Stall::RevertFailed));
+    let trouble = rolling.then(|| trouble(record, census)).flatten();
+    trouble.or_else(|| record.backoff.why.clone().filter(|_| progressing || going_back))
 }
 
 /// What keeps a new release from meeting its gate, as far as can be seen: one of its instances that failed.
