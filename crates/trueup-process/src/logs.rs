@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Weak;
 use std::time::Duration;
@@ -128,7 +129,8 @@ fn copy_end(paths: &LifePaths) -> std::io::Result<(u64, u64)> {
     log.seek(SeekFrom::Start(from))?;
     let aside = paths.log_aside();
     // Whoever writes faster than we copy is not followed for ever.
-    let copied = File::create(&aside).and_then(|mut copy| std::io::copy(&mut log.take(2 * LOG_BYTES_MAX), &mut copy));
+    let copy = File::options().write(true).create(true).truncate(true).mode(0o600).open(&aside);
+    let copied = copy.and_then(|mut copy| std::io::copy(&mut log.take(2 * LOG_BYTES_MAX), &mut copy));
     let copied = copied.and_then(|copied| std::fs::rename(&aside, paths.log_before()).map(|()| copied));
     if copied.is_err() {
         absent(std::fs::remove_file(&aside))?;

@@ -128,7 +128,8 @@ impl Inner {
         let lived = files::read_unsynced::<Lived>(&paths.life(number).shim()).ok().flatten()?;
         let shim = lived.shim.grasp().filter(|_| lived.world == self.world)?;
         let why = || format!("what {id} has started itself is still there; it was told to go");
-        (!shim.ends_within(LEAVES_WITHIN)).then(|| StepOutcome::Retry { after: LOOK_AGAIN_AFTER, why: why() })
+        let stays = !shim.ends_within(LEAVES_WITHIN);
+        stays.then(|| StepOutcome::Underway { after: LOOK_AGAIN_AFTER, why: why(), said: Vec::new() })
     }
 
     /// Begins the next life.

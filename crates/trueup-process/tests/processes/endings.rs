@@ -59,7 +59,7 @@ async fn one_that_ended_by_itself_begins_anew_when_what_it_left_behind_has_gone(
     let remove = InstanceStep::Remove { id: one.id.clone(), incarnation: ended };
     for step in [start.clone(), remove] {
         let outcome = one.apply(step).await;
-        assert!(matches!(&outcome, StepOutcome::Retry { why, .. } if why.contains("still there")), "{outcome:?}");
+        assert!(matches!(&outcome, StepOutcome::Underway { why, .. } if why.contains("still there")), "{outcome:?}");
     }
     let child_pid = child.parse().ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(child_pid, Signal::KILL).expect("it is still there");
