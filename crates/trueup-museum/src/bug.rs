@@ -225,6 +225,8 @@ exhibits! {
     RestartsHungBeforeNew, "trueup itself, found by seed 742077";
     /// A target refuses another instance of a release that was good, and is asked for it again four times a second.
     RetriesRefusedHot, "trueup itself, by somebody who read it";
+    /// What a new instance waited for its health before its host went down counts after that, and a good release is rejected.
+    BlamesForLostHost, "trueup itself, by somebody who read it";
 
     // What a manifest says.
     /// Of a key that is written twice the last one counts, without a word.

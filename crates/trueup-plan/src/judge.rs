@@ -64,8 +64,10 @@ pub(crate) fn waits_too_long(
     for one in ours {
         let passes = matches!(one.health, Health::Passing { .. });
         let up = match &one.sighting.phase {
-            // One that was told to go is not late.
-            Phase::Exited { why, .. } => !matches!(why, ExitWhy::Asked),
+            // One that was told to go is not late, and one that its host took along begins anew.
+            Phase::Exited { why: ExitWhy::Asked, .. } => false,
+            Phase::Exited { why: ExitWhy::HostLost, .. } => planted(Bug::BlamesForLostHost),
+            Phase::Exited { why: ExitWhy::ByItself | ExitWhy::CannotStart { .. }, .. } => true,
             Phase::Running { .. } | Phase::Starting => true,
             Phase::Created | Phase::Asleep | Phase::Vanishing { .. } => false,
         };

@@ -170,3 +170,25 @@ fn nobody_of_a_held_rollout_goes_while_it_is_not_known_who_passes() {
             stalled: r2 failed: its instances exited 4 times, last web-r2-0 with code 1; reverting is off, r1 serves and the rest waits for you"#]],
     );
 }
+
+#[test]
+fn what_its_host_takes_along_has_as_long_anew() {
+    story(
+        "given 1×v1\nv2 passes 4m\nwant 1×v2\nwait 2m\ntick\nhost lost\nsettle",
+        expect![[r#"
+            > given 1×v1
+            > v2 passes 4m
+            > want 1×v2
+               65.000 create web-r2-0 (rollout); Progressing: r2 is rolled out, 0 of 1 updated
+               65.000 Progressing: r2 is rolled out, 1 of 1 updated
+            > host lost
+              185.000 route web to [] (rollout); start web-r1-0 (restart); start web-r2-0 (restart); Progressing: r2 is rolled out, 0 of 1 updated
+              185.000 Progressing: r2 is rolled out, 1 of 1 updated
+              185.500 route web to [web-r1-0=1] (rollout)
+              430.000 route web to [web-r2-0=1] (rollout)
+              430.000 route web to [web-r2-0=1 web-r1-0=0] (rollout); Baking: r2 is promoted and watched
+              490.000 route web to [web-r2-0=1] (reroute); Ready: r2 serves
+              490.000 stop web-r1-0 (stale)
+              490.200 remove web-r1-0 (stale)"#]],
+    );
+}

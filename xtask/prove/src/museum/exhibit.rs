@@ -90,6 +90,7 @@ hang! {
     TrustsOlderMemory: memory::what_the_table_names_is_looked_for_everywhere;
     RestartsTableNumbers: memory::tables_go_on_from_the_live_number;
     RetriesRefusedHot: parts::what_is_refused_is_asked_for_less_and_less;
+    BlamesForLostHost: health::what_its_host_took_along_has_as_long_anew;
     IgnoresRolloutCap: rollouts::no_more_rollouts_than_may_be_at_once;
     LeaksRolloutPlace: rollouts::a_place_is_given_back;
     ForgetsRolloutPlaces: rollouts::a_place_is_kept_over_a_restart;

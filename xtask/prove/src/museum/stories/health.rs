@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use trueup_sim::behaviour::HEALTHY_AFTER_MS;
+use trueup_types::observed::ExitWhy;
+use trueup_types::order::Order;
+use trueup_types::verdict::State;
 
 use super::Told;
 use super::stage::{PATIENCE, Stage, in_a_house, sure, version, web};
@@ -94,5 +97,22 @@ pub fn a_restart_of_the_daemon_moves_no_traffic() -> Told {
         tokio::time::sleep(Duration::from_secs(60)).await;
         stage.start().await;
         stage.still().await
+    })
+}
+
+pub fn what_its_host_took_along_has_as_long_anew() -> Told {
+    in_a_house(async |stage| {
+        let app = web(1);
+        stage.begin(&app).await?;
+        stage.put(&version(&app, "v2").env(HEALTHY_AFTER_MS, "240000"));
+        stage.until("the new one runs", PATIENCE, |stage| stage.life("web-r2-0").is_some()).await?;
+        stage.wait(120).await?;
+        let now = stage.house.world.now();
+        for all in stage.house.world.lock().instances.values_mut() {
+            all.values_mut().for_each(|one| one.end = Some((now, None, ExitWhy::HostLost)));
+        }
+        stage.order("web", Order::Reconcile).await?;
+        let baking = |stage: &Stage| stage.app("web").is_some_and(|app| app.verdict.state == State::Baking);
+        stage.until("it is promoted, having had its time", PATIENCE, baking).await
     })
 }
