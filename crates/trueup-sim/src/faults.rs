@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use trueup_seams::{Sight, Survey};
-use trueup_types::{AppName, TargetName};
+use trueup_seams::{ObserveError, Sight, Survey};
+use trueup_types::{AppName, Place, TargetName};
 
 /// What goes wrong with one call that changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct Faults {
     odds: Odds,
     streams: BTreeMap<String, fastrand::Rng>,
     seed: u64,
-    drawn: u64,
+    felt: u64,
 }
 
 /// How likely each fault is, in a thousand calls.
@@ -115,26 +115,31 @@ impl Faults {
         self.odds = odds;
     }
 
-    /// How often chance has made something go wrong.
+    /// How often something went wrong: calls, hints, and surveys that showed something else than the truth.
     #[must_use]
-    pub fn drawn(&self) -> u64 {
-        self.drawn
+    pub fn felt(&self) -> u64 {
+        self.felt
+    }
+
+    /// A survey shows something else than the truth.
+    pub(crate) fn feel(&mut self) {
+        self.felt += 1;
     }
 
     /// What goes wrong with the next call that is about this app.
     pub(crate) fn next_call(&mut self, app: &AppName) -> Option<CallFault> {
-        if let Some(scripted) = self.calls.pop_front() {
-            return scripted;
-        }
-        self.drawn_call(&format!("calls {app}"), self.odds.call_permille)
+        let scripted = self.calls.pop_front();
+        let fault = scripted.unwrap_or_else(|| self.drawn_call(&format!("calls {app}"), self.odds.call_permille));
+        self.felt += u64::from(fault.is_some());
+        fault
     }
 
     /// What goes wrong with the next table.
     pub(crate) fn next_route(&mut self) -> Option<CallFault> {
-        if let Some(scripted) = self.tables.pop_front() {
-            return scripted;
-        }
-        self.drawn_call("routes", self.odds.route_permille)
+        let scripted = self.tables.pop_front();
+        let fault = scripted.unwrap_or_else(|| self.drawn_call("routes", self.odds.route_permille));
+        self.felt += u64::from(fault.is_some());
+        fault
     }
 
     fn drawn_call(&mut self, stream: &str, permille: u16) -> Option<CallFault> {
@@ -156,7 +161,6 @@ impl Faults {
             7 => CallFault::ConflictAfter,
             _ => CallFault::Hangs,
         };
-        self.drawn += 1;
         Some(fault)
     }
 
@@ -171,7 +175,7 @@ impl Faults {
             return 1;
         }
         let times = if dice.bool() { 0 } else { 2 };
-        self.drawn += 1;
+        self.felt += 1;
         times
     }
 
@@ -198,7 +202,6 @@ impl Faults {
         } else {
             SightFault::Older
         };
-        self.drawn += 1;
         Some(fault)
     }
 
@@ -211,14 +214,44 @@ impl Faults {
     }
 }
 
+impl SightFault {
+    /// What a survey shows in the place of the truth: of the one before, and of several before, where they are kept.
+    pub(crate) fn shows(
+        self,
+        truth: &Survey,
+        before: impl Fn() -> Option<Survey>,
+        long_before: impl Fn() -> Option<Survey>,
+    ) -> Option<Survey> {
+        let everywhere = |sight: Result<Sight, ObserveError>| truth.keys().map(move |one| (one.clone(), sight.clone()));
+        match self {
+            Self::Dark => Some(dark()),
+            Self::Stale => before(),
+            Self::Older => long_before(),
+            Self::CutShort => Some(everywhere(Err(fails("the listing was cut short"))).collect()),
+            Self::Doubled => Some(doubled(truth.clone())),
+            Self::Empty => Some(everywhere(Ok(Sight::default())).collect()),
+            Self::Short => Some(short(truth.clone())),
+        }
+    }
+}
+
+/// What a survey of a target that answers nothing shows.
+pub(crate) fn dark() -> Survey {
+    BTreeMap::from([(Place::here(), Err(fails("the target does not answer")))])
+}
+
+fn fails(detail: &str) -> ObserveError {
+    ObserveError { detail: detail.to_owned() }
+}
+
 /// Every other instance.
-pub(crate) fn short(truth: Survey) -> Survey {
+fn short(truth: Survey) -> Survey {
     let halved = |sight: Sight| Sight { instances: sight.instances.into_iter().step_by(2).collect() };
     truth.into_iter().map(|(place, sight)| (place, sight.map(halved))).collect()
 }
 
 /// Everything twice, in reverse order.
-pub(crate) fn doubled(truth: Survey) -> Survey {
+fn doubled(truth: Survey) -> Survey {
     let twice = |sight: Sight| {
         let mut instances = sight.instances.clone();
         instances.extend(sight.instances);

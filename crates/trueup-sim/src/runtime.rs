@@ -13,7 +13,7 @@ use trueup_types::step::{InstanceStep, Refusal, StepOutcome, TargetStep};
 use trueup_types::{InstanceId, Place, Release, TargetName, Timestamp};
 
 use crate::behaviour::{ANALYSE, Behaviour};
-use crate::faults::{CallFault, SightFault, doubled, short};
+use crate::faults::{CallFault, SightFault, dark};
 use crate::laws;
 use crate::world::{SimInstance, World};
 
@@ -55,9 +55,8 @@ impl SimRuntime {
     fn look(&self) -> Survey {
         let now = self.world.now();
         let mut state = self.world.lock();
-        let dark = || ObserveError { detail: "the target does not answer".to_owned() };
         if state.dark.contains(&self.target) {
-            return BTreeMap::from([(Place::here(), Err(dark()))]);
+            return dark();
         }
         let seen = state.instances.get(&self.target).into_iter().flatten();
         let mut places = BTreeMap::from([(Place::here(), Sight::default())]);
@@ -72,22 +71,14 @@ impl SimRuntime {
         drop(state);
         let mut before = self.before.lock().expect("no holder panics");
         before.retain(|(at, _)| now.since(*at) < LISTING_LAG_MAX);
-        let shown = |back: usize| before.get(back).or(before.back()).map(|(_, survey)| survey.clone());
-        let answer = match fault {
-            None => None,
-            Some(SightFault::Dark) => Some(BTreeMap::from([(Place::here(), Err(dark()))])),
-            Some(SightFault::Stale) => shown(0),
-            Some(SightFault::Older) => shown(RING - 1),
-            Some(SightFault::CutShort) => {
-                let cut = ObserveError { detail: "the listing was cut short".to_owned() };
-                Some(truth.keys().map(|place| (place.clone(), Err(cut.clone()))).collect())
-            }
-            Some(SightFault::Doubled) => Some(doubled(truth.clone())),
-            Some(SightFault::Empty) => Some(truth.keys().map(|place| (place.clone(), Ok(Sight::default()))).collect()),
-            Some(SightFault::Short) => Some(short(truth.clone())),
-        };
+        let earlier = |back: usize| before.get(back).or(before.back()).map(|(_, survey)| survey.clone());
+        let answer = fault.and_then(|fault| fault.shows(&truth, || earlier(0), || earlier(RING - 1)));
         before.push_front((now, truth.clone()));
         before.truncate(RING);
+        drop(before);
+        if answer.as_ref().is_some_and(|answer| *answer != truth) {
+            self.world.lock().faults.feel();
+        }
         answer.unwrap_or(truth)
     }
 

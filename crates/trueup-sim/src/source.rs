@@ -19,6 +19,7 @@ struct Inner {
     snapshot: Arc<Snapshot>,
     sinks: Vec<NudgeSink>,
     hushed: bool,
+    unheard: u64,
 }
 
 impl SimSource {
@@ -76,6 +77,16 @@ impl SimSource {
         self.nudge(&Nudge::All);
     }
 
+    /// Finds the newest version of this app bad: the one before stays in force.
+    pub fn refuse(&self, app: &AppName, why: &str) {
+        self.edit(|snapshot| {
+            if let Some(found) = snapshot.apps.get_mut(app) {
+                found.error = Some(why.to_owned());
+            }
+        });
+        self.nudge(&Nudge::App(app.clone()));
+    }
+
     /// Puts the root in doubt, or takes the doubt away.
     pub fn doubt(&self, doubt: Option<Doubt>) {
         self.edit(|snapshot| snapshot.doubt = doubt);
@@ -100,6 +111,12 @@ impl SimSource {
         self.inner.lock().expect("no holder panics").hushed = hushed;
     }
 
+    /// How many changes nobody was told of.
+    #[must_use]
+    pub fn unheard(&self) -> u64 {
+        self.inner.lock().expect("no holder panics").unheard
+    }
+
     fn edit(&self, change: impl FnOnce(&mut Snapshot)) {
         let mut inner = self.inner.lock().expect("no holder panics");
         let mut next = Snapshot::clone(&inner.snapshot);
@@ -111,7 +128,8 @@ impl SimSource {
 
     fn nudge(&self, nudge: &Nudge) {
         let (sinks, hushed) = {
-            let inner = self.inner.lock().expect("no holder panics");
+            let mut inner = self.inner.lock().expect("no holder panics");
+            inner.unheard += u64::from(inner.hushed);
             (inner.sinks.clone(), inner.hushed)
         };
         for sink in sinks.iter().filter(|_| !hushed) {

@@ -11,6 +11,7 @@ pub mod fuzz;
 pub mod model;
 pub mod museum;
 pub mod operations;
+mod panics;
 mod report;
 pub mod seeds;
 pub mod tier;

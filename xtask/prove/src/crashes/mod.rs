@@ -27,7 +27,7 @@ use trueup_museum::{Bug, Planted};
 use trueup_sim::CallKind;
 
 use crate::tier::{Effort, Row, Scale, Tier, Violation};
-use crate::workers;
+use crate::{panics, workers};
 
 use book::{Book, Reference};
 use case::{Case, deaths_at};
@@ -170,7 +170,7 @@ fn replay(text: &str) -> anyhow::Result<bool> {
     let case = Case::parse(text)?;
     let reference = Reference::of(case.variant);
     let trouble = Trouble { deaths: case.deaths.clone(), ..Trouble::default() };
-    let outcome = play(&case.variant, &trouble, Keep::Story);
+    let outcome = panics::over(|| play(&case.variant, &trouble, Keep::Story)).map_err(anyhow::Error::msg)?;
     let wrong = rule::after_deaths(&reference.outcome, &outcome, &case);
     tell(&outcome, &wrong);
     Ok(wrong.is_empty())
@@ -198,8 +198,9 @@ fn sweep(names: &str, part: &str) -> bool {
         }
         Ok(1)
     });
-    println!("{} of {} cases are wrong", wrong.load(Ordering::Relaxed), played.load(Ordering::Relaxed));
-    wrong.into_inner() == 0
+    let (wrong, played) = (wrong.into_inner(), played.into_inner());
+    println!("{wrong} of {played} cases are wrong");
+    wrong == 0 && played > 0
 }
 
 /// Prints all that is known of a run.

@@ -89,6 +89,8 @@ pub struct Outcome {
     pub counts: [u32; CallKind::ALL.len()],
     /// Deaths that never came about, though they should have.
     pub undead: usize,
+    /// What else was done to the world was felt: an answer was another, a hint was lost or came twice, a target was dark.
+    pub spoilt: bool,
     /// The store was lost when nothing was left in the world of a release that was good: nobody knows it any more.
     pub forgotten: bool,
     /// Good instances, by app, that were down or on their way there when another daemon came; summed over the deaths.
@@ -353,10 +355,13 @@ impl<'a> Play<'a> {
         if self.keep == Keep::Story {
             self.story = format!("{}\n{}", self.house.world.lock().journal.join("\n"), self.story);
         }
+        // Somebody looks at a dark target within the minute.
+        let felt = self.house.world.lock().faults.felt() + self.house.source.unheard();
+        let spoilt = felt > 0 || !self.trouble.lasts.is_zero();
         let (undead, took) = (self.deaths.len(), self.moved - self.begun);
         let (wrong, calls, forgotten, story) = (self.wrong, self.calls, self.forgotten, self.story);
         let down = self.down;
-        Outcome { ending, wrong, calls, counts, undead, forgotten, down, took, story }
+        Outcome { ending, wrong, calls, counts, undead, spoilt, forgotten, down, took, story }
     }
 }
 

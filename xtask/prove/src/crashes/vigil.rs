@@ -5,10 +5,11 @@
 //! thread it runs on is lost.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
+
+use crate::panics;
 
 /// Longest that a case may take, in real time: a thousand times as long as most, on a machine that is busy.
 const CASE_MAX: Duration = Duration::from_secs(180);
@@ -31,9 +32,9 @@ pub fn over<T>(tier: &'static str, case: &str, play: impl FnOnce() -> T) -> Resu
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let replay = format!("cargo xtask prove --only {tier} --replay '{case}'");
     under_way().insert(number, (replay, Instant::now()));
-    let played = catch_unwind(AssertUnwindSafe(play));
+    let played = panics::over(play);
     under_way().remove(&number);
-    played.map_err(|panic| format!("it panicked: {}", crate::museum::panicked(panic.as_ref())))
+    played
 }
 
 pub fn under_way() -> std::sync::MutexGuard<'static, BTreeMap<u64, (String, Instant)>> {

@@ -1,11 +1,11 @@
 //! Who catches: the tiers that run a sample of their cases with a bug planted, and play one case again.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use trueup_museum::Bug;
 
 use super::stories;
+use crate::panics::said;
 use crate::tier::Violation;
 use crate::{ambiguity, crashes, fuzz, model, operations, seeds, torture};
 
@@ -26,7 +26,7 @@ impl Catcher {
     /// What its sample finds first; a panic is a find as well.
     pub fn ask(&self, bug: Option<Bug>) -> Option<Violation> {
         catch_unwind(AssertUnwindSafe(|| (self.sample)(bug))).unwrap_or_else(|panic| {
-            let what = format!("the sample panicked: {}", panicked(panic.as_ref()));
+            let what = format!("the sample panicked: {}", said(panic.as_ref()));
             Some(Violation { what, replay: self.name.to_owned() })
         })
     }
@@ -37,14 +37,8 @@ impl Catcher {
     /// When the case means nothing to the tier any more.
     pub fn play(&self, case: &str, bug: Option<Bug>) -> anyhow::Result<Option<String>> {
         catch_unwind(AssertUnwindSafe(|| (self.again)(case, bug)))
-            .unwrap_or_else(|panic| Ok(Some(format!("it panicked: {}", panicked(panic.as_ref())))))
+            .unwrap_or_else(|panic| Ok(Some(format!("it panicked: {}", said(panic.as_ref())))))
     }
-}
-
-/// What a panic said.
-pub fn panicked(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned())
 }
 
 /// All of them.

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use trueup_museum::Bug;
 
 use super::catcher::{self, Catcher, STORY};
-use super::hush;
+use crate::panics::hush;
 use crate::tier::{Effort, Scale};
 use crate::workers;
 

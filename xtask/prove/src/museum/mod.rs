@@ -11,17 +11,16 @@ mod kept;
 mod page;
 mod stories;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, Once};
 use std::time::Instant;
 
 use trueup_museum::Bug;
 
 use self::catcher::Catcher;
-pub use self::catcher::panicked;
 use self::kept::Kept;
+use crate::panics::hush;
 use crate::tier::{Effort, Row, Scale, Tier, Violation};
 use crate::workers;
 
@@ -30,25 +29,6 @@ const FLOOR: u64 = 40;
 
 /// The tier.
 pub const TIER: Tier = Tier { name: "museum", what: "bugs of real systems, planted one at a time", run, replay };
-
-thread_local! {
-    /// Whether this thread tells of its panics: a planted bug may well end in one.
-    static QUIET: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Keeps the panics of planted bugs off the terminal, on this thread.
-fn hush() {
-    static HUSHED: Once = Once::new();
-    HUSHED.call_once(|| {
-        let tell = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if !QUIET.get() {
-                tell(panic);
-            }
-        }));
-    });
-    QUIET.set(true);
-}
 
 fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let kept = Kept::read()?;
@@ -87,8 +67,12 @@ fn met(effort: &Effort, kept: &Kept) -> Row {
         if play(Some(bug))?.is_none() {
             // The house has changed around the case; what counts is that the tier still meets the bug.
             moved.fetch_add(1, Ordering::Relaxed);
-            if tier.ask(Some(bug)).is_none() {
+            let Some(found) = tier.ask(Some(bug)) else {
                 return Err(missed(format!("{} no longer finds {}: a test has been lost", tier.name, bug.name())));
+            };
+            let without = tier.play(&found.replay, None).map_err(|why| missed(format!("{}: {why:#}", found.what)))?;
+            if let Some(wrong) = without {
+                return Err(missed(format!("`{}` is wrong without {} too: {wrong}", found.replay, bug.name())));
             }
         }
         if let Some(wrong) = play(None)? {

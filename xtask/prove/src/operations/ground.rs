@@ -27,6 +27,8 @@ pub struct Ground {
     pub stage: Stage,
     /// The manifests that were read last.
     pub read: Option<Read>,
+    /// Whether a worse one was written since.
+    pub refused: bool,
 }
 
 /// The world at rest, but for what a revision, an ordinal and a port are called.
@@ -46,7 +48,7 @@ impl Ground {
         let scribe = Scribe::new(Arc::new(SimStore::new()), false);
         let mut stage = Stage::new(7, 4, Pace::default(), scribe);
         stage.start().await;
-        Self { stage, read: None }
+        Self { stage, read: None, refused: false }
     }
 
     /// Writes a manifest, and waits until all is at rest.
@@ -59,12 +61,47 @@ impl Ground {
         }
         for (app, desired) in &read.apps {
             let same = self.stage.wanted.get(app).is_some_and(|known| known.as_ref() == Some(desired));
-            if !same {
+            if !same || (self.refused && *app == self::app()) {
                 self.stage.want(app, Some(Arc::clone(desired)));
             }
         }
-        self.read = Some(read.clone());
-        self.rest().await
+        (self.read, self.refused) = (Some(read.clone()), false);
+        self.rest().await?;
+        self.says(None)?;
+        self.lawful()
+    }
+
+    /// Writes one that is refused: the one before stays in force, the status says why, and all comes to rest.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn refuse(&mut self, why: &str) -> Result<(), String> {
+        self.stage.source.refuse(&app(), why);
+        self.refused = true;
+        self.rest().await?;
+        self.says(Some(why))?;
+        self.lawful()
+    }
+
+    /// Whether the status says this of the manifest.
+    fn says(&self, wanted: Option<&str>) -> Result<(), String> {
+        let shown = self.stage.driver().and_then(|driver| driver.shown(&app()));
+        let said = shown.and_then(|shown| shown.status.manifest_error.clone());
+        if said.as_deref() == wanted {
+            return Ok(());
+        }
+        Err(format!("of the manifest is said {said:?}, and {wanted:?} is to be said"))
+    }
+
+    /// Whether no law was broken on the way, neither where effects land nor in a plan.
+    ///
+    /// # Errors
+    /// What was.
+    fn lawful(&self) -> Result<(), String> {
+        let mut broken = self.stage.world.lock().violations.clone();
+        broken.extend(self.stage.scribe.bugs());
+        broken.extend(self.stage.bugs());
+        if broken.is_empty() { Ok(()) } else { Err(format!("on the way: {}", broken.join("; "))) }
     }
 
     /// Waits until nothing moves.

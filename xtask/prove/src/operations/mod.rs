@@ -13,11 +13,11 @@ mod values;
 use trueup_museum::{Bug, Planted};
 
 use crate::tier::{Effort, Row, Tier, Violation};
-use crate::workers;
+use crate::{panics, workers};
 
 /// Random sequences of each CI run, and of the long one.
 const SEQUENCES: (u64, u64) = (2_000, 50_000);
-/// Operations that the sequences come to at least: half of those that are drawn may be denied.
+/// Operations that the sequences come to at least: half of those that are drawn may say what is said already.
 const OPERATIONS_EACH: u64 = 4;
 /// Sequences that show whether a planted bug is met, beside every field by itself.
 const SAMPLE: u64 = 120;
@@ -31,20 +31,24 @@ fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let count = u64::try_from(fields.len())?;
     let mut alone = workers::each(effort, "fields through all of their values", count, |number| {
         let field = &fields[usize::try_from(number).expect("it counts fields")];
-        let violation = |what| Violation { what, replay: format!("field:{}", field.path) };
-        sequence::field(field, &mut |_| {}).map(|_| 1).map_err(violation)
+        counted(format!("field:{}", field.path)).map(|_| 1)
     });
     alone.floor = count;
     let values: usize =
         fields.iter().filter_map(|field| Some(field::samples(field, field::values(&field.path)?).len())).sum();
     alone.note = format!("{values} values");
     let sequences = effort.of(SEQUENCES.0, SEQUENCES.1);
-    let mut together = workers::each(effort, "operations in sequences", sequences, |number| {
-        sequence::random(number, &mut |_| {}).map_err(|what| Violation { what, replay: format!("sequence:{number}") })
-    });
+    let case = |number| counted(format!("sequence:{number}"));
+    let mut together = workers::each(effort, "operations in sequences", sequences, case);
     together.floor = sequences * OPERATIONS_EACH;
     together.note = format!("{sequences} sequences");
     Ok(vec![alone, together])
+}
+
+/// Plays a case of a row: how many operations it took.
+fn counted(replay: String) -> Result<u64, Violation> {
+    let played = play(&replay, &mut |_| {}).unwrap_or_else(|why| Err(format!("the case itself failed: {why:#}")));
+    played.map_err(|what| Violation { what, replay })
 }
 
 /// What a small run finds first, with a bug planted: every field, and some sequences.
@@ -73,9 +77,10 @@ fn play(case: &str, say: &mut dyn FnMut(String)) -> anyhow::Result<Result<u64, S
         let fields = field::all();
         let found = fields.iter().find(|field| field.path == path);
         let field = found.ok_or_else(|| anyhow::anyhow!("an App has no field `{path}`"))?;
-        Ok(sequence::field(field, say))
+        Ok(panics::over(|| sequence::field(field, say)).flatten())
     } else if let Some(number) = case.strip_prefix("sequence:") {
-        Ok(sequence::random(number.parse()?, say))
+        let number = number.parse()?;
+        Ok(panics::over(|| sequence::random(number, say)).flatten())
     } else {
         anyhow::bail!("a case is `field:PATH` or `sequence:NUMBER`")
     }

@@ -92,7 +92,7 @@ impl<'s> Walk<'s> {
         ground.write(&read).await?;
         ground.agrees(&draft)?;
         let first = ground.picture();
-        Ok(Self { ground, draft, first, operations: 1, say })
+        Ok(Self { ground, draft, first, operations: 0, say })
     }
 
     /// Sets a field and looks whether it is taken or refused as it should be.
@@ -111,23 +111,26 @@ impl<'s> Walk<'s> {
     async fn try_out(&mut self, sample: &Sample, next: Draft) -> Result<(), String> {
         (self.say)(format!("{} = {}", sample.field.path, brief(&sample.value)));
         let touch = if sample.field.path == "spec.suspend" { Touch::Stays } else { sample.field.touch };
-        if next.read().is_ok() {
-            return self.go(next, touch).await;
+        match next.read() {
+            Ok(_) => self.go(next, touch).await,
+            Err(why) => self.refuse(&why).await,
         }
-        // The source keeps the last good version; nothing may move for it.
+    }
+
+    /// Writes what is refused: the source keeps the last good version, and nothing may move for it.
+    async fn refuse(&mut self, why: &str) -> Result<(), String> {
+        let before = (self.ground.lives(), self.ground.picture());
         self.operations += 1;
-        let before = self.ground.lives();
-        self.ground.rest().await?;
-        if self.ground.lives() == before {
-            Ok(())
-        } else {
-            Err("a manifest that is refused moved something".to_owned())
+        self.ground.refuse(why).await?;
+        if (self.ground.lives(), self.ground.picture()) == before {
+            return Ok(());
         }
+        Err(format!("a manifest that is refused moved something: {before:?} became {:?}", self.ground.picture()))
     }
 
     /// Goes to another manifest.
     async fn go(&mut self, next: Draft, touch: Touch) -> Result<(), String> {
-        if next == self.draft {
+        if next == self.draft && !self.ground.refused {
             return Ok(());
         }
         let read = next.read().map_err(|why| format!("refused: {why}"))?;
@@ -195,11 +198,10 @@ impl<'s> Walk<'s> {
     async fn take_out(&mut self, field: &Field) -> Result<(), String> {
         let next = self.draft.clone().without(&field.path);
         (self.say)(format!("without {}", field.path));
-        if next.read().is_ok() {
-            return self.go(next, Touch::Rolls).await;
+        match next.read() {
+            Ok(_) => self.go(next, Touch::Rolls).await,
+            Err(why) => self.refuse(&why).await,
         }
-        self.operations += 1;
-        Ok(())
     }
 
     fn back_at_base(&self) -> Result<(), String> {
@@ -216,7 +218,6 @@ impl<'s> Walk<'s> {
         let mut direct = Ground::new().await;
         let read = self.draft.read().map_err(|why| format!("refused: {why}"))?;
         direct.write(&read).await?;
-        self.operations += 1;
         let (one, other) = (self.ground.picture(), direct.picture());
         if one == other {
             return Ok(());

@@ -18,13 +18,12 @@ mod shrink;
 pub mod stage;
 mod trouble;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use trueup_museum::{Bug, Planted};
 
 use crate::tier::{Effort, Row, Scale, Tier, Violation};
-use crate::workers;
+use crate::{panics, workers};
 
 use case::{Case, Remembers};
 use play::{Keep, Played, play};
@@ -89,9 +88,8 @@ fn many_seeds(effort: &Effort, twice: &Row) -> Row {
 
 /// Runs a seed; answers what happened in it. A daemon that panics is a find like any other.
 fn checked(seed: u64, memory: Remembers) -> Result<Played, Violation> {
-    let playing = AssertUnwindSafe(|| play(&Case::of(seed, memory), Keep::Wrong));
-    let panicked = |_| Violation { what: "it panicked".to_owned(), replay: memory.spelled(seed) };
-    let played = catch_unwind(playing).map_err(panicked)?;
+    let panicked = |what| Violation { what, replay: memory.spelled(seed) };
+    let played = panics::over(|| play(&Case::of(seed, memory), Keep::Wrong)).map_err(panicked)?;
     if played.wrong.is_empty() {
         return Ok(played);
     }
@@ -102,11 +100,11 @@ fn checked(seed: u64, memory: Remembers) -> Result<Played, Violation> {
 fn repeated(seed: u64) -> Result<u64, Violation> {
     let case = Case::of(seed, Remembers::InMemory);
     let wrong = |what: String| Violation { what, replay: Remembers::InMemory.spelled(seed) };
-    let alone = |keep| std::thread::scope(|scope| scope.spawn(|| play(&case, keep)).join());
-    let panicked = |_| wrong("it panicked".to_owned());
-    let (first, second) = (alone(Keep::History).map_err(panicked)?, alone(Keep::History).map_err(panicked)?);
+    let apart = |keep| std::thread::scope(|scope| scope.spawn(|| panics::over(|| play(&case, keep))).join());
+    let alone = |keep| apart(keep).expect("its panics are caught").map_err(wrong);
+    let (first, second) = (alone(Keep::History)?, alone(Keep::History)?);
     if first.hash != second.hash {
-        let (first, second) = (alone(Keep::All).map_err(panicked)?, alone(Keep::All).map_err(panicked)?);
+        let (first, second) = (alone(Keep::All)?, alone(Keep::All)?);
         let differ = first.story.lines().zip(second.story.lines()).find(|(one, other)| one != other);
         return Err(wrong(format!("two runs differ, first in {differ:?}")));
     }
@@ -131,6 +129,7 @@ pub fn again(case: &str, bug: Option<Bug>) -> anyhow::Result<Option<String>> {
 
 /// Runs a range of seeds and prints a line for each that is wrong.
 fn many(first: u64, last: u64, memory: Remembers) -> anyhow::Result<bool> {
+    anyhow::ensure!(first < last, "there is no seed from {first} to before {last}");
     let effort = Effort::new(Scale::Ci, None);
     let row = workers::each(&effort, "seeds", last.saturating_sub(first), |offset| {
         checked(first + offset, memory).map(|_| 1)
@@ -158,7 +157,7 @@ fn replay(case: &str) -> anyhow::Result<bool> {
         return many(first.parse()?, last.parse()?, memory);
     }
     let case = Case::of(seed(case)?, memory);
-    let played = play(&case, Keep::All);
+    let played = panics::over(|| play(&case, Keep::All)).map_err(anyhow::Error::msg)?;
     println!("{}", played.story);
     if played.wrong.is_empty() {
         println!("nothing is wrong");

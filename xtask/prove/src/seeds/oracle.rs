@@ -15,17 +15,11 @@ use super::setting::{Cast, Promise, Setting, Wish};
 /// The laws as the world saw them, and the bugs that daemons noticed in themselves.
 pub fn always(act: &Act) -> Vec<String> {
     let mut wrong = act.stage.world.lock().violations.clone();
-    wrong.extend(bugs(act));
+    wrong.extend(act.stage.bugs());
     wrong.extend(act.stage.scribe.bugs());
     wrong.sort();
     wrong.dedup();
     wrong
-}
-
-/// The bugs that the daemon that runs has noticed in itself.
-pub fn bugs(act: &Act) -> Vec<String> {
-    let events = act.stage.control().map(|control| control.status().events).unwrap_or_default();
-    events.into_iter().filter(|event| event.reason == "Bug").map(|event| event.message).collect()
 }
 
 /// What is wrong with a converged world.

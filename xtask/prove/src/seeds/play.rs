@@ -51,7 +51,7 @@ pub struct Played {
     pub story: String,
     /// What was done to the world, by the daemon and by others.
     pub effects: u64,
-    /// What happened beside edits, and calls and surveys that went wrong by chance.
+    /// What happened beside edits, and calls, hints and surveys that went wrong by chance.
     pub troubles: u64,
 }
 
@@ -303,7 +303,7 @@ fn report(act: &Act, case: &Case, keep: Keep, wrong: Vec<String>) -> Played {
     };
     let edits = |moment: &&super::event::Moment| matches!(moment.event, Event::Edit { .. } | Event::Remove { .. });
     let beside = case.history.len() - case.history.iter().filter(edits).count();
-    let troubles = u64::try_from(beside).unwrap_or(u64::MAX) + act.stage.world.lock().faults.drawn();
+    let troubles = u64::try_from(beside).unwrap_or(u64::MAX) + act.stage.world.lock().faults.felt();
     Played { wrong, hash: hasher.finish(), story, effects, troubles }
 }
 

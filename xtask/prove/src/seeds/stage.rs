@@ -121,6 +121,12 @@ impl Stage {
         self.daemon.as_ref().map(|daemon| daemon.driver.as_ref())
     }
 
+    /// What the daemon that runs says of bugs in itself, be it saved or not.
+    pub fn bugs(&self) -> Vec<String> {
+        let events = self.control().map(|control| control.status().events).unwrap_or_default();
+        events.into_iter().filter(|event| event.reason == "Bug").map(|event| event.message).collect()
+    }
+
     /// Wants an app like this, or no longer.
     pub fn want(&mut self, app: &AppName, desired: Option<Arc<DesiredApp>>) {
         self.wanted.insert(app.clone(), desired.clone());

@@ -9,7 +9,6 @@ use trueup_types::order::Order;
 use trueup_types::{AppName, InstanceId, Release, TableGeneration, TargetName, TemplateDigest};
 
 use super::event::{Event, Harm, Loss};
-use super::oracle;
 use super::play::Act;
 use super::setting::Setting;
 
@@ -35,7 +34,7 @@ pub async fn happen(act: &mut Act, setting: &Setting, event: &Event, wrong: &mut
         Event::Befall { app, index, harm } => befall(act, app, *index, *harm),
         Event::End { killed } => {
             // Its last words would go with it.
-            wrong.extend(oracle::bugs(act));
+            wrong.extend(act.stage.bugs());
             act.stage.end(*killed).await;
             act.refused = false;
         }
@@ -61,7 +60,10 @@ pub async fn happen(act: &mut Act, setting: &Setting, event: &Event, wrong: &mut
             act.stage.source.doubt(doubt.then(why));
         }
         Event::Hush(hushed) => act.stage.source.hush(*hushed),
-        Event::Reboot => reboot(act).await,
+        Event::Reboot => {
+            wrong.extend(act.stage.bugs());
+            reboot(act).await;
+        }
         Event::Sleep(time) => act.stage.sleep(*time).await,
         Event::ApprovePrune => {
             if let Some(control) = act.stage.control() {

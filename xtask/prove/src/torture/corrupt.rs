@@ -3,15 +3,18 @@
 //! A case is a kind of damage and a seed; the seed draws the story, the moment, and what exactly befalls which file.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::damage::{Around, Damage, befall};
-use super::ground::{Ground, copy};
+use super::ground::{Ground, content, copy};
 use super::judge::{Reading, live_on, read};
 use super::shelf::Shelf;
 use super::story::{Past, STORIES};
 use crate::tier::Violation;
 
+/// Times that a damage is drawn.
+const DRAWS_MAX: u32 = 1_000;
 /// One in so many stores that lost nothing is lived on with all the same.
 const CONTROL: u64 = 32;
 
@@ -91,16 +94,8 @@ pub struct Case {
 /// Runs a case.
 pub fn run(library: &Library, kind: Damage, seed: u64) -> anyhow::Result<Case> {
     let mut dice = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ kind as u64);
-    let index = dice.usize(..library.shelves.len());
-    let shelf = &library.shelves[index];
-    let other = &library.shelves[(index + 1 + dice.usize(..library.shelves.len() - 1)) % library.shelves.len()];
-    let now = dice.usize(1..shelf.moments());
-    let around =
-        Around { earlier: shelf.state(dice.usize(..now)), foreign: other.state(dice.usize(..other.moments())) };
     let folder = library.ground.folder()?;
-    copy(shelf.state(now), folder.path())?;
-    let done = befall(kind, folder.path(), around, &mut dice)?;
-    let done = done.replace(&format!("{}/", folder.path().display()), "");
+    let Spoilt { shelf, now, done } = spoilt(library, kind, folder.path(), &mut dice)?;
     let acknowledged = &shelf.past.moments[..=now];
     let reading = read(folder.path(), acknowledged);
     let told = format!("story `{}` at moment {now} of {}: {done}", shelf.past.story.name, shelf.moments());
@@ -118,6 +113,38 @@ pub fn run(library: &Library, kind: Damage, seed: u64) -> anyhow::Result<Case> {
     };
     let lived = memory.map_or(Ok(()), |memory| live_on(&shelf.past, moment, memory));
     Ok(Case { told, fate: lived.map(|()| fate) })
+}
+
+/// A state that was spoilt.
+struct Spoilt<'a> {
+    shelf: &'a Shelf,
+    now: usize,
+    done: String,
+}
+
+/// Draws a state and does damage to a copy of it; what changes nothing, as noise of the bytes that were there, is drawn
+/// anew.
+fn spoilt<'a>(
+    library: &'a Library,
+    kind: Damage,
+    folder: &Path,
+    dice: &mut fastrand::Rng,
+) -> anyhow::Result<Spoilt<'a>> {
+    for _ in 0..DRAWS_MAX {
+        let index = dice.usize(..library.shelves.len());
+        let shelf = &library.shelves[index];
+        let other = &library.shelves[(index + 1 + dice.usize(..library.shelves.len() - 1)) % library.shelves.len()];
+        let now = dice.usize(1..shelf.moments());
+        let around =
+            Around { earlier: shelf.state(dice.usize(..now)), foreign: other.state(dice.usize(..other.moments())) };
+        std::fs::remove_dir_all(folder)?;
+        copy(shelf.state(now), folder)?;
+        let done = befall(kind, folder, around, dice)?;
+        if content(folder)? != content(shelf.state(now))? {
+            return Ok(Spoilt { shelf, now, done: done.replace(&format!("{}/", folder.display()), "") });
+        }
+    }
+    anyhow::bail!("{} changes nothing, however often it is drawn", kind.name())
 }
 
 /// Runs a case of a row.

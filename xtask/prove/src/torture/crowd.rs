@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use trueup_seams::{Store as _, StoreHealth};
 use trueup_store::SledStore;
 
-use super::ground::Hush;
 use super::written::{Written, healed};
+use crate::panics::EngineHush;
 use crate::waiting::real;
 
 /// Stores in one process.
@@ -38,7 +38,7 @@ pub fn state(folder: &Path, store: usize) -> PathBuf {
 
 /// The child's life.
 pub fn write_until_told(folder: &Path) -> anyhow::Result<()> {
-    let _hush = Hush::new();
+    let _hush = EngineHush::new();
     std::thread::Builder::new().name("told".to_owned()).spawn(|| {
         for line in std::io::stdin().lines().map_while(Result::ok) {
             OVER.store(line == "over", Ordering::Relaxed);

@@ -220,10 +220,12 @@ fn lost_writes(state: &Path, earlier: &Path, dice: &mut fastrand::Rng) -> io::Re
 }
 
 fn swapped(state: &Path, dice: &mut fastrand::Rng) -> io::Result<String> {
-    let (one, other) = (some(state, dice)?, some(state, dice)?);
-    let (first, second) = (std::fs::read(state.join(&one))?, std::fs::read(state.join(&other))?);
-    std::fs::write(state.join(&one), second)?;
-    std::fs::write(state.join(&other), first)?;
+    let mut all = files(state)?;
+    dice.shuffle(&mut all);
+    let [one, other, ..] = all.as_slice() else { return Ok("there is one file only".to_owned()) };
+    let (first, second) = (std::fs::read(state.join(one))?, std::fs::read(state.join(other))?);
+    std::fs::write(state.join(one), second)?;
+    std::fs::write(state.join(other), first)?;
     Ok(format!("{} and {} are swapped", one.display(), other.display()))
 }
 

@@ -4,7 +4,6 @@
 //! Knows files only; what they mean is the store's.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
@@ -73,38 +72,7 @@ pub fn files(state: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// How many want the engine's threads to panic in silence, and the hook that was there before.
-static HUSHED: Mutex<usize> = Mutex::new(0);
-
-/// While this lives, threads of the store's engine panic without a word: they are caught, and what comes of it is judged.
-#[derive(Debug)]
-pub struct Hush(());
-
-impl Hush {
-    /// Begins the silence.
-    pub fn new() -> Self {
-        let mut hushed = HUSHED.lock().unwrap_or_else(PoisonError::into_inner);
-        *hushed += 1;
-        if *hushed == 1 {
-            let loud = std::panic::take_hook();
-            std::panic::set_hook(Box::new(move |panic| {
-                let thread = std::thread::current();
-                let engine = thread.name().is_some_and(|name| name.starts_with("store-") || name.starts_with("sled"));
-                if !engine {
-                    loud(panic);
-                }
-            }));
-        }
-        Self(())
-    }
-}
-
-impl Drop for Hush {
-    fn drop(&mut self) {
-        let mut hushed = HUSHED.lock().unwrap_or_else(PoisonError::into_inner);
-        *hushed -= 1;
-        if *hushed == 0 {
-            drop(std::panic::take_hook());
-        }
-    }
+/// What lies in a state, file by file.
+pub fn content(state: &Path) -> std::io::Result<Vec<(PathBuf, Vec<u8>)>> {
+    files(state)?.into_iter().map(|file| Ok((file.clone(), std::fs::read(state.join(file))?))).collect()
 }

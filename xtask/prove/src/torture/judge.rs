@@ -117,8 +117,13 @@ pub fn live_on(past: &Past, moment: &Moment, memory: Memory) -> Result<(), Strin
         let end = Standing::of(&house);
         let broken = house.world.lock().violations.clone();
         let gone: Vec<_> = before.difference(&end.lives).map(|(id, life)| format!("{id} (life {life})")).collect();
+        let bugs: Vec<_> = house.control().status().events.into_iter().filter(|event| event.reason == "Bug").collect();
         let told = if !broken.is_empty() {
             broken.join("; ")
+        } else if let Some(bug) = bugs.first() {
+            format!("a bug is told: {}", bug.message)
+        } else if !house.settled() {
+            format!("not settled within {} s", PATIENCE.as_secs())
         } else if !gone.is_empty() {
             format!("healthy and wanted, and gone: {}", gone.join(", "))
         } else if end.apps != past.end.apps {

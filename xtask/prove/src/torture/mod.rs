@@ -25,12 +25,13 @@ use std::time::Instant;
 
 use trueup_museum::{Bug, Planted};
 
+use crate::panics::EngineHush;
 use crate::tier::{Effort, Row, Tier, Violation};
 use crate::workers;
 use corrupt::{Case, Counts, Library};
 use damage::Damage;
 use disk::When;
-use ground::{Ground, Hush};
+use ground::Ground;
 use late::Figures;
 
 pub use writer::write_by;
@@ -55,7 +56,7 @@ const SAMPLE_LIVES: u64 = 4;
 const SAMPLE_DISKS: u64 = 6;
 
 fn run(effort: &Effort) -> anyhow::Result<Vec<Row>> {
-    let _hush = Hush::new();
+    let _hush = EngineHush::new();
     let ground = Ground::new()?;
     Ok(vec![killed(effort, &ground), corrupted(effort)?, filled(effort, &ground)?, failed_late(effort, &ground)])
 }
@@ -170,7 +171,7 @@ struct Told {
 ///
 /// The past is written without the bug: what is spoilt is what a sound daemon left.
 fn play(case: &str, bug: Option<Bug>) -> anyhow::Result<Told> {
-    let _hush = Hush::new();
+    let _hush = EngineHush::new();
     let parts: Vec<&str> = case.split(':').collect();
     match parts[..] {
         ["kill", seed] => {
@@ -230,7 +231,7 @@ pub fn again(case: &str, bug: Option<Bug>) -> anyhow::Result<Option<String>> {
 ///
 /// The engine's threads and the writing child take the bug along.
 pub fn sample(bug: Option<Bug>) -> Option<Violation> {
-    let _hush = Hush::new();
+    let _hush = EngineHush::new();
     let itself =
         |why: anyhow::Error| Violation { what: format!("the sample itself failed: {why:#}"), replay: String::new() };
     let found = || -> anyhow::Result<Option<Violation>> {

@@ -19,11 +19,10 @@ pub mod sources;
 mod stage;
 pub mod stores;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use trueup_museum::{Bug, Planted};
 
-use super::{catcher, exhibit};
+use super::exhibit;
+use crate::panics;
 use crate::tier::Violation;
 
 /// How a story ended: well, or with what went wrong.
@@ -65,8 +64,6 @@ pub fn all() -> Vec<Story> {
 
 /// Tells a story; a panic is an end as well.
 pub fn told(story: Story) -> Option<Violation> {
-    let end = catch_unwind(AssertUnwindSafe(story.tell));
-    let end = end.unwrap_or_else(|panic| Err(format!("it panicked: {}", catcher::panicked(panic.as_ref()))));
-    let what = end.err()?;
+    let what = panics::over(story.tell).flatten().err()?;
     Some(Violation { what: format!("{}: {what}", story.name), replay: story.name.to_owned() })
 }
