@@ -227,6 +227,12 @@ exhibits! {
     RetriesRefusedHot, "trueup itself, by somebody who read it";
     /// What a new instance waited for its health before its host went down counts after that, and a good release is rejected.
     BlamesForLostHost, "trueup itself, by somebody who read it";
+    /// One that cannot be started is tried first at every look, and whatever comes after it is never tried at all.
+    RefusedStartStarves, "trueup itself, by somebody who read it";
+    /// An edit waits for as long as the release before it had come to wait after its failures, and is rejected for it.
+    BackoffOutlivesRelease, "trueup itself, by somebody who read it";
+    /// A release under watch loses an instance that its target then refuses, and is watched for ever.
+    BakesRefused, "trueup itself, by somebody who read it";
 
     // What a manifest says.
     /// Of a key that is written twice the last one counts, without a word.

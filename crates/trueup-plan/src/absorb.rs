@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use trueup_museum::{Bug, planted};
-use trueup_types::record::{AppRecord, HookEnd, RefusedCreate, Rollout};
+use trueup_types::record::{AppRecord, HookEnd, RefusedStep, Rollout};
 use trueup_types::step::{InstanceStep, Refusal, StepAction, StepOutcome, StepResult, TargetStep};
 use trueup_types::{Revision, Timestamp};
 
@@ -23,17 +23,13 @@ pub fn absorb(mut record: AppRecord, outcomes: &[StepResult], now: Timestamp) ->
             // What takes long is no failure: it is looked at again as soon as it asks to be.
             StepOutcome::Underway { after, why, .. } => {
                 settled = false;
-                record.backoff.until = Some(now.after(*after));
-                record.backoff.why = Some(why.clone());
+                put_off(&mut record, result, now.after(*after), why.clone());
             }
             StepOutcome::Retry { after, why } => {
                 settled = false;
-                let failures = record.backoff.failures.saturating_add(1);
                 let after = if planted(Bug::IgnoresRetryAfter) { Duration::ZERO } else { *after };
-                let wait = limits::doubled(limits::RETRY_FIRST, failures, limits::BACKOFF_MAX).max(after);
-                record.backoff.failures = failures;
-                record.backoff.until = Some(now.after(wait));
-                record.backoff.why = Some(why.clone());
+                let wait = next_wait(&mut record).max(after);
+                put_off(&mut record, result, now.after(wait), why.clone());
             }
             StepOutcome::Refused { why } => {
                 settled = false;
@@ -63,15 +59,16 @@ fn began(record: &mut AppRecord, result: &StepResult) {
 
 fn refuse(record: &mut AppRecord, result: &StepResult, why: &Refusal, now: Timestamp) {
     let StepAction::Target { step: TargetStep::Instance(step), .. } = &result.step.action else { return };
-    let creating = match step {
+    let tried = match step {
         InstanceStep::Create { release, .. } => Some(release.revision),
-        InstanceStep::Start { .. } | InstanceStep::Stop { .. } | InstanceStep::Remove { .. } => None,
+        InstanceStep::Start { id, .. } => Some(id.revision),
+        InstanceStep::Stop { .. } | InstanceStep::Remove { .. } => None,
     };
     let blames_release = match why {
         Refusal::Invalid(_) | Refusal::NotServed(_) => true,
         Refusal::NameTaken | Refusal::Foreign | Refusal::StillRunning | Refusal::Superseded => false,
     };
-    match creating {
+    match tried {
         Some(_) if blames_release && step.id().task.is_some() => {
             let end = HookEnd { at: now, failure: Some(why.to_string()) };
             record.hooks.entry(step.id().clone()).or_default().ended = Some(end);
@@ -79,19 +76,38 @@ fn refuse(record: &mut AppRecord, result: &StepResult, why: &Refusal, now: Times
         // A release that is on trial is judged by it; of one that was good it is tried again, ever less often.
         Some(revision) if blames_release && is_on_trial(record, revision) => {
             let instance = step.id().clone();
-            record.refused = Some(RefusedCreate { revision, instance, why: why.to_string() });
+            record.refused = Some(RefusedStep { revision, instance, why: why.to_string() });
         }
         Some(_) | None => {
-            let failures = record.backoff.failures.saturating_add(1);
-            record.backoff.failures = failures;
-            record.backoff.until = Some(now.after(limits::doubled(limits::RETRY_FIRST, failures, limits::BACKOFF_MAX)));
-            record.backoff.why = Some(format!("{} {}: {why}", step.verb(), step.id()));
+            let wait = next_wait(record);
+            put_off(record, result, now.after(wait), format!("{} {}: {why}", step.verb(), step.id()));
         }
     }
 }
 
 fn is_on_trial(record: &AppRecord, revision: Revision) -> bool {
-    matches!(&record.rollout, Rollout::Underway { to, .. } if *to == revision) || planted(Bug::RetriesRefusedHot)
+    let tried = match &record.rollout {
+        Rollout::Underway { to, .. } | Rollout::Baking { to, .. } => Some(*to),
+        Rollout::Idle | Rollout::Reverting { .. } => None,
+    };
+    tried == Some(revision) || planted(Bug::RetriesRefusedHot)
+}
+
+/// How long to wait after one more failure.
+fn next_wait(record: &mut AppRecord) -> Duration {
+    record.backoff.failures = record.backoff.failures.saturating_add(1);
+    limits::doubled(limits::RETRY_FIRST, record.backoff.failures, limits::BACKOFF_MAX)
+}
+
+/// Waits with it. One that cannot be started keeps nobody waiting but itself: the next one may be what mends it.
+fn put_off(record: &mut AppRecord, result: &StepResult, until: Timestamp, why: String) {
+    record.backoff.why = Some(why);
+    match &result.step.action {
+        StepAction::Target { step: TargetStep::Instance(InstanceStep::Start { id, .. }), .. } if id.task.is_none() => {
+            record.backoff.instances.insert(id.clone(), until);
+        }
+        StepAction::Target { .. } | StepAction::Route { .. } => record.backoff.until = Some(until),
+    }
 }
 
 #[cfg(test)]
@@ -101,9 +117,11 @@ mod tests {
 
     use super::*;
 
-    fn after(record: AppRecord, outcome: StepOutcome) -> AppRecord {
-        let id: InstanceId = "web-r2-0".parse().expect("a name");
-        let step = InstanceStep::Start { id, ended: Incarnation("a-1".into()) };
+    fn id() -> InstanceId {
+        "web-r2-0".parse().expect("a name")
+    }
+
+    fn after(record: AppRecord, step: InstanceStep, outcome: StepOutcome) -> AppRecord {
         let target = trueup_types::TargetName::local();
         let action = StepAction::Target { target, step: TargetStep::Instance(step) };
         absorb(
@@ -111,6 +129,14 @@ mod tests {
             &[StepResult { step: Step { action, why: Why::Rollout }, outcome }],
             Timestamp::from_millis(1_000),
         )
+    }
+
+    fn started(record: AppRecord, outcome: StepOutcome) -> AppRecord {
+        after(record, InstanceStep::Start { id: id(), ended: Incarnation("a-1".into()) }, outcome)
+    }
+
+    fn removed(record: AppRecord, outcome: StepOutcome) -> AppRecord {
+        after(record, InstanceStep::Remove { id: id(), incarnation: Incarnation("a-1".into()) }, outcome)
     }
 
     #[test]
@@ -122,13 +148,25 @@ mod tests {
         };
         let mut record = AppRecord::default();
         for far in ["1 of 9", "2 of 9", "3 of 9"] {
-            record = after(record, underway(far));
+            record = removed(record, underway(far));
             assert_eq!((record.backoff.failures, record.backoff.until), (0, Some(Timestamp::from_millis(2_000))));
             assert_eq!(record.backoff.why, Some(format!("pulling web: {far}")));
         }
         let failed = StepOutcome::Retry { after: Duration::ZERO, why: "no".to_owned() };
-        assert_eq!(after(record.clone(), failed).backoff.failures, 1);
-        let done = after(record, StepOutcome::Done);
+        assert_eq!(removed(record.clone(), failed).backoff.failures, 1);
+        let done = removed(record, StepOutcome::Done);
         assert_eq!((done.backoff.until, done.backoff.why), (None, None), "and is forgotten once it is done");
+    }
+
+    #[test]
+    fn one_that_cannot_be_started_keeps_nobody_waiting_but_itself() {
+        let busy = StepOutcome::Retry { after: Duration::from_secs(7), why: "too many requests".to_owned() };
+        let record = started(AppRecord::default(), busy);
+        assert_eq!(record.backoff.until, None);
+        assert_eq!(record.backoff.instances.get(&id()), Some(&Timestamp::from_millis(8_000)));
+        let foreign = started(record, StepOutcome::Refused { why: Refusal::Invalid("no such user".to_owned()) });
+        assert_eq!((foreign.backoff.until, foreign.refused), (None, None), "it was good");
+        assert_eq!(foreign.backoff.instances.get(&id()), Some(&Timestamp::from_millis(1_200)));
+        assert_eq!(foreign.backoff.why.as_deref(), Some("start web-r2-0: no such user"));
     }
 }

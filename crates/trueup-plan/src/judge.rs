@@ -23,11 +23,8 @@ pub(crate) fn of_release<'a>(scene: &Scene<'a>, release: &Release) -> Vec<&'a In
 
 /// Whether a release that is not promoted yet has failed, short of its deadlines.
 pub(crate) fn fails_fast(record: &AppRecord, scene: &Scene<'_>, release: &Release) -> Option<Evidence> {
-    if let Some(refused) = &record.refused
-        && refused.revision == release.revision
-    {
-        let instance = refused.instance.clone();
-        return Some(Evidence::CannotStart { instance, detail: refused.why.clone() });
+    if let Some(evidence) = is_refused(record, release) {
+        return Some(evidence);
     }
     let ours = of_release(scene, release);
     if let Some(evidence) = ours.iter().find_map(|one| cannot_start(one)) {
@@ -45,6 +42,12 @@ pub(crate) fn fails_fast(record: &AppRecord, scene: &Scene<'_>, release: &Releas
     let restart = &release.template.restart;
     let allowed = if restart.policy == RestartPolicy::Never { 0 } else { restart.max_retries };
     (times > allowed).then_some(Evidence::Exited { instance, code, times })
+}
+
+/// Whether its target has said for good that it will not have it.
+pub(crate) fn is_refused(record: &AppRecord, release: &Release) -> Option<Evidence> {
+    let refused = record.refused.as_ref().filter(|refused| refused.revision == release.revision)?;
+    Some(Evidence::CannotStart { instance: refused.instance.clone(), detail: refused.why.clone() })
 }
 
 fn cannot_start(one: &Instance) -> Option<Evidence> {

@@ -6,7 +6,9 @@
 use trueup_museum::{Bug, planted};
 use trueup_types::observed::{ExitWhy, Health, Phase};
 use trueup_types::policy::RevertMode;
-use trueup_types::record::{AppRecord, DeployPhase, Evidence, Outcome, REJECTED_MAX, Rejection, Rollout, Stage};
+use trueup_types::record::{
+    AppRecord, Backoff, DeployPhase, Evidence, Outcome, REJECTED_MAX, Rejection, Rollout, Stage,
+};
 use trueup_types::time::Stopwatch;
 use trueup_types::verdict::Stall;
 use trueup_types::{Instance, Release, Revision, RouteSight, Task, Timestamp};
@@ -42,8 +44,11 @@ pub(crate) fn underway(
     }
     let release = refresh_exposure(record, scene.desired, &release);
     let policy = &scene.desired.policy;
-    if canary.shared.is_some() && canary::step(record, scene.desired, &canary).is_some() {
-        // A step takes its time, and an approval a person's.
+    let good = record.current_release().cloned();
+    let census = Census::take(scene.observed, Some(&release), good.as_deref(), policy.min_healthy, scene.now);
+    let met = census.count(Role::Fresh, |vigour| matches!(vigour, Vigour::Steady | Vigour::Completed));
+    if canary.shared.is_some() && canary::step(record, scene.desired, &canary).is_some() && met >= passed {
+        // A step takes its time, and an approval a person's; one that it has lost has to come back in time.
         progress = Stopwatch::started(scene.now);
     } else {
         count(&mut progress, record, scene);
@@ -53,9 +58,6 @@ pub(crate) fn underway(
     if let Some(evidence) = judge::fails_fast(record, scene, &release).or(late).or(stuck) {
         return fail(record, scene, &release, evidence);
     }
-    let good = record.current_release().cloned();
-    let census = Census::take(scene.observed, Some(&release), good.as_deref(), policy.min_healthy, scene.now);
-    let met = census.count(Role::Fresh, |vigour| matches!(vigour, Vigour::Steady | Vigour::Completed));
     if met > passed {
         passed = met;
         progress = Stopwatch::started(scene.now);
@@ -212,6 +214,7 @@ pub(crate) fn fail(record: &mut AppRecord, scene: &Scene<'_>, release: &Arc<Rele
         oldest.map(|key| record.rejected.remove(&key));
     }
     record.refused = None;
+    forget_failures(record);
     pin::end_with_its_rollout(record);
     let from = release.revision;
     let current = record.current_release().filter(|good| good.digest != release.digest).cloned();
@@ -234,6 +237,13 @@ pub(crate) fn fail(record: &mut AppRecord, scene: &Scene<'_>, release: &Arc<Rele
             record.rollout = Rollout::Idle;
             idle(record, scene)
         }
+    }
+}
+
+/// What failed of one release says nothing of the next one, nor of the way back: neither waits for it.
+pub(crate) fn forget_failures(record: &mut AppRecord) {
+    if !planted(Bug::BackoffOutlivesRelease) {
+        record.backoff = Backoff { instances: std::mem::take(&mut record.backoff.instances), ..Backoff::default() };
     }
 }
 
@@ -276,7 +286,9 @@ pub(crate) fn baking(
         return superseded(record, scene, &release);
     }
     let promoted = notes::entered(record, to, DeployPhase::Bake);
-    let judged = judge::bakes(scene, &release, good.as_deref(), crashed.as_ref(), promoted);
+    let refused = judge::is_refused(record, &release).filter(|_| !planted(Bug::BakesRefused));
+    let judged =
+        refused.map_or_else(|| judge::bakes(scene, &release, good.as_deref(), crashed.as_ref(), promoted), Bake::Bad);
     let unsure = matches!(judged, Bake::Unsure);
     let wanted_still = answers(record, scene.desired, &release);
     match judged {

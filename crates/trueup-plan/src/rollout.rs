@@ -243,6 +243,7 @@ pub(crate) fn begin(record: &mut AppRecord, scene: &Scene<'_>, current: Option<A
     }
     let release = next_release(record, scene);
     let to = release.revision;
+    passage::forget_failures(record);
     record.highest = to;
     record.homes.insert(release.target.clone());
     record.releases.insert(to, Arc::clone(&release));

@@ -119,7 +119,9 @@ impl Gap<'_, '_> {
                 ExitWhy::CannotStart { .. } => limits::BACKOFF_MAX.min(limits::RETRY_FIRST * 100),
                 ExitWhy::ByItself | ExitWhy::Asked | ExitWhy::HostLost => std::time::Duration::ZERO,
             };
-            let due = at.after(wait);
+            let put_off = record.backoff.instances.get(member.id()).copied();
+            let put_off = put_off.filter(|_| !planted(Bug::RefusedStartStarves));
+            let due = put_off.map_or(at.after(wait), |until| until.max(at.after(wait)));
             if due > self.scene.now {
                 record.backoff.instances.insert(member.id().clone(), due);
                 *wake = wake.or(Wake::At(due, WakeReason::Backoff));

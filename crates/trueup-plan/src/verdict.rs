@@ -139,7 +139,7 @@ fn degraded(scene: &Scene<'_>, heading: &Heading, census: &Census<'_>, state: &S
 fn hindrance(record: &AppRecord, heading: &Heading, census: &Census<'_>, state: &State) -> Option<String> {
     let progressing = *state == State::Progressing && heading.hook.is_none();
     let rolling = progressing && heading.mode == Mode::Rolling;
-    let going_back = matches!(state, State::Reverting | State::Stalled(Stall::RevertFailed));
+    let going_back = matches!(state, State::Reverting | State::Stalled(Stall::RevertFailed | Stall::Held));
     let trouble = rolling.then(|| trouble(record, census)).flatten();
     trouble.or_else(|| record.backoff.why.clone().filter(|_| progressing || going_back))
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use trueup_seams::{ObserveError, Sight, Survey};
-use trueup_types::{AppName, Place, TargetName};
+use trueup_types::step::InstanceStep;
+use trueup_types::{AppName, Place, Revision, TargetName};
 
 /// What goes wrong with one call that changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,7 @@ pub struct Faults {
     calls: VecDeque<Option<CallFault>>,
     tables: VecDeque<Option<CallFault>>,
     sights: VecDeque<Option<SightFault>>,
+    refused: BTreeMap<AppName, Revision>,
     odds: Odds,
     streams: BTreeMap<String, fastrand::Rng>,
     seed: u64,
@@ -102,8 +104,29 @@ impl Faults {
         self.sights.extend(faults);
     }
 
+    /// Refuses for good what is to be made or started of an app, up to this revision; or nothing of it any more.
+    pub fn refuse(&mut self, app: &AppName, newest: Option<Revision>) {
+        match newest {
+            Some(newest) => drop(self.refused.insert(app.clone(), newest)),
+            None => drop(self.refused.remove(app)),
+        }
+    }
+
+    /// Whether the target will not do this.
+    pub(crate) fn refuses(&mut self, step: &InstanceStep) -> bool {
+        let tries = match step {
+            InstanceStep::Create { .. } | InstanceStep::Start { .. } => true,
+            InstanceStep::Stop { .. } | InstanceStep::Remove { .. } => false,
+        };
+        let id = step.id();
+        let refuses = tries && self.refused.get(&id.app).is_some_and(|newest| id.revision <= *newest);
+        self.felt += u64::from(refuses);
+        refuses
+    }
+
     /// Ends all faults, scripted or by chance.
     pub fn heal(&mut self) {
+        self.refused.clear();
         self.calls.clear();
         self.tables.clear();
         self.sights.clear();

@@ -87,6 +87,9 @@ impl SimRuntime {
         let fault = {
             let mut state = self.world.lock();
             let dark = state.dark.contains(&self.target);
+            if !dark && state.faults.refuses(step) {
+                return StepOutcome::Refused { why: Refusal::Invalid("no such user".to_owned()) };
+            }
             let drawn = state.faults.next_call(&step.id().app);
             if dark { Some(CallFault::LostBefore) } else { drawn }
         };

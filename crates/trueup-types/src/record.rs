@@ -45,7 +45,7 @@ pub struct AppRecord {
     /// When failing things are tried again.
     pub backoff: Backoff,
     /// A create that its target refused for good: the rollout's evidence.
-    pub refused: Option<RefusedCreate>,
+    pub refused: Option<RefusedStep>,
     /// What becomes of it when its manifest goes, as the manifest last said.
     pub prune: Prune,
     /// Whether it is to be left alone, as the manifest last said: one that goes does not take that along.
@@ -96,10 +96,10 @@ pub struct HookEnd {
     pub failure: Option<String>,
 }
 
-/// A create that its target refused for good.
+/// A create or a start that its target refused for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RefusedCreate {
+pub struct RefusedStep {
     /// Of which release.
     pub revision: Revision,
     /// Which instance.
@@ -298,7 +298,7 @@ pub struct Backoff {
     pub until: Option<Timestamp>,
     /// The last reason, one line.
     pub why: Option<String>,
-    /// Instances that crash-loop: not started again before this moment.
+    /// Instances that crash-loop, or could not be started: not started again before this moment.
     pub instances: BTreeMap<InstanceId, Timestamp>,
 }
 

@@ -233,6 +233,7 @@ impl Model {
     fn apply_to(&mut self, target: &TargetName, step: &InstanceStep) -> StepOutcome {
         let key = (target.clone(), step.id().clone());
         let now = self.now;
+        let refused = self.beings.get(&key).is_some_and(|being| self.behaviour(being).refused);
         match (step, self.beings.get_mut(&key)) {
             (InstanceStep::Create { release, .. }, Some(there)) if there.release.digest == release.digest => {
                 StepOutcome::AlreadyTrue
@@ -243,6 +244,9 @@ impl Model {
             (InstanceStep::Start { .. }, Some(being)) => {
                 if let Life::Up { .. } | Life::Going { .. } = being.state {
                     return StepOutcome::AlreadyTrue;
+                }
+                if refused {
+                    return StepOutcome::Refused { why: Refusal::Invalid("no such user".to_owned()) };
                 }
                 being.life += 1;
                 being.sick = None;

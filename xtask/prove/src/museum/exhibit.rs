@@ -3,8 +3,8 @@
 use trueup_museum::Bug;
 
 use super::stories::{
-    Story, driving, edge, health, hooks, leaving, manifests, memory, orders, parts, reverts, rollouts, seeing, shapes,
-    sources, stores,
+    Story, driving, edge, health, hooks, leaving, manifests, memory, orders, parts, refusals, reverts, rollouts,
+    seeing, shapes, sources, stores,
 };
 
 /// Declares which story catches which bug.
@@ -91,6 +91,9 @@ hang! {
     RestartsTableNumbers: memory::tables_go_on_from_the_live_number;
     RetriesRefusedHot: parts::what_is_refused_is_asked_for_less_and_less;
     BlamesForLostHost: health::what_its_host_took_along_has_as_long_anew;
+    RefusedStartStarves: refusals::a_fix_does_not_wait_for_what_cannot_be_started;
+    BackoffOutlivesRelease: refusals::a_fix_does_not_wait_as_long_as_what_it_mends;
+    BakesRefused: refusals::what_is_watched_and_refused_goes_back;
     IgnoresRolloutCap: rollouts::no_more_rollouts_than_may_be_at_once;
     LeaksRolloutPlace: rollouts::a_place_is_given_back;
     ForgetsRolloutPlaces: rollouts::a_place_is_kept_over_a_restart;

@@ -40,6 +40,13 @@ pub enum Event {
         /// What.
         harm: Harm,
     },
+    /// The target refuses for good what is to be made or started, or no longer.
+    Refuse {
+        /// Of which app.
+        app: AppName,
+        /// Of which of its releases; `None` of none.
+        what: Option<Refused>,
+    },
     /// The daemon is killed, or leaves in peace.
     End {
         /// Whether it is killed where it stands.
@@ -83,6 +90,15 @@ pub enum Event {
     },
     /// A person lets vanished apps go.
     ApprovePrune,
+}
+
+/// What a target refuses of an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Every release that has been begun: a fix of it is taken.
+    Begun,
+    /// Every release, whatever comes.
+    All,
 }
 
 /// What befalls an instance.
@@ -134,6 +150,7 @@ impl Event {
             | Self::Remove { app }
             | Self::Word { app, .. }
             | Self::Befall { app, .. }
+            | Self::Refuse { app, .. }
             | Self::Busy { app, .. } => Some(app),
             Self::End { .. }
             | Self::Start
@@ -165,6 +182,8 @@ impl fmt::Display for Event {
             Self::Remove { app } => write!(f, "remove the manifest of {app}"),
             Self::Word { app, order } => write!(f, "say {} to {app}", order.verb()),
             Self::Befall { app, index, harm } => write!(f, "{harm:?} befalls #{index} of {app}"),
+            Self::Refuse { app, what: Some(what) } => write!(f, "{what:?} of {app} is refused from here on"),
+            Self::Refuse { app, what: None } => write!(f, "nothing of {app} is refused any more"),
             Self::End { killed: true } => f.write_str("kill the daemon"),
             Self::End { killed: false } => f.write_str("the daemon leaves"),
             Self::Start => f.write_str("start the daemon"),

@@ -12,7 +12,7 @@ use trueup_types::policy::Strategy;
 use trueup_types::{AppName, TargetName};
 
 use super::dice::{moment, one_in, pick, stream, wait};
-use super::event::{Event, Harm, Loss, Moment};
+use super::event::{Event, Harm, Loss, Moment, Refused};
 use super::setting::{Cast, Setting, Wish};
 
 /// The target that apps may move to.
@@ -29,6 +29,7 @@ pub fn drawn(setting: &Setting) -> Vec<Moment> {
         edits(seed, cast, horizon, &mut all);
         words(seed, cast, horizon, &mut all);
         harms(seed, cast, horizon, &mut all);
+        refusals(seed, cast, horizon, &mut all);
     }
     odds(seed, horizon, &mut all);
     ends(seed, horizon, &mut all);
@@ -127,6 +128,21 @@ fn busy(dice: &mut Rng, app: &AppName, horizon: Duration, all: &mut Vec<Moment>)
     let mut set = |at, count| all.push(Moment { at, event: Event::Busy { app: app.clone(), index, count } });
     set(at, dice.u32(1..4));
     set(at + wait(dice, Duration::from_secs(1), Duration::from_secs(120)), 0);
+}
+
+fn refusals(seed: u64, cast: &Cast, horizon: Duration, all: &mut Vec<Moment>) {
+    let app = &cast.sketch.name;
+    let mut dice = stream(seed, &format!("refusals {app}"));
+    if !one_in(&mut dice, 2 * RARITY) {
+        return;
+    }
+    for _ in 0..dice.u32(1..=2) {
+        let at = moment(&mut dice, horizon);
+        let over = at + wait(&mut dice, Duration::from_secs(1), Duration::from_secs(1_200));
+        let what = pick(&mut dice, &[Refused::Begun, Refused::Begun, Refused::All]);
+        all.push(Moment { at, event: Event::Refuse { app: app.clone(), what: Some(what) } });
+        all.push(Moment { at: over, event: Event::Refuse { app: app.clone(), what: None } });
+    }
 }
 
 fn odds(seed: u64, horizon: Duration, all: &mut Vec<Moment>) {

@@ -6,9 +6,9 @@ use trueup_sim::world::SimInstance;
 use trueup_types::desired::{Doubt, Prune};
 use trueup_types::observed::{ExitWhy, Phase};
 use trueup_types::order::Order;
-use trueup_types::{AppName, InstanceId, Release, TableGeneration, TargetName, TemplateDigest};
+use trueup_types::{AppName, InstanceId, Release, Revision, TableGeneration, TargetName, TemplateDigest};
 
-use super::event::{Event, Harm, Loss};
+use super::event::{Event, Harm, Loss, Refused};
 use super::play::Act;
 use super::setting::Setting;
 
@@ -32,6 +32,7 @@ pub async fn happen(act: &mut Act, setting: &Setting, event: &Event, wrong: &mut
         }
         Event::Word { app, order } => say(act, setting, app, order).await,
         Event::Befall { app, index, harm } => befall(act, app, *index, *harm),
+        Event::Refuse { app, what } => refuse(act, app, *what),
         Event::End { killed } => {
             // Its last words would go with it.
             wrong.extend(act.stage.bugs());
@@ -117,6 +118,7 @@ fn world(act: &mut Act, event: &Event) {
         | Event::Remove { .. }
         | Event::Word { .. }
         | Event::Befall { .. }
+        | Event::Refuse { .. }
         | Event::End { .. }
         | Event::Start
         | Event::Store(_)
@@ -184,6 +186,20 @@ fn befall(act: &mut Act, app: &AppName, index: usize, harm: Harm) {
         Harm::Steal => act.stage.world.steal(id),
         Harm::Alter => alter(act, target, id),
     }
+}
+
+/// A release that is good may be rejected for it, and one that is not may be kept.
+fn refuse(act: &mut Act, app: &AppName, what: Option<Refused>) {
+    act.tainted.insert(app.clone());
+    act.harmed.insert(app.clone());
+    let mut state = act.stage.world.lock();
+    let begun = state.instances.values().flat_map(|all| all.keys()).filter(|id| id.app == *app);
+    let newest = begun.map(|id| id.revision).max().unwrap_or_default();
+    let newest = what.map(|what| match what {
+        Refused::Begun => newest,
+        Refused::All => Revision(u64::MAX),
+    });
+    state.faults.refuse(app, newest);
 }
 
 /// Something else stands under our label: what a person started by hand from other settings.

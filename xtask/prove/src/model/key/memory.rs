@@ -37,6 +37,9 @@ impl Writer<'_> {
         self.byte(0xfd);
         self.byte(u8::try_from(record.backoff.failures).unwrap_or(u8::MAX));
         self.wait(record.backoff.until.map_or(Duration::ZERO, |until| until.since(state.now)));
+        for until in record.backoff.instances.values() {
+            self.wait(until.since(state.now));
+        }
         if let Some(refused) = &record.refused {
             self.revision(refused.revision);
         }

@@ -11,6 +11,7 @@ pub mod manifests;
 pub mod memory;
 pub mod orders;
 pub mod parts;
+pub mod refusals;
 pub mod reverts;
 pub mod rollouts;
 pub mod seeing;
