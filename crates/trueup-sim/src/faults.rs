@@ -61,6 +61,7 @@ pub struct Faults {
     tables: VecDeque<Option<CallFault>>,
     sights: VecDeque<Option<SightFault>>,
     refused: BTreeMap<AppName, Revision>,
+    refusals: BTreeMap<AppName, u32>,
     odds: Odds,
     streams: BTreeMap<String, fastrand::Rng>,
     seed: u64,
@@ -120,8 +121,17 @@ impl Faults {
         };
         let id = step.id();
         let refuses = tries && self.refused.get(&id.app).is_some_and(|newest| id.revision <= *newest);
-        self.felt += u64::from(refuses);
+        if refuses {
+            self.felt += 1;
+            *self.refusals.entry(id.app.clone()).or_default() += 1;
+        }
         refuses
+    }
+
+    /// How often something of each app was refused for good.
+    #[must_use]
+    pub fn refusals(&self) -> &BTreeMap<AppName, u32> {
+        &self.refusals
     }
 
     /// Ends all faults, scripted or by chance.

@@ -84,18 +84,16 @@ impl SimRuntime {
 
     async fn perform(&self, step: &TargetStep) -> StepOutcome {
         let TargetStep::Instance(step) = step;
-        let fault = {
+        let (fault, refused) = {
             let mut state = self.world.lock();
             let dark = state.dark.contains(&self.target);
-            if !dark && state.faults.refuses(step) {
-                return StepOutcome::Refused { why: Refusal::Invalid("no such user".to_owned()) };
-            }
             let drawn = state.faults.next_call(&step.id().app);
-            if dark { Some(CallFault::LostBefore) } else { drawn }
+            (if dark { Some(CallFault::LostBefore) } else { drawn }, !dark && state.faults.refuses(step))
         };
         let unknown = |why: &str| StepOutcome::Unknown { why: Doubt::OutcomeUnknown(why.to_owned()) };
         let busy = || StepOutcome::Retry { after: Duration::from_millis(500), why: "the platform is busy".to_owned() };
         match fault {
+            _ if refused => StepOutcome::Refused { why: Refusal::Invalid("no such user".to_owned()) },
             None => self.effect(step, Judge::Yes),
             Some(CallFault::RefusedForNow) => busy(),
             Some(CallFault::Underway) => {

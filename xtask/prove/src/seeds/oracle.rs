@@ -12,11 +12,18 @@ use trueup_types::{AppName, EnvOf, InstanceId, Release, ReleaseDigest};
 use super::play::Act;
 use super::setting::{Cast, Promise, Setting, Wish};
 
+/// Most times that a target has to say no to an app, in twenty minutes or twice that: each instance asks ever less often,
+/// and begins anew only when something else was done.
+const REFUSALS_MAX: u32 = 200;
+
 /// The laws as the world saw them, and the bugs that daemons noticed in themselves.
 pub fn always(act: &Act) -> Vec<String> {
     let mut wrong = act.stage.world.lock().violations.clone();
     wrong.extend(act.stage.bugs());
     wrong.extend(act.stage.scribe.bugs());
+    let hot =
+        |(app, times): (&AppName, &u32)| (*times > REFUSALS_MAX).then(|| format!("{app} was refused {times} times"));
+    wrong.extend(act.stage.world.lock().faults.refusals().iter().filter_map(hot));
     wrong.sort();
     wrong.dedup();
     wrong

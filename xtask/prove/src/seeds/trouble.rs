@@ -61,10 +61,7 @@ pub async fn happen(act: &mut Act, setting: &Setting, event: &Event, wrong: &mut
             act.stage.source.doubt(doubt.then(why));
         }
         Event::Hush(hushed) => act.stage.source.hush(*hushed),
-        Event::Reboot => {
-            wrong.extend(act.stage.bugs());
-            reboot(act).await;
-        }
+        Event::Reboot => reboot(act, wrong).await,
         Event::Sleep(time) => act.stage.sleep(*time).await,
         Event::ApprovePrune => {
             if let Some(control) = act.stage.control() {
@@ -213,7 +210,8 @@ fn alter(act: &Act, target: &TargetName, id: &InstanceId) {
 }
 
 /// Everything that ran is down, through no fault of its own; the edge comes back with its last table.
-async fn reboot(act: &mut Act) {
+async fn reboot(act: &mut Act, wrong: &mut Vec<String>) {
+    wrong.extend(act.stage.bugs());
     act.stage.end(true).await;
     let now = act.stage.world.now();
     let mut state = act.stage.world.lock();
