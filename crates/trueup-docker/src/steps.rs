@@ -156,7 +156,7 @@ impl Inner {
         what: &str,
     ) -> Result<StepOutcome, Fault> {
         let Some(found) = self.find_at(id, at).await? else {
-            return Ok(StepOutcome::Refused { why: Refusal::Invalid(format!("{id} is not there to be started")) });
+            return Ok(StepOutcome::Refused { why: Refusal::Gone });
         };
         if lift::up(&found.container) || !found.is(ended) {
             return Ok(StepOutcome::AlreadyTrue);

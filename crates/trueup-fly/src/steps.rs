@@ -92,8 +92,7 @@ impl Inner {
 
     async fn start(self: &Arc<Self>, id: &InstanceId, ended: &Incarnation) -> Result<StepOutcome, NoApp> {
         let Some(found) = self.find(id).await? else {
-            let why = format!("{id} is not there to be started");
-            return Ok(StepOutcome::Refused { why: Refusal::Invalid(why) });
+            return Ok(StepOutcome::Refused { why: Refusal::Gone });
         };
         if !found.machine().reached() {
             return self.give_up(&found).await;
@@ -122,6 +121,9 @@ impl Inner {
                 Err(fault) if fault.has_status(412) && !fault.is_leased() && tries < STARTS => {
                     tries += 1;
                     tokio::time::sleep(START_AGAIN).await;
+                }
+                Err(fault) if fault.is_absence() => {
+                    return Err(NoApp::Outcome(StepOutcome::Refused { why: Refusal::Gone }));
                 }
                 Err(fault) => return Err(fault.into()),
                 Ok(()) => break,

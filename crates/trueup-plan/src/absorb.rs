@@ -66,7 +66,7 @@ fn refuse(record: &mut AppRecord, result: &StepResult, why: &Refusal, now: Times
     };
     let blames_release = match why {
         Refusal::Invalid(_) | Refusal::NotServed(_) => true,
-        Refusal::NameTaken | Refusal::Foreign | Refusal::StillRunning | Refusal::Superseded => false,
+        Refusal::NameTaken | Refusal::Foreign | Refusal::Gone | Refusal::StillRunning | Refusal::Superseded => false,
     };
     match tried {
         Some(_) if blames_release && step.id().task.is_some() => {

@@ -106,7 +106,7 @@ impl Inner {
         user: Option<User>,
     ) -> std::io::Result<StepOutcome> {
         if !self.current(id)? {
-            return Ok(StepOutcome::Refused { why: Refusal::Invalid(format!("{id} is not there to be started")) });
+            return Ok(StepOutcome::Refused { why: Refusal::Gone });
         }
         let asked = self.entries().get(id).map(|entry| {
             (entry.spec.owner == self.owner, entry.up(), incarnation(entry.spec.created, entry.number) == *ended)

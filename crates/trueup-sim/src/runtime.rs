@@ -250,8 +250,7 @@ impl SimRuntime {
         {
             let state = self.world.lock();
             let Some(there) = state.instances.get(&self.target).and_then(|target| target.get(id)) else {
-                let why = "there is nothing of that name to start".to_owned();
-                return StepOutcome::Retry { after: Duration::ZERO, why };
+                return StepOutcome::Refused { why: Refusal::Gone };
             };
             if there.incarnation() != *ended || !down(&there.phase(now)) {
                 return StepOutcome::AlreadyTrue;

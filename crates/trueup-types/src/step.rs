@@ -239,6 +239,8 @@ pub enum Refusal {
     NotServed(String),
     /// It does not carry our owner label.
     Foreign,
+    /// It is not there any more: nobody's fault, and the next look shows it.
+    Gone,
     /// It runs, and would have to be stopped first.
     StillRunning,
     /// An older generation than the one in place.
@@ -252,6 +254,7 @@ impl fmt::Display for Refusal {
             Self::Invalid(why) => f.write_str(why),
             Self::NotServed(what) => write!(f, "{what} is not served by this target"),
             Self::Foreign => f.write_str("it is not ours"),
+            Self::Gone => f.write_str("it is not there any more"),
             Self::StillRunning => f.write_str("it still runs"),
             Self::Superseded => f.write_str("a newer one is in place"),
         }

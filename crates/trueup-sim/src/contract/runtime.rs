@@ -39,6 +39,7 @@ pub async fn check(fixture: &RuntimeFixture) {
     lives_are_never_confused(fixture).await;
     a_taken_name_is_refused(fixture).await;
     what_runs_is_not_removed(fixture).await;
+    what_is_gone_is_not_started(fixture).await;
     a_hook_is_run_by_an_instance_of_its_own(fixture).await;
 }
 
@@ -108,6 +109,15 @@ async fn what_runs_is_not_removed(fixture: &RuntimeFixture) {
     assert_eq!(fixture.apply(remove).await, refused, "what runs is not removed");
     assert_eq!(fixture.await_running(&id).await.incarnation, there.incarnation);
     fixture.clear(&id).await;
+}
+
+async fn what_is_gone_is_not_started(fixture: &RuntimeFixture) {
+    let id = fixture.id("gone", 1);
+    assert_eq!(fixture.create(&id).await, StepOutcome::Done);
+    let ended = fixture.await_running(&id).await.incarnation;
+    fixture.clear(&id).await;
+    let gone = StepOutcome::Refused { why: Refusal::Gone };
+    assert_eq!(fixture.apply(InstanceStep::Start { id, ended }).await, gone, "what is not there is not started");
 }
 
 async fn a_hook_is_run_by_an_instance_of_its_own(fixture: &RuntimeFixture) {

@@ -40,8 +40,7 @@ fn instance(world: &World, state: &mut State, step: &InstanceStep) -> StepOutcom
         InstanceStep::Create { release, .. } => create(world, state, step, release),
         InstanceStep::Start { id, ended } => {
             let Some(at) = state.find(id) else {
-                let why = "there is nothing of that name to start".to_owned();
-                return StepOutcome::Retry { after: std::time::Duration::ZERO, why };
+                return StepOutcome::Refused { why: Refusal::Gone };
             };
             let down = matches!(state.beings[at].doing, Doing::Down { .. });
             if !down || state.beings[at].incarnation != *ended {
