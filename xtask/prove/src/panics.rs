@@ -55,7 +55,7 @@ fn is_hushed() -> bool {
 /// Plays a case; a panic in it is an error, be it one that the case goes on after.
 ///
 /// # Errors
-/// What the first panic said.
+/// What the first panic said, and where.
 pub fn over<T>(play: impl FnOnce() -> T) -> Result<T, String> {
     watch();
     SEEN.take();
@@ -66,6 +66,17 @@ pub fn over<T>(play: impl FnOnce() -> T) -> Result<T, String> {
         (_, Some(first)) => Err(format!("it panicked: {first}")),
         (Err(panic), None) => Err(format!("it panicked: {}", said(panic.as_ref()))),
     }
+}
+
+/// The same, and nothing of it comes to the terminal.
+///
+/// # Errors
+/// What the first panic said, and where.
+pub fn quietly<T>(play: impl FnOnce() -> T) -> Result<T, String> {
+    let before = QUIET.replace(true);
+    let played = over(play);
+    QUIET.set(before);
+    played
 }
 
 /// What a panic said.
@@ -80,7 +91,8 @@ fn watch() {
         let tell = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             // A thread that ends has nowhere to put it, and is nobody's case.
-            let _ = SEEN.try_with(|seen| seen.borrow_mut().push(said(panic.payload())));
+            let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+            let _ = SEEN.try_with(|seen| seen.borrow_mut().push(said(panic.payload()) + &place));
             if !is_hushed() {
                 tell(panic);
             }

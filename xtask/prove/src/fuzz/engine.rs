@@ -3,7 +3,6 @@
 //! The input under way lies in a file for each thread (`target/prove-fuzz/last-N`, replayed as `last:PATH`), for the
 //! failures that no process survives: an overflow of the stack, and an endless loop, which a watchdog ends.
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -16,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::mutate;
 use crate::tier::{Effort, Row, Violation};
-use crate::workers;
+use crate::{panics, workers};
 
 /// Longest that one input may take; a reader that takes longer for 16 KiB can be used against the daemon.
 const SLOW: Duration = Duration::from_secs(2);
@@ -45,11 +44,6 @@ pub struct Target {
     pub long: u64,
 }
 
-thread_local! {
-    /// Whether this thread's panics are findings, and what the last one said.
-    static CAUGHT: (Cell<bool>, RefCell<String>) = const { (Cell::new(false), RefCell::new(String::new())) };
-}
-
 /// What a thread is busy with.
 #[derive(Debug)]
 struct Busy {
@@ -59,7 +53,7 @@ struct Busy {
     path: PathBuf,
 }
 
-/// Runs targets; panics are findings while it lives.
+/// Runs targets; a panic is a finding.
 #[derive(Debug)]
 pub struct Attempts {
     folder: PathBuf,
@@ -70,18 +64,6 @@ impl Attempts {
     /// Findings are written to `folder`.
     pub fn new(folder: PathBuf) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&folder)?;
-        let loud = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            let caught = CAUGHT.with(|(catching, said)| {
-                if catching.get() {
-                    *said.borrow_mut() = panic.to_string();
-                }
-                catching.get()
-            });
-            if !caught {
-                loud(panic);
-            }
-        }));
         let busy = Arc::new(Mutex::new(BTreeMap::new()));
         watch(Arc::downgrade(&busy));
         Ok(Self { folder, busy })
@@ -98,12 +80,10 @@ impl Attempts {
     fn timed(&self, target: &Target, data: &[u8]) -> Result<Duration, String> {
         self.begin(target, data);
         let begun = Instant::now();
-        CAUGHT.with(|(catching, _)| catching.set(true));
-        let done = catch_unwind(AssertUnwindSafe(|| (target.of)(data)));
-        CAUGHT.with(|(catching, _)| catching.set(false));
+        let done = panics::quietly(|| (target.of)(data));
         let took = begun.elapsed();
         self.end();
-        done.map(|()| took).map_err(|_| CAUGHT.with(|(_, said)| said.take()))
+        done.map(|()| took)
     }
 
     fn begin(&self, target: &Target, data: &[u8]) {
@@ -141,12 +121,6 @@ impl Attempts {
         let input = if smallest.len() > HEX_BYTES_MAX && kept { path.display().to_string() } else { case };
         let told = format!("{}: {why}\n  the input: {:?}", target.name, String::from_utf8_lossy(&smallest));
         Violation { what: told.chars().take(4_000).collect(), replay: format!("{}:{input}", target.name) }
-    }
-}
-
-impl Drop for Attempts {
-    fn drop(&mut self) {
-        drop(std::panic::take_hook());
     }
 }
 

@@ -145,7 +145,7 @@ fn while_open(disk: &Disk, when: When, saves: u64, left: u64, dice: &mut fastran
         disk.free().map_err(|why| why.to_string())?;
         healed(&store).await?;
         written.hold(&store).await?;
-        written.next(&store).await.map_err(|why| format!("it healed, and refuses: {why}"))?;
+        written.goes_on(&store).await?;
         written.hold(&store).await
     })?;
     drop(store);
@@ -173,7 +173,7 @@ fn at_start(disk: &Disk, saves: u64, left: u64) -> Result<(), String> {
         disk.free().map_err(|why| why.to_string())?;
         healed(&store).await?;
         written.hold(&store).await?;
-        written.next(&store).await.map_err(|why| format!("it healed, and refuses: {why}"))?;
+        written.goes_on(&store).await?;
         written.hold(&store).await
     })
 }
