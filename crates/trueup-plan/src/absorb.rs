@@ -23,13 +23,13 @@ pub fn absorb(mut record: AppRecord, outcomes: &[StepResult], now: Timestamp) ->
             // What takes long is no failure: it is looked at again as soon as it asks to be.
             StepOutcome::Underway { after, why, .. } => {
                 settled = false;
-                put_off(&mut record, result, now.after(*after), why.clone());
+                put_off(&mut record, now.after(*after), why.clone());
             }
             StepOutcome::Retry { after, why } => {
                 settled = false;
                 let after = if planted(Bug::IgnoresRetryAfter) { Duration::ZERO } else { *after };
                 let wait = next_wait(&mut record).max(after);
-                put_off(&mut record, result, now.after(wait), why.clone());
+                put_off(&mut record, now.after(wait), why.clone());
             }
             StepOutcome::Refused { why } => {
                 settled = false;
@@ -68,6 +68,7 @@ fn refuse(record: &mut AppRecord, result: &StepResult, why: &Refusal, now: Times
         Refusal::Invalid(_) | Refusal::NotServed(_) => true,
         Refusal::NameTaken | Refusal::Foreign | Refusal::Gone | Refusal::StillRunning | Refusal::Superseded => false,
     };
+    let starts = matches!(step, InstanceStep::Start { .. });
     match tried {
         Some(_) if blames_release && step.id().task.is_some() => {
             let end = HookEnd { at: now, failure: Some(why.to_string()) };
@@ -78,9 +79,15 @@ fn refuse(record: &mut AppRecord, result: &StepResult, why: &Refusal, now: Times
             let instance = step.id().clone();
             record.refused = Some(RefusedStep { revision, instance, why: why.to_string() });
         }
+        // One that surely was not started keeps nobody waiting but itself: the next one may be what mends it.
+        Some(_) if starts && (blames_release || *why == Refusal::Gone) => {
+            let until = now.after(next_wait(record));
+            record.backoff.instances.insert(step.id().clone(), until);
+            record.backoff.why = Some(format!("{} {}: {why}", step.verb(), step.id()));
+        }
         Some(_) | None => {
             let wait = next_wait(record);
-            put_off(record, result, now.after(wait), format!("{} {}: {why}", step.verb(), step.id()));
+            put_off(record, now.after(wait), format!("{} {}: {why}", step.verb(), step.id()));
         }
     }
 }
@@ -99,15 +106,10 @@ fn next_wait(record: &mut AppRecord) -> Duration {
     limits::doubled(limits::RETRY_FIRST, record.backoff.failures, limits::BACKOFF_MAX)
 }
 
-/// Waits with it. One that cannot be started keeps nobody waiting but itself: the next one may be what mends it.
-fn put_off(record: &mut AppRecord, result: &StepResult, until: Timestamp, why: String) {
+/// Waits with whatever is to be made.
+fn put_off(record: &mut AppRecord, until: Timestamp, why: String) {
+    record.backoff.until = Some(until);
     record.backoff.why = Some(why);
-    match &result.step.action {
-        StepAction::Target { step: TargetStep::Instance(InstanceStep::Start { id, .. }), .. } if id.task.is_none() => {
-            record.backoff.instances.insert(id.clone(), until);
-        }
-        StepAction::Target { .. } | StepAction::Route { .. } => record.backoff.until = Some(until),
-    }
 }
 
 #[cfg(test)]
@@ -160,13 +162,21 @@ mod tests {
 
     #[test]
     fn one_that_cannot_be_started_keeps_nobody_waiting_but_itself() {
-        let busy = StepOutcome::Retry { after: Duration::from_secs(7), why: "too many requests".to_owned() };
-        let record = started(AppRecord::default(), busy);
-        assert_eq!(record.backoff.until, None);
-        assert_eq!(record.backoff.instances.get(&id()), Some(&Timestamp::from_millis(8_000)));
-        let foreign = started(record, StepOutcome::Refused { why: Refusal::Invalid("no such user".to_owned()) });
+        let refused = |why| started(AppRecord::default(), StepOutcome::Refused { why });
+        let foreign = refused(Refusal::Invalid("no such user".to_owned()));
         assert_eq!((foreign.backoff.until, foreign.refused), (None, None), "it was good");
-        assert_eq!(foreign.backoff.instances.get(&id()), Some(&Timestamp::from_millis(1_200)));
+        assert_eq!(foreign.backoff.instances.get(&id()), Some(&Timestamp::from_millis(1_100)));
         assert_eq!(foreign.backoff.why.as_deref(), Some("start web-r2-0: no such user"));
+        let gone = refused(Refusal::Gone);
+        assert_eq!(gone.backoff.instances.get(&id()), Some(&Timestamp::from_millis(1_100)));
+    }
+
+    #[test]
+    fn what_may_have_been_started_all_the_same_holds_its_place() {
+        let busy = StepOutcome::Retry { after: Duration::from_secs(7), why: "internal error".to_owned() };
+        for outcome in [busy, StepOutcome::Refused { why: Refusal::NameTaken }] {
+            let record = started(AppRecord::default(), outcome);
+            assert!(record.backoff.until.is_some() && record.backoff.instances.is_empty(), "{:?}", record.backoff);
+        }
     }
 }
