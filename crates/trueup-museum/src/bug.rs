@@ -233,6 +233,9 @@ exhibits! {
     BackoffOutlivesRelease, "trueup itself, by somebody who read it";
     /// A release under watch loses an instance that its target then refuses, and is watched for ever.
     BakesRefused, "trueup itself, by somebody who read it";
+    /// A start that answers with an error keeps nobody waiting but itself: it was made, a late listing hides it, and another
+    /// is made in its place.
+    FreesUncertainPlace, "trueup itself, found by seed 270497";
 
     // What a manifest says.
     /// Of a key that is written twice the last one counts, without a word.

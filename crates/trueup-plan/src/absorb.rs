@@ -28,8 +28,15 @@ pub fn absorb(mut record: AppRecord, outcomes: &[StepResult], now: Timestamp) ->
             StepOutcome::Retry { after, why } => {
                 settled = false;
                 let after = if planted(Bug::IgnoresRetryAfter) { Duration::ZERO } else { *after };
-                let wait = next_wait(&mut record).max(after);
-                put_off(&mut record, now.after(wait), why.clone());
+                let until = now.after(next_wait(&mut record).max(after));
+                if planted(Bug::FreesUncertainPlace)
+                    && let StepAction::Target { step: TargetStep::Instance(InstanceStep::Start { id, .. }), .. } =
+                        &result.step.action
+                {
+                    record.backoff.instances.insert(id.clone(), until);
+                } else {
+                    put_off(&mut record, until, why.clone());
+                }
             }
             StepOutcome::Refused { why } => {
                 settled = false;

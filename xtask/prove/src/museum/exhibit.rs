@@ -94,6 +94,7 @@ hang! {
     RefusedStartStarves: refusals::a_fix_does_not_wait_for_what_cannot_be_started;
     BackoffOutlivesRelease: refusals::a_fix_does_not_wait_as_long_as_what_it_mends;
     BakesRefused: refusals::what_is_watched_and_refused_goes_back;
+    FreesUncertainPlace: refusals::what_may_run_holds_its_place;
     IgnoresRolloutCap: rollouts::no_more_rollouts_than_may_be_at_once;
     LeaksRolloutPlace: rollouts::a_place_is_given_back;
     ForgetsRolloutPlaces: rollouts::a_place_is_kept_over_a_restart;

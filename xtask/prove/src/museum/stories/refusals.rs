@@ -1,11 +1,14 @@
-//! What a target refuses for good.
+//! What a target refuses: for good, or it says so.
 
 use std::time::Duration;
 
 use trueup_sim::AppSketch;
+use trueup_sim::faults::{CallFault, SightFault};
 use trueup_types::Revision;
+use trueup_types::number::Quantity;
 use trueup_types::observed::ExitWhy;
 use trueup_types::order::Order;
+use trueup_types::policy::Strategy;
 use trueup_types::verdict::State;
 
 use super::Told;
@@ -57,5 +60,24 @@ pub fn what_is_watched_and_refused_goes_back() -> Told {
         stage.house.world.steal(&instance("web-r2-0"));
         stage.house.world.nudge(&app.target, &name("web"));
         stage.reverted("web").await
+    })
+}
+
+pub fn what_may_run_holds_its_place() -> Told {
+    in_a_house(async |stage| {
+        let mut app = web(3).strategy(Strategy::Rolling);
+        app.policy.max_surge = Quantity::Count(1);
+        stage.begin(&app).await?;
+        // Listings show what was at the crash, and nothing older.
+        stage.wait(12).await?;
+        {
+            let mut state = stage.house.world.lock();
+            state.faults.script_calls([Some(CallFault::BusyAfter)]);
+            state.faults.script_sights([None, Some(SightFault::Older), Some(SightFault::Older)]);
+        }
+        stage.crash("web-r1-0").await?;
+        stage.until("it is started again", PATIENCE, |stage| stage.told("start web-r1-0")).await?;
+        stage.put(&version(&app, "v2"));
+        stage.live("web", 2).await
     })
 }
