@@ -216,7 +216,7 @@ pub(crate) fn begun(dir: &Path) -> io::Result<bool> {
 }
 
 /// Opens it as soon as its lock is let go of, for which two seconds are enough.
-fn locked(dir: &Path) -> Result<Journal, EngineError> {
+pub(crate) fn locked(dir: &Path) -> Result<Journal, EngineError> {
     let mut tries = 0;
     loop {
         let path = dir.to_owned();
