@@ -40,18 +40,6 @@ impl Written {
         done
     }
 
-    /// The next operation of a store that has healed. An engine that is left behind has its files until it ends, and so
-    /// little of a small disk may be free meanwhile that a save does not fit: that passes.
-    pub async fn goes_on(&mut self, store: &SledStore) -> Result<(), String> {
-        let saved = async {
-            while self.next(store).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let saved = tokio::time::timeout(HEAL_MAX, saved).await;
-        saved.map_err(|_| format!("it healed, and goes on refusing: {:?}", store.health()))
-    }
-
     /// What a store says is what was acknowledged; or one more, where that was refused in the middle of being done.
     pub async fn hold(&mut self, store: &SledStore) -> Result<(), String> {
         let memory = store.load().await.map_err(|why| format!("it does not load: {why}"))?;
